@@ -1,0 +1,1 @@
+"""callrec: no recording without proof; the call goes through."""

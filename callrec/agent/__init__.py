@@ -1,0 +1,1 @@
+"""The shell: one task per call; event, core, perform commands."""

@@ -1,0 +1,1 @@
+"""Judging again, without agent, engine or server. Public."""

@@ -1,0 +1,1 @@
+"""Rules, as tables. Pure: no clock, disk, network, thread or log; time arrives in events."""

@@ -1,0 +1,164 @@
+"""Orders out of the core. The shell performs them in order and reports back with events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from callrec.core.events import Timer
+from callrec.core.evidence import Observation
+from callrec.core.proof import Granted, NoticeProof
+from callrec.core.reasons import Reason
+from callrec.core.values import Leg, Purpose, Tone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerCaller:
+    """Send our 200."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayNotice:
+    """Play the prompt to the caller from its first sample, and gather evidence."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopNotice:
+    """Stop the prompt now."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeNotice:
+    """Compare and judge what was observed; answer with NoticeGranted or NoticeRefused, never with silence."""
+
+    attempt: int
+    observation: Observation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordProof:
+    """Append `notice.proven`; answer ProofRecorded only when it is durable."""
+
+    attempt: int
+    verdict: Granted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRefusal:
+    """Append `notice.refused` with the reasons."""
+
+    attempt: int
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordChoice:
+    """Append `choice.made`."""
+
+    digit: str
+    choice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTimer:
+    """Run this clock as configured; TimerExpired when it runs out."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """Call destination number `target` of the line: 0 is the destination, then the fallbacks."""
+
+    target: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """Connect both legs' audio."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRecording:
+    """Order: start capture of one segment. Cannot be written down without a proof."""
+
+    proof: NoticeProof
+    segment: int
+    purposes: frozenset[Purpose]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspendRecording:
+    """Capture nothing from now on, keep the time line: a marked gap."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRecording:
+    """End the gap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRecording:
+    """End the segment; seal and keep what was captured."""
+
+    reason: Reason | None
+    actor: str
+    announce: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardRecording:
+    """End the segment; destroy key and audio."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndWithTone:
+    """Play the tone to the caller, then BYE with Reason (RFC 3326)."""
+
+    tone: Tone
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUp:
+    """End this leg, whatever state it is in."""
+
+    leg: Leg
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseCall:
+    """Write the summary and forget the call. `reason` is why segment 0 was not recorded, None where one was."""
+
+    recorded: bool
+    reason: Reason | None
+
+
+Command = (
+    AnswerCaller
+    | PlayNotice
+    | StopNotice
+    | JudgeNotice
+    | RecordProof
+    | RecordRefusal
+    | RecordChoice
+    | StartTimer
+    | Dial
+    | Bridge
+    | StartRecording
+    | SuspendRecording
+    | ResumeRecording
+    | StopRecording
+    | DiscardRecording
+    | EndWithTone
+    | HangUp
+    | CloseCall
+)

@@ -1,0 +1,159 @@
+"""Facts, past tense, frozen. They are the only way in to the core; `at_ns` is time since boot in nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, unique
+
+from callrec.core.evidence import Observation
+from callrec.core.proof import Granted, NoticeProof
+from callrec.core.reasons import Reason
+from callrec.core.values import DialFailure, KeyMethod, Leg
+
+
+@unique
+class Timer(Enum):
+    """Clocks that the core asks the shell to run."""
+
+    NOTICE_WAIT = "notice wait"
+    DECIDE = "decide"
+    CHOICE_WINDOW = "choice window"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact about one call."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerAnswered(Event):
+    """Our 200 was acknowledged (ACK) and the caller leg's media is negotiated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegHeld(Event):
+    """Our audio no longer reaches this leg, or its audio us (RFC 3264 direction, or c=0.0.0.0)."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegResumed(Event):
+    """Media flows both ways again on this leg."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRenegotiated(Event):
+    """A re-INVITE or UPDATE changed codec or address without holding the leg."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeEnded(Event):
+    """The player reached the end of the prompt, or was interrupted. Testimony, not yet proof."""
+
+    attempt: int
+    observation: Observation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeGranted(Event):
+    """The evidence of this attempt was judged and found enough. Not yet in the ledger: still no proof."""
+
+    attempt: int
+    verdict: Granted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeRefused(Event):
+    """The evidence of this attempt was judged and found wanting, or could not be judged at all."""
+
+    attempt: int
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofRecorded(Event):
+    """`notice.proven` is durable in the ledger."""
+
+    proof: NoticeProof
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofUnrecorded(Event):
+    """The ledger could not make the proof durable in time."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPressed(Event):
+    """One key on one leg."""
+
+    leg: Leg
+    digit: str
+    method: KeyMethod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerExpired(Event):
+    """A clock that the core had asked for ran out."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffRinging(Event):
+    """The destination alerts; `early_media` says whether it sends audio of its own."""
+
+    early_media: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffAnswered(Event):
+    """The destination answered and was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialFailed(Event):
+    """This destination could not be reached."""
+
+    failure: DialFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegsBridged(Event):
+    """Both legs hear each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffJoined(Event):
+    """A person is there, where the destination answers before one is (`capture_from: staff_joined`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEnded(Event):
+    """This leg's dialog is over; `cause` is the SIP cause, as data."""
+
+    leg: Leg
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequested(Event):
+    """Somebody other than the caller's keys asked to stop the recording; `actor` is who."""
+
+    reason: Reason
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFailed(Event):
+    """Capture, spool or ledger can no longer go on with the running recording."""
+
+    reason: Reason

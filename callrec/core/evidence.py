@@ -1,0 +1,221 @@
+"""What was measured while one notice played on one leg: numbers and hashes only, no verdict of their own.
+
+`Observation` is what telephony saw; `Evidence` is that, bound to the prompt, the call and the ledger. Units: times in
+nanoseconds since boot unless the name says `_ms` (milliseconds from the start of the window); levels 0..255 as
+pjmedia reports them; samples at 8 kHz.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, unique
+
+from callrec.core.values import KeyMethod, Leg, Tap
+
+SCHEMA = "callrec/notice-evidence/1"
+
+
+@unique
+class Interruption(Enum):
+    """Why a playing notice did not reach its end undisturbed."""
+
+    HELD = "held"
+    RENEGOTIATED = "renegotiated"
+    HUNG_UP = "hung up"
+    STALLED = "stalled"
+    STOPPED = "stopped"
+    PLAYER_FAILED = "player failed"
+
+
+@unique
+class Direction(Enum):
+    """SDP direction of the caller leg as seen from us (RFC 3264)."""
+
+    SENDRECV = "sendrecv"
+    SENDONLY = "sendonly"
+    RECVONLY = "recvonly"
+    INACTIVE = "inactive"
+
+    @property
+    def lets_audio_out(self) -> bool:
+        """True where our audio may reach the caller."""
+        return self in (Direction.SENDRECV, Direction.SENDONLY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectionChange:
+    """From this moment on the caller leg had this direction."""
+
+    at_ms: int
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamIncarnation:
+    """Our RTP stream between two (re-)negotiations: counters restart at each, so they are banked here.
+
+    `ssrc` and the first numbers are None where the engine cannot show them (`tap: player`).
+    """
+
+    payload_type: int
+    codec: str
+    sent: int
+    octets: int
+    ssrc: int | None = None
+    first_sequence: int | None = None
+    last_sequence: int | None = None
+    first_timestamp: int | None = None
+    last_timestamp: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerMedia:
+    """What came from the caller's side in the window."""
+
+    sdp_address: str
+    source_address: str
+    rtp_packets: int
+    rtcp_reports: int
+    foreign_packets: int | None
+    ssrc: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyHeard:
+    """One key from one leg; `at_ms` counts from the start of the window."""
+
+    digit: str
+    method: KeyMethod
+    leg: Leg
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCapability:
+    """By which ways a key could have reached us."""
+
+    telephone_event: bool
+    info: bool
+    inband: bool
+
+    @property
+    def any(self) -> bool:
+        """True where at least one way was open."""
+        return self.telephone_event or self.info or self.inband
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerWatch:
+    """How the player was seen to feed the leg, sampled while the notice played.
+
+    `listener_misses` counts samples in which the leg was not among the player's listeners; `other_sources` those in
+    which something else fed the leg; `level_misses` those in which the leg stayed silent while the prompt was loud.
+    """
+
+    checks: int
+    listener_misses: int
+    other_sources: int
+    level_checks: int
+    level_misses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """All that telephony saw of one playing of one notice. `tap_pcm` is our own audio only, int16 little endian."""
+
+    attempt: int
+    complete: bool
+    interruption: Interruption | None
+    tap: Tap
+    tap_pcm: bytes
+    answered: bool
+    early_media: bool
+    start_ns: int
+    end_ns: int
+    start_utc: str
+    end_utc: str
+    expected_packets: int
+    streams: tuple[StreamIncarnation, ...]
+    renegotiations: int
+    directions: tuple[DirectionChange, ...]
+    player: PlayerWatch
+    caller: CallerMedia
+    key_capability: KeyCapability
+    keys: tuple[KeyHeard, ...]
+    rtcp: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptFacts:
+    """The prompt as the register knows it at the time of the call."""
+
+    prompt_id: str
+    version: int
+    language: str
+    language_source: str
+    pcm_sha256: str
+    samples: int
+    approval_leaf: str
+    approved: bool
+    effective: bool
+    names_keys: tuple[str, ...]
+    purposes: tuple[str, ...]
+    sample: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What ties evidence to one call, leg, party and ledger position, so that it cannot be moved."""
+
+    call_uid: str
+    segment: int
+    attempt: int
+    party: str
+    leg: Leg
+    next_hop: str
+    leg_ends_at: str
+    offered_leaf: str
+    answered_leaf: str
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapFacts:
+    """The comparison of what left us with the approved prompt: exact on the live path.
+
+    `matched_samples` counts how many samples of the prompt were found, in order and adjacent, in what left us.
+    """
+
+    kind: Tap
+    pcm_sha256: str
+    samples: int
+    matched_samples: int
+    at_sample: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that is judged, and nothing that is not. Its canonical JSON (schema above) is hashed and kept."""
+
+    binding: Binding
+    prompt: PromptFacts
+    tap: TapFacts
+    complete: bool
+    interruption: Interruption | None
+    answered: bool
+    early_media: bool
+    start_ns: int
+    end_ns: int
+    start_utc: str
+    end_utc: str
+    expected_packets: int
+    streams: tuple[StreamIncarnation, ...]
+    renegotiations: int
+    directions: tuple[DirectionChange, ...]
+    player: PlayerWatch
+    caller: CallerMedia
+    key_capability: KeyCapability
+    keys: tuple[KeyHeard, ...]
+    rtcp: tuple[str, ...] | None
+    required_language: str
+    verifier: str = field(default="callrec/exact/1")

@@ -1,0 +1,159 @@
+"""Evidence in, verdict out. Floors are constants here; configuration may only tighten them.
+
+Every rule is a row of RULES and every row is asked, so that a refusal names all that was wrong. A missing input is a
+refusal, and so is a figure within BORDERLINE of its floor. Sources: design "Proof" 1-6; requirements R2, R3, R8-R11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from callrec.core.evidence import Evidence
+from callrec.core.kinds import Kind
+from callrec.core.reasons import Reason
+from callrec.core.values import Grade, Leg, Purpose
+
+SENT_FLOOR: Final = 0.97
+"""Share of the expected RTP packets that must have left us in the window."""
+LEVEL_MISS_CEILING: Final = 0.05
+"""Share of level samples in which the leg may lag behind a loud prompt (jitter of the sampling, not of the audio)."""
+BORDERLINE: Final = 1e-3
+"""Closer than this to a floor is doubt, and doubt is a refusal."""
+RECEIPT_MAX_AGE_NS: Final = 10_000_000_000
+"""A receipt that comes later than this after the notice ended proves nothing any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The ledger's word that one entry is durable. Made by `ledger/` alone (tests/test_architecture.py)."""
+
+    kind: Kind
+    seq: int
+    leaf: str
+    call_uid: str
+    segment: int
+    boottime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """The evidence is enough, and for this much. Not a proof until the ledger holds it."""
+
+    grade: Grade
+    purposes: frozenset[Purpose]
+    evidence_sha256: str
+    call_uid: str
+    segment: int
+    party: str
+    ended_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeProof:
+    """A judged notice whose `notice.proven` entry is durable. Nothing else starts a recording."""
+
+    granted: Granted
+    receipt: Receipt
+
+    def __post_init__(self) -> None:
+        """Refuse a receipt that is for something else, or that came too late."""
+        if self.receipt.kind is not Kind.NOTICE_PROVEN:
+            raise ValueError(f"a receipt for {self.receipt.kind.value} proves no notice")
+        if (self.receipt.call_uid, self.receipt.segment) != (self.granted.call_uid, self.granted.segment):
+            raise ValueError("this receipt belongs to another call or segment")
+        if self.receipt.boottime_ns - self.granted.ended_ns > RECEIPT_MAX_AGE_NS:
+            raise ValueError("this receipt came too late to prove anything")
+
+
+def _approved(e: Evidence) -> bool:
+    return e.prompt.approved and e.prompt.effective and bool(e.prompt.approval_leaf)
+
+
+def _language(e: Evidence) -> bool:
+    return e.prompt.language == e.required_language
+
+
+def _leg(e: Evidence) -> bool:
+    return e.binding.leg is Leg.CALLER
+
+
+def _bound(e: Evidence) -> bool:
+    b = e.binding
+    return all((b.call_uid, b.party, b.next_hop, b.leg_ends_at, b.offered_leaf, b.answered_leaf, b.boot_id))
+
+
+def _answered(e: Evidence) -> bool:
+    return e.answered and not e.early_media
+
+
+def _undisturbed(e: Evidence) -> bool:
+    open_throughout = bool(e.directions) and all(d.direction.lets_audio_out for d in e.directions)
+    return e.complete and e.interruption is None and e.renegotiations == 0 and open_throughout
+
+
+def _whole(e: Evidence) -> bool:
+    return e.prompt.samples > 0 and e.tap.matched_samples == e.prompt.samples and e.tap.at_sample is not None
+
+
+def _fed(e: Evidence) -> bool:
+    p = e.player
+    watched = p.checks > 0 and p.level_checks > 0 and p.listener_misses == 0 and p.other_sources == 0
+    return watched and p.level_misses / p.level_checks < LEVEL_MISS_CEILING - BORDERLINE
+
+
+def _sent(e: Evidence) -> bool:
+    if e.expected_packets <= 0 or len(e.streams) != 1:
+        return False
+    return sum(s.sent for s in e.streams) / e.expected_packets >= SENT_FLOOR + BORDERLINE
+
+
+def _alive(e: Evidence) -> bool:
+    return e.caller.rtp_packets > 0 or e.caller.rtcp_reports > 0
+
+
+def _own_media(e: Evidence) -> bool:
+    return not e.caller.foreign_packets and e.caller.source_address in ("", e.caller.sdp_address)
+
+
+def _choice(e: Evidence) -> bool:
+    return not e.prompt.names_keys or e.key_capability.any
+
+
+def _ordered(e: Evidence) -> bool:
+    return 0 < e.start_ns < e.end_ns
+
+
+RULES: Final[tuple[tuple[Reason, Callable[[Evidence], bool]], ...]] = (
+    (Reason.NOTICE_UNAPPROVED, _approved),
+    (Reason.WRONG_LANGUAGE, _language),
+    (Reason.WRONG_LEG, _leg),
+    (Reason.PARTY_WITHOUT_NOTICE, _bound),
+    (Reason.EARLY_MEDIA_ONLY, _answered),
+    (Reason.NOTICE_INTERRUPTED, _undisturbed),
+    (Reason.NOTICE_ALTERED, _whole),
+    (Reason.NOTICE_NOT_SENT, _fed),
+    (Reason.NOTICE_NOT_SENT, _sent),
+    (Reason.UNHEARD_SUSPECT, _alive),
+    (Reason.MEDIA_FOREIGN, _own_media),
+    (Reason.CHOICE_UNAVAILABLE, _choice),
+    (Reason.NOTICE_UNDECIDED, _ordered),
+)
+"""What must hold, and the reason written where it does not. Order decides which reason comes first."""
+
+
+def judge(evidence: Evidence, *, evidence_sha256: str) -> Granted | tuple[Reason, ...]:
+    """Grant, or the reasons of refusal in the order of RULES, each once. Pure: the same everywhere, for ever."""
+    reasons = dict.fromkeys(reason for reason, holds in RULES if not holds(evidence))
+    if reasons:
+        return tuple(reasons)
+    return Granted(
+        grade=Grade.SENT,
+        purposes=frozenset(Purpose(p) for p in evidence.prompt.purposes),
+        evidence_sha256=evidence_sha256,
+        call_uid=evidence.binding.call_uid,
+        segment=evidence.binding.segment,
+        party=evidence.binding.party,
+        ended_ns=evidence.end_ns,
+    )

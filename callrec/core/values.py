@@ -1,0 +1,72 @@
+"""Words that every part shares: legs, purposes, keys, tones. Data only."""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+
+
+@unique
+class Leg(Enum):
+    """A SIP dialog of one call: towards the outside party, or towards the advice line."""
+
+    CALLER = "caller"
+    STAFF = "staff"
+
+
+@unique
+class Purpose(Enum):
+    """What a recording may be kept and used for. Any other purpose is rejected at configuration load (R32)."""
+
+    MEDICO_LEGAL = "medico-legal"
+    AUDIT = "audit"
+    TRAINING = "training"
+
+
+@unique
+class KeyMethod(Enum):
+    """How a key reached us."""
+
+    TELEPHONE_EVENT = "rfc4733"
+    INFO = "info"
+    INBAND = "inband"
+
+
+@unique
+class Tone(Enum):
+    """UK supervisory tones, for a caller whose call could not be completed after our 200."""
+
+    BUSY = "busy"
+    CONGESTION = "congestion"
+    UNOBTAINABLE = "unobtainable"
+
+
+@unique
+class DialFailure(Enum):
+    """Why one destination could not be reached."""
+
+    BUSY = "busy"
+    REFUSED = "refused"
+    NO_ANSWER = "no answer"
+    UNREACHABLE = "unreachable"
+
+
+@unique
+class Grade(Enum):
+    """How far the proof reaches (design: Where proof reaches). Ordered from weakest to strongest."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+    ACKNOWLEDGED = "acknowledged"
+
+    @property
+    def rank(self) -> int:
+        """0 for the weakest."""
+        return list(Grade).index(self)
+
+
+@unique
+class Tap(Enum):
+    """Where what left us was measured. `player` is an evaluation grade and every report says so."""
+
+    PLAYER = "player"
+    WIRE = "wire"

@@ -1,0 +1,1 @@
+"""The append-only log: an RFC 6962 Merkle tree with signed checkpoints."""

@@ -1,0 +1,1 @@
+"""From memory to a sealed file: capture, spool, seal."""

@@ -1,0 +1,1 @@
+"""The SIP engine: the only code that imports pjsua2."""
