@@ -31,7 +31,8 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.RECORDING_PROGRESS: _fields("started_leaf samples running_sha256"),
     Kind.RECORDING_STOPPED: _fields("started_leaf reason stopped_by"),
     Kind.RECORDING_SEALED: _fields(
-        "started_leaf manifest_sha256 cipher_sha256 flac_sha256 pcm_sha256 samples gaps stop_reason stopped_by truncated"
+        "started_leaf manifest_sha256 cipher_sha256 flac_sha256 pcm_sha256 samples gaps "
+        "stop_reason stopped_by truncated"
     ),
     Kind.RECORDING_DISCARDED: _fields("started_leaf reason"),
     Kind.RECORDING_LOST: _fields("started_leaf reason"),
