@@ -1,0 +1,58 @@
+"""Canonical JSON (RFC 8785), so that a hash means the same everywhere; and a reader that accepts no second meaning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any, NoReturn
+
+import rfc8785
+
+from callrec.errors import Broken
+
+
+def canonical(value: Any) -> bytes:
+    """The one byte form of `value`. ValueError where there is none: NaN, infinity, other types.
+
+    Integers beyond 2**53 have none either: nanoseconds since boot pass that after 104 days, so they go in as strings.
+    """
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        raise ValueError(f"no canonical JSON form: {error}") from error
+
+
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 in lower-case hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is beyond every number")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return names
+
+
+def parse(data: bytes) -> Any:
+    """Read JSON strictly: UTF-8, no name twice, no NaN or infinity. `Broken` where it is anything else."""
+    try:
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_constant, parse_float=_number
+        )
+    except (ValueError, RecursionError) as error:
+        raise Broken(
+            f"not strict JSON: {error}", next_step="keep the file as it is and compare it with a copy held elsewhere"
+        ) from error

@@ -1,0 +1,225 @@
+"""The only writer of evidence files: temp, write, fsync, rename, fsync directory.
+
+What these functions return from is on the disk across a power cut. Every failure of the file system is `Unavailable`
+and names the path and the errno; nothing is retried here, because a failed fsync says nothing about what was kept
+(Linux drops the dirty pages). Sources: design "Layout"; maildir(5) for the order of the steps.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from callrec.errors import Refused, Unavailable
+
+_NEXT_STEP: Final = {
+    errno.ENOSPC: "free space on that file system",
+    errno.EDQUOT: "raise the quota of this user on that file system",
+    errno.EROFS: "mount that file system for writing",
+    errno.EACCES: "give this user the right to write there",
+    errno.ENOENT: "create the folder, or correct the path in the configuration",
+}
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        step = _NEXT_STEP.get(error.errno or 0, "look at the disk and the kernel log")
+        raise Unavailable(f"{path}: {error.strerror or error}", next_step=step) from error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in this folder durable."""
+    with _explained(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_dir(path: Path, *, mode: int = 0o700) -> None:
+    """Make this folder, and the ones above that are missing, durable. Harmless where it exists."""
+    missing = [p for p in (path, *path.parents) if not p.exists()]
+    for folder in reversed(missing):
+        with _explained(folder):
+            folder.mkdir(mode=mode, exist_ok=True)
+        fsync_dir(folder.parent)
+
+
+def write_file(path: Path, data: bytes, *, mode: int = 0o600, exclusive: bool = False) -> None:
+    """Put the whole of `data` at `path`, or leave what was there: a reader never sees a part.
+
+    With `exclusive`, an existing file is never replaced: `Refused`. Otherwise `Unavailable` where it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with _explained(path):
+            _write_temporary(temporary, data, mode)
+            _publish(temporary, path, exclusive=exclusive)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    fsync_dir(path.parent)
+
+
+def _write_temporary(temporary: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        _write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(temporary: Path, path: Path, *, exclusive: bool) -> None:
+    if not exclusive:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError as error:
+        raise Refused(f"{path} exists and is never overwritten", next_step="choose another name") from error
+
+
+def rename(source: Path, target: Path) -> None:
+    """Move a file or folder; both parents are synced. A target folder that is not empty is `Unavailable`."""
+    with _explained(target):
+        source.rename(target)
+    fsync_dir(target.parent)
+    if source.parent != target.parent:
+        fsync_dir(source.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, durably. Harmless where it is gone."""
+    with _explained(path):
+        path.unlink(missing_ok=True)
+    fsync_dir(path.parent)
+
+
+def preallocate(path: Path, size: int) -> None:
+    """Reserve `size` bytes at `path`, so that a full disk is known now. `Unavailable` where there is no room.
+
+    An existing file keeps its bytes and grows where it is shorter; a file made here is removed again on failure.
+    """
+    existed = path.exists()
+    try:
+        with _explained(path):
+            _allocate(path, size)
+    except Unavailable:
+        if not existed:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+    fsync_dir(path.parent)
+
+
+def _allocate(path: Path, size: int) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class DurableFile:
+    """A file that is written in pieces. What was written is durable when `sync` returned, not before.
+
+    With `exclusive` the file must be new. One owner at a time; not safe for concurrent writers.
+    """
+
+    def __init__(self, path: Path, *, mode: int = 0o600, exclusive: bool = False) -> None:
+        self.path = path
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if exclusive else 0)
+        created = not path.exists()
+        with _explained(path):
+            self._descriptor = os.open(path, flags, mode)
+        if created:
+            fsync_dir(path.parent)
+
+    def append(self, data: bytes) -> int:
+        """Write at the end; answers the offset at which `data` begins."""
+        with _explained(self.path):
+            offset = os.lseek(self._descriptor, 0, os.SEEK_END)
+            _write_all(self._descriptor, data)
+        return offset
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Overwrite from this offset: for preallocated files."""
+        with _explained(self.path):
+            os.lseek(self._descriptor, offset, os.SEEK_SET)
+            _write_all(self._descriptor, data)
+
+    def truncate(self, size: int) -> None:
+        """Cut to this length."""
+        with _explained(self.path):
+            os.ftruncate(self._descriptor, size)
+
+    def sync(self) -> None:
+        """Wait until everything written so far is on the disk."""
+        with _explained(self.path):
+            os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Release the file. Does not sync. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_append(path: Path, *, mode: int = 0o600, exclusive: bool = False) -> DurableFile:
+    """An append handle; `Unavailable` where it cannot be opened (or exists, with `exclusive`)."""
+    return DurableFile(path, mode=mode, exclusive=exclusive)
+
+
+class LockFile:
+    """An advisory lock (flock) held while open; the file says who holds it. It ends with the process, however it ends.
+
+    `Unavailable` where somebody else holds it, naming the holder.
+    """
+
+    def __init__(self, path: Path, *, holder: str) -> None:
+        self.path = path
+        with _explained(path):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            other = os.read(self._descriptor, 500).decode("utf-8", "replace").strip() or "another process"
+            self.close()
+            raise Unavailable(f"{path.stem} is held by {other}", next_step="stop that one first, or ask it") from error
+        with _explained(path):
+            os.ftruncate(self._descriptor, 0)
+            _write_all(self._descriptor, holder.encode())
+
+    def close(self) -> None:
+        """Give the lock back. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
