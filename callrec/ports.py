@@ -44,13 +44,17 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One fact to be appended. `body` holds ids, hashes, numbers and commitments: no name, number or audio."""
+    """One fact to be appended. `body` holds ids, hashes, numbers and commitments: no name, number or audio.
+
+    `salts` open the commitments in the body, by name; they are kept beside the log in a table that can be erased.
+    """
 
     kind: Kind
     body: Mapping[str, Json]
     call_uid: str = ""
     segment: int = 0
     actor: str = "agent"
+    salts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Ledger(Protocol):
