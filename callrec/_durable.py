@@ -155,6 +155,10 @@ class DurableFile:
         if created:
             fsync_dir(path.parent)
 
+    def fileno(self) -> int:
+        """The descriptor, for calls that reserve or free blocks; -1 once closed."""
+        return self._descriptor
+
     def append(self, data: bytes) -> int:
         """Write at the end; answers the offset at which `data` begins."""
         with _explained(self.path):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from callrec.core.events import Event
 from callrec.core.kinds import Kind
@@ -251,6 +251,13 @@ class SegmentHeader:
         return f"{self.call_uid}-{self.segment}"
 
 
+AUDIO_FILE: Final = "audio.enc"
+MANIFEST_FILE: Final = "manifest.json"
+KEY_FILE: Final = "wrapped.key"
+SEALED_LEAF_FILE: Final = "sealed.leaf"
+"""Names in a sealed recording's folder. The last holds the hex leaf of its `recording.sealed`, once that is durable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
     """A finished recording in the spool's `ready/` folder: ciphertext, manifest and wrapped key, all synced."""
@@ -297,6 +304,22 @@ class RecordingStore(Protocol):
 
     def ids(self) -> AsyncIterator[str]:
         """Every recording id held, in order."""
+
+
+class WrappedKeys(Protocol):
+    """Where a store keeps wrapped keys: apart from the audio, so that rotation and destruction need not touch it."""
+
+    async def wrapped_key(self, recording_id: str) -> bytes:
+        """What the keeper unwraps. `Unavailable` where it is not there."""
+
+    async def rewrapped(self, recording_id: str, wrapped: bytes) -> None:
+        """Put another wrapping of the same key in its place. `Unavailable` where no key is there."""
+
+    async def destroy(self, recording_id: str) -> None:
+        """Destroy the key, then the audio; the manifest stays. Durable on return, harmless when repeated.
+
+        Asks nothing: holds, dates and approval are the caller's duty.
+        """
 
 
 Notify = Callable[[str], None]
