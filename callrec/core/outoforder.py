@@ -8,8 +8,3 @@ class OutOfOrder(Exception):  # not a CallrecError: it never reaches a person, t
 
     The shell stops capture, keeps what was captured, writes `incident`, and carries the call on.
     """
-
-    def __init__(self, state: str, event: str) -> None:
-        super().__init__(f"{event} in state {state}")
-        self.state = state
-        self.event = event

@@ -75,7 +75,7 @@ class Recording:
         hold that was never placed is out of order.
         """
         if kind not in TRANSITIONS[self.state]:
-            raise OutOfOrder(self.state.value, kind.value)
+            raise OutOfOrder(f"{kind.value} cannot happen to a recording that is {self.state.value}")
         holds = self._holds_after(kind, hold)
         state = RecordingState.HELD if holds else TRANSITIONS[self.state][kind]
         return replace(self, state=state, holds=holds)
@@ -88,5 +88,5 @@ class Recording:
         if kind is Kind.HOLD_PLACED:
             return self.holds | {hold}
         if hold not in self.holds:
-            raise OutOfOrder(self.state.value, f"{kind.value} of another hold")
+            raise OutOfOrder(f"{kind.value} of a hold that was not placed")
         return self.holds - {hold}
