@@ -17,6 +17,13 @@ class AnswerCaller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RejectCaller:
+    """Turn the INVITE away, because the line says that a call without notice is not to be carried."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlayNotice:
     """Play the prompt to the caller from its first sample, and gather evidence."""
 
@@ -144,6 +151,7 @@ class CloseCall:
 
 Command = (
     AnswerCaller
+    | RejectCaller
     | PlayNotice
     | StopNotice
     | JudgeNotice

@@ -154,6 +154,7 @@ class StopRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFailed(Event):
-    """Capture, spool or ledger can no longer go on with the running recording."""
+    """Capture, spool or ledger cannot start, or no longer go on with, the recording; `started` says which."""
 
     reason: Reason
+    started: bool

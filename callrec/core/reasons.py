@@ -33,6 +33,7 @@ class Reason(Enum):
     CALLER_HUNG_UP = "CALLER_HUNG_UP"
     # nobody answered
     NOT_ANSWERED = "NOT_ANSWERED"
+    ENDED_BEFORE_CAPTURE = "ENDED_BEFORE_CAPTURE"
     # emergency
     EMERGENCY_BYPASS = "EMERGENCY_BYPASS"
     # carried unrecorded on purpose, or never carried
@@ -75,7 +76,7 @@ class Reason(Enum):
 _CLASSES: Final[dict[ReasonClass, tuple[Reason, ...]]] = {
     ReasonClass.CALLERS_CHOICE: (Reason.CALLER_DECLINED, Reason.CALLER_STOPPED, Reason.CALLER_WITHDREW),
     ReasonClass.CALLER_LEFT: (Reason.CALLER_HUNG_UP,),
-    ReasonClass.NOT_ANSWERED: (Reason.NOT_ANSWERED,),
+    ReasonClass.NOT_ANSWERED: (Reason.NOT_ANSWERED, Reason.ENDED_BEFORE_CAPTURE),
     ReasonClass.EMERGENCY: (Reason.EMERGENCY_BYPASS,),
     ReasonClass.BYPASSED: (
         Reason.LINE_NOT_RECORDED,

@@ -1,0 +1,387 @@
+"""Both promises, read from the tables and then sought for in every reachable state.
+
+Invariant 1: a StartRecording carries the proof that the ledger confirmed for this call, once, and only where the call
+is bridged, nobody is on hold, the choice window is over and nothing was declined.
+Invariant 2: whatever happened so far, a caller who is still there is on the way to the line as soon as the clocks run
+out; no state keeps a caller waiting for the recording.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from callrec.core import commands as c
+from callrec.core import events as e
+from callrec.core.call import TABLE, Call, Capture, Notice, Stage, advance, open_call
+from callrec.core.evidence import Interruption
+from callrec.core.outoforder import OutOfOrder
+from callrec.core.permission import PERMISSIONS, Permission, PermissionFact
+from callrec.core.reasons import Reason
+from callrec.core.values import DialFailure, KeyMethod, Leg, Purpose, Tone
+from tests.core.builders import GOOD_OBSERVATION, a_granted_verdict, a_plan, a_proof
+
+PROOF = a_proof()
+VERDICT = a_granted_verdict()
+HELD = replace(GOOD_OBSERVATION, complete=False, interruption=Interruption.HELD)
+
+
+def key(digit, leg=Leg.CALLER, at_ns=1):
+    return e.KeyPressed(at_ns=at_ns, leg=leg, digit=digit, method=KeyMethod.TELEPHONE_EVENT)
+
+
+def timer(which, at_ns=5):
+    return e.TimerExpired(at_ns=at_ns, timer=which)
+
+
+def alphabet(attempt):
+    return (
+        e.CallerAnswered(at_ns=1),
+        *(kind(at_ns=1, leg=leg) for kind in (e.LegHeld, e.LegResumed) for leg in Leg),
+        e.NoticeEnded(at_ns=2, attempt=attempt, observation=replace(GOOD_OBSERVATION, attempt=attempt)),
+        e.NoticeEnded(at_ns=2, attempt=attempt, observation=replace(HELD, attempt=attempt)),
+        e.NoticeGranted(at_ns=3, attempt=attempt, verdict=VERDICT),
+        e.NoticeRefused(at_ns=3, attempt=attempt, reasons=(Reason.NOTICE_INTERRUPTED,)),
+        e.NoticeRefused(at_ns=3, attempt=attempt, reasons=(Reason.NOTICE_ALTERED,)),
+        e.ProofRecorded(at_ns=4, proof=PROOF),
+        e.ProofUnrecorded(at_ns=4, attempt=attempt),
+        *(key(digit) for digit in "239*0"),
+        key("2", at_ns=9),
+        *(timer(which) for which in e.Timer),
+        e.StaffAnswered(at_ns=6),
+        e.DialFailed(at_ns=6, failure=DialFailure.BUSY),
+        e.LegsBridged(at_ns=7),
+        e.LegEnded(at_ns=8, leg=Leg.CALLER, cause="bye"),
+        e.LegEnded(at_ns=8, leg=Leg.STAFF, cause="bye"),
+        e.StopRequested(at_ns=8, reason=Reason.OPERATOR_STOPPED, actor="uid:0"),
+        e.RecordingFailed(at_ns=8, reason=Reason.STORE_UNAVAILABLE, started=True),
+        e.RecordingFailed(at_ns=8, reason=Reason.STORE_UNAVAILABLE, started=False),
+    )
+
+
+def walk(*events, plan=None):
+    call, orders = open_call(plan or a_plan())
+    all_orders = list(orders)
+    for event in events:
+        call, orders = advance(call, event)
+        all_orders += orders
+    return call, all_orders
+
+
+def check_step(before, event, after, orders):
+    """What must hold for every single step, whatever came before it."""
+    for order in orders:
+        if isinstance(order, c.StartRecording):
+            assert order.proof is after.proof
+            assert after.permission is Permission.GRANTED
+            assert after.stage is Stage.BRIDGED
+            assert not after.held
+            assert not after.window_open
+            assert before.capture is Capture.OFF
+            assert order.purposes <= order.proof.granted.purposes - after.without
+        if isinstance(order, c.ResumeRecording):
+            assert after.permission is Permission.GRANTED
+            assert not after.held
+    if before.proof is None and after.proof is not None:
+        assert isinstance(event, e.ProofRecorded)
+    if before.permission is Permission.WITHDRAWN:
+        assert after.permission is Permission.WITHDRAWN
+        assert not any(isinstance(order, c.StartRecording | c.ResumeRecording) for order in orders)
+    if after.permission is Permission.WITHDRAWN or after.held:
+        assert after.capture is not Capture.ON
+
+
+def reaches_the_line(call):
+    """With every clock run out, a caller who is there is dialled for (or talking, or gone)."""
+    orders = []
+    for which in (e.Timer.NOTICE_WAIT, e.Timer.DECIDE):
+        call, more = advance(call, timer(which, at_ns=99))
+        orders += more
+    return call.stage in (Stage.DIALLING, Stage.BRIDGED) and any(isinstance(order, c.Dial) for order in orders)
+
+
+def unfinished(digits):
+    """What of the keys so far can still become a sequence: the rest makes no difference to what follows."""
+    return next(digits[i:] for i in range(len(digits) + 1) if any(w.startswith(digits[i:]) for w in ("999", "**2")))
+
+
+def essence(call):
+    """The state without what no rule looks at: which reason was written first, and keys that lead nowhere."""
+    return replace(call, digits=unfinished(call.digits), reason=call.reason and Reason.AGENT_FAILED)
+
+
+def explore(plan):
+    """Every reachable state, breadth first; states are values, so each is visited once."""
+    start, _ = open_call(plan)
+    seen, queue = {start}, deque([start])
+    while queue:
+        before = queue.popleft()
+        for event in alphabet(before.attempt) if before.stage is not Stage.CLOSED else ():
+            try:
+                after, orders = advance(before, event)
+            except OutOfOrder:
+                continue
+            check_step(before, event, after, orders)
+            after = essence(after)
+            if after not in seen:
+                seen.add(after)
+                queue.append(after)
+    return seen
+
+
+@pytest.mark.parametrize("window", [True, False])
+def test_no_reachable_state_records_without_proof_or_keeps_a_caller_waiting(window):
+    states = explore(a_plan(has_choice_window=window, destinations=1))
+
+    assert any(state.capture is Capture.ON for state in states), (
+        "the search never reached a recording: it proves nothing"
+    )
+    for state in states:
+        if state.stage is Stage.NOTICE:
+            assert reaches_the_line(state), state
+
+
+def test_only_a_recorded_proof_grants_permission():
+    into = {(p, f) for p, row in PERMISSIONS.items() for f, to in row.items() if to is Permission.GRANTED}
+
+    assert into == {(Permission.PENDING, PermissionFact.PROVEN)}
+
+
+def test_there_is_no_way_out_of_withdrawn():
+    assert set(PERMISSIONS[Permission.WITHDRAWN].values()) == {Permission.WITHDRAWN}
+
+
+def test_a_proof_means_something_only_after_the_notice_was_settled():
+    assert [stage for stage, row in TABLE.items() if e.ProofRecorded in row] == [
+        Stage.DIALLING,
+        Stage.BRIDGED,
+        Stage.CLOSED,
+    ]
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_an_unknown_event_raises_and_changes_nothing(stage):
+    call = replace(open_call(a_plan())[0], stage=stage)
+    unknown = [event for event in alphabet(0) if type(event) not in TABLE[stage]]
+
+    assert unknown
+    for event in unknown:
+        copy = replace(call)
+        with pytest.raises(OutOfOrder):
+            advance(call, event)
+        assert call == copy
+
+
+GOOD = (
+    e.CallerAnswered(at_ns=1),
+    e.NoticeEnded(at_ns=2, attempt=1, observation=GOOD_OBSERVATION),
+    e.NoticeGranted(at_ns=3, attempt=1, verdict=VERDICT),
+    e.ProofRecorded(at_ns=4, proof=PROOF),
+    timer(e.Timer.CHOICE_WINDOW),
+    e.StaffAnswered(at_ns=6),
+    e.LegsBridged(at_ns=7),
+)
+
+
+def test_a_call_whose_notice_was_proven_is_recorded_for_what_the_notice_named():
+    call, orders = walk(*GOOD)
+
+    assert call.stage is Stage.BRIDGED
+    assert orders[-1] == c.StartRecording(proof=PROOF, segment=0, purposes=frozenset(Purpose))
+
+
+@pytest.mark.parametrize("missing", [e.ProofRecorded, e.LegsBridged, e.TimerExpired])
+def test_without_any_one_of_these_facts_nothing_is_recorded(missing):
+    _, orders = walk(*(event for event in GOOD if not isinstance(event, missing)))
+
+    assert not any(isinstance(order, c.StartRecording) for order in orders)
+
+
+def test_the_line_is_dialled_before_the_ledger_has_answered():
+    _, orders = walk(*GOOD[:3])
+
+    assert orders[-2:] == [c.Dial(target=0), c.RecordProof(attempt=1, verdict=VERDICT)]
+
+
+def test_a_notice_cut_by_a_hold_plays_again_from_the_start_when_media_is_back():
+    call, orders = walk(
+        GOOD[0],
+        e.LegHeld(at_ns=2, leg=Leg.CALLER),
+        e.NoticeEnded(at_ns=2, attempt=1, observation=HELD),
+        e.NoticeRefused(at_ns=2, attempt=1, reasons=(Reason.NOTICE_INTERRUPTED,)),
+        e.LegResumed(at_ns=3, leg=Leg.CALLER),
+    )
+
+    assert orders[-1] == c.PlayNotice(attempt=2)
+    assert call.notice is Notice.PLAYING
+
+
+def test_a_caller_who_stays_on_hold_reaches_the_line_unrecorded_when_the_wait_is_over():
+    call, orders = walk(
+        GOOD[0],
+        e.LegHeld(at_ns=2, leg=Leg.CALLER),
+        e.NoticeEnded(at_ns=2, attempt=1, observation=HELD),
+        e.NoticeRefused(at_ns=2, attempt=1, reasons=(Reason.NOTICE_INTERRUPTED,)),
+        timer(e.Timer.NOTICE_WAIT),
+    )
+
+    assert orders[-1] == c.Dial(target=0)
+    assert call.reason is Reason.NOTICE_INTERRUPTED
+
+
+def test_a_decline_stops_the_notice_and_dials_at_once():
+    call, orders = walk(GOOD[0], key("2"))
+
+    assert orders[-3:] == [
+        c.RecordChoice(digit="2", choice="decline"),
+        c.StopNotice(attempt=1),
+        c.Dial(target=0),
+    ]
+    assert call.permission is Permission.WITHDRAWN
+    assert call.reason is Reason.CALLER_DECLINED
+
+
+def test_a_decline_pressed_in_time_that_arrives_late_destroys_what_was_captured():
+    call, orders = walk(*GOOD, key("2", at_ns=4))
+
+    assert orders[-2:] == [
+        c.DiscardRecording(reason=Reason.CALLER_DECLINED),
+        c.RecordChoice(digit="2", choice="decline"),
+    ]
+    assert not call.recorded
+
+
+def test_a_two_pressed_during_the_talk_is_the_callers_own_business():
+    call, orders = walk(*GOOD, key("2", at_ns=99))
+
+    assert call.capture is Capture.ON
+    assert isinstance(orders[-1], c.StartRecording)
+
+
+def test_leaving_out_training_leaves_the_other_purposes():
+    _, orders = walk(GOOD[0], key("3"), *GOOD[1:])
+
+    assert orders[-1].purposes == {Purpose.MEDICO_LEGAL, Purpose.AUDIT}
+
+
+def test_nine_nine_nine_connects_at_once_and_unrecorded():
+    call, orders = walk(GOOD[0], key("9"), key("9"), key("9"))
+
+    assert orders[-1] == c.Dial(target=0)
+    assert call.reason is Reason.EMERGENCY_BYPASS
+
+
+def test_the_stop_sequence_ends_the_recording_and_keeps_what_was_captured():
+    call, orders = walk(*GOOD, *(key(digit, at_ns=99) for digit in "**2"))
+
+    assert orders[-1] == c.StopRecording(reason=Reason.CALLER_STOPPED, actor="caller", announce=True)
+    assert call.recorded
+    assert call.permission is Permission.WITHDRAWN
+
+
+def test_a_hold_leaves_a_gap_and_the_end_of_the_hold_ends_it():
+    _, orders = walk(*GOOD, e.LegHeld(at_ns=8, leg=Leg.STAFF), e.LegResumed(at_ns=9, leg=Leg.STAFF))
+
+    assert orders[-2:] == [c.SuspendRecording(why="staff leg on hold"), c.ResumeRecording()]
+
+
+def test_a_busy_line_takes_the_fallback_and_then_the_tone():
+    failed = e.DialFailed(at_ns=6, failure=DialFailure.BUSY)
+    call, orders = walk(*GOOD[:5], failed, failed)
+
+    assert orders[-2:] == [c.Dial(target=1), c.EndWithTone(tone=Tone.BUSY, cause="User busy")]
+    assert call.reason is Reason.NOT_ANSWERED
+
+
+@pytest.mark.parametrize("obstacle", [Reason.NOTICE_MISSING, Reason.LEDGER_UNAVAILABLE, Reason.LINE_NOT_RECORDED])
+def test_an_obstacle_known_before_costs_the_recording_and_not_the_call(obstacle):
+    call, orders = walk(GOOD[0], plan=a_plan(obstacle=obstacle))
+
+    assert orders == [c.AnswerCaller(), c.Dial(target=0)]
+    assert call.reason is obstacle
+
+
+def test_a_line_that_says_so_turns_a_call_away_when_no_notice_can_be_given():
+    _, orders = open_call(a_plan(obstacle=Reason.NOTICE_MISSING, reject_without_notice=True))
+
+    assert orders == (c.RejectCaller(reason=Reason.NOTICE_MISSING),)
+
+
+def test_a_refused_notice_stays_our_fault_whatever_keys_follow():
+    refused = e.NoticeRefused(at_ns=3, attempt=1, reasons=(Reason.NOTICE_ALTERED,))
+    call, _ = walk(*GOOD[:2], refused, key("2"))
+
+    assert call.reason is Reason.NOTICE_ALTERED
+
+
+def test_a_verdict_that_comes_too_late_changes_nothing():
+    call, orders = walk(*GOOD[:2], timer(e.Timer.DECIDE), GOOD[2])
+
+    assert orders[-1] == c.Dial(target=0)
+    assert call.permission is Permission.NONE
+    assert call.reason is Reason.NOTICE_UNDECIDED
+
+
+@pytest.mark.parametrize("digits", ["", "3", "2", "999"])
+def test_every_call_that_ends_is_closed_with_one_word_on_its_recording(digits):
+    ended = e.LegEnded(at_ns=8, leg=Leg.CALLER, cause="bye")
+    for length in range(1, len(GOOD) + 1):
+        call, orders = walk(*GOOD[:length], *(key(digit) for digit in digits), ended)
+        closing = orders[-1]
+
+        assert isinstance(closing, c.CloseCall)
+        assert closing.recorded is (closing.reason is None)
+        assert call.stage is Stage.CLOSED
+
+
+class AnyJourney(RuleBasedStateMachine):
+    """Invariant: over any sequence of facts, both promises of this file's docstring hold at every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.call, _ = open_call(a_plan())
+        self.starts = 0
+        self.proven = False
+        self.dialled = False
+
+    @rule(data=st.data())
+    def anything_happens(self, data):
+        event = data.draw(st.sampled_from(alphabet(self.call.attempt)))
+        before = self.call
+        try:
+            self.call, orders = advance(before, event)
+        except OutOfOrder:
+            return
+        check_step(before, event, self.call, orders)
+        self.proven |= isinstance(event, e.ProofRecorded)
+        self.starts += sum(isinstance(order, c.StartRecording) for order in orders)
+        self.dialled |= any(isinstance(order, c.Dial) for order in orders)
+
+    @invariant()
+    def one_proof_starts_at_most_one_segment(self):
+        assert self.starts <= int(self.proven)
+
+    @invariant()
+    def the_line_is_dialled_once_the_notice_is_over(self):
+        assert self.dialled or self.call.stage in (Stage.OFFERED, Stage.NOTICE, Stage.CLOSED)
+
+
+TestAnyJourney = AnyJourney.TestCase
+
+
+def test_a_closed_call_hears_of_everything_late_and_does_nothing():
+    call, _ = walk(*GOOD, e.LegEnded(at_ns=8, leg=Leg.STAFF, cause="bye"))
+
+    for event in alphabet(1)[1:]:
+        assert advance(call, event) == (call, ())
+
+
+def test_a_call_is_a_value():
+    call, _ = open_call(a_plan())
+
+    assert isinstance(call, Call)
+    assert hash(call) == hash(replace(call))
