@@ -1,0 +1,119 @@
+"""sipp as caller or callee: real SIP and real RTP from a program that knows nothing of callrec.
+
+    busy = sipp.answering(tmp_path / "staff", [take(), refuse("486 Busy Here")])
+    caller = sipp.calling(tmp_path / "caller", [invite(), stream(voice), talk(4000), bye()], to=agent, dialled="5000")
+    caller.succeed(within_s=20)
+    assert caller.received("BYE") == []
+
+That sipp succeeded means that its messages came as written. Whether a sound went through only ears can tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers import ports, sipp_steps
+from tests.peers.ports import LOOPBACK, PeerFailed, Process
+
+_HEAD = re.compile(r"^-{20,}.*\n\w+ message (sent|received) .*:\n\n", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One SIP message as sipp logged it."""
+
+    sent: bool
+    text: str
+
+    @property
+    def first_line(self) -> str:
+        return self.text.partition("\n")[0].strip()
+
+    @property
+    def body(self) -> str:
+        return self.text.replace("\r", "").partition("\n\n")[2]
+
+    def header(self, name: str) -> str | None:
+        """The first header of this name, or None."""
+        found = re.search(rf"^{re.escape(name)}\s*:[ \t]*(.*?)\r?$", self.text, re.MULTILINE | re.IGNORECASE)
+        return found[1] if found else None
+
+
+class Sipp(Process):
+    """A running sipp. `address` is where it takes calls."""
+
+    def __init__(self, folder: Path, steps: Sequence[str], words: Sequence[str], *, calls: int, limit_s: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port, control = ports.free_port(), ports.free_port()
+        self.address = f"{LOOPBACK}:{self.port}"
+        self._messages, self._errors = folder / "messages.log", folder / "errors.log"
+        script = folder / "scenario.xml"
+        script.write_text(sipp_steps.scenario(steps))
+        media = ports.free_range(max(8, 4 * min(calls, 1000)))
+        fixed: list[str | Path] = ["sipp", "-sf", script, "-nostdin", "-aa", "-m", str(calls), "-cp", str(control)]
+        fixed += ["-i", LOOPBACK, "-p", str(self.port), "-mi", LOOPBACK, "-mp", str(media)]
+        fixed += ["-timeout", f"{limit_s}s", "-timeout_error", "-trace_err", "-error_file", self._errors]
+        fixed += ["-trace_msg", "-message_file", self._messages]
+        super().__init__([*fixed, *words], folder=folder, name="sipp")
+
+    @property
+    def errors(self) -> str:
+        """What sipp itself complains of."""
+        return self._errors.read_text(errors="replace") if self._errors.exists() else ""
+
+    @property
+    def messages(self) -> list[Message]:
+        """All SIP messages so far, in order."""
+        text = self._messages.read_text(errors="replace") if self._messages.exists() else ""
+        parts = _HEAD.split(text)
+        return [Message(way == "sent", body) for way, body in zip(parts[1::2], parts[2::2], strict=True)]
+
+    def received(self, start: str) -> list[Message]:
+        """Messages that came in and whose first line starts so: `"INVITE"`, `"SIP/2.0 486"`."""
+        return [one for one in self.messages if not one.sent and one.first_line.startswith(start)]
+
+    def sent(self, start: str) -> list[Message]:
+        """Messages that went out and whose first line starts so."""
+        return [one for one in self.messages if one.sent and one.first_line.startswith(start)]
+
+    def wait_received(self, start: str, *, seconds: float) -> Message:
+        """The first message in that starts so; PeerFailed when none came in time."""
+        try:
+            return ports.until(lambda: self.received(start), seconds=seconds, what=f"sipp receives {start}")[0]
+        except PeerFailed as late:
+            raise PeerFailed(f"{late}\n{self.errors[-2000:]}") from None
+
+    def succeed(self, *, within_s: float) -> None:
+        """Wait for the end. PeerFailed, with sipp's own complaint, unless every step went as written."""
+        if code := self.wait(within_s):
+            talk = "\n".join(("> " if one.sent else "< ") + one.first_line for one in self.messages[-20:])
+            raise PeerFailed(f"sipp ended with {code}\n{self.errors[-3000:]}\n{talk}")
+
+
+def calling(
+    folder: Path,
+    steps: Sequence[str],
+    *,
+    to: str,
+    dialled: str = "5000",
+    caller: str = "sip:07700900001@127.0.0.1",
+    display: str = "",
+    transport: str = "udp",
+    calls: int = 1,
+    rate: float = 1,
+    limit_s: int = 60,
+) -> Sipp:
+    """Start placing `calls` calls, `rate` a second, to `dialled` at `to` ("127.0.0.1:5080")."""
+    name = f'"{display}" <{caller}>' if display else f"<{caller}>"
+    words = [to, "-s", dialled, "-key", "caller", name, "-r", str(rate), "-t", "t1" if transport == "tcp" else "u1"]
+    return Sipp(folder, steps, words, calls=calls, limit_s=limit_s)
+
+
+def answering(folder: Path, steps: Sequence[str], *, calls: int = 1, limit_s: int = 120) -> Sipp:
+    """Start a callee and wait until it listens; it ends after `calls` calls, or fails after `limit_s`."""
+    peer = Sipp(folder, steps, [], calls=calls, limit_s=limit_s)
+    ports.wait_udp(peer.port, peer)
+    return peer
