@@ -51,6 +51,7 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.ACCESS_GRANTED: _fields("recording_id purpose person action"),
     Kind.ACCESS_DENIED: _fields("recording_id purpose person action why"),
     Kind.EXPORT_MADE: _fields("recording_id form sha256"),
+    Kind.SALT_ERASED: _fields("seqs by"),
 }
 """Kinds that are not listed have no use yet and no required field."""
 

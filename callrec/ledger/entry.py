@@ -1,0 +1,197 @@
+"""One entry of the log as bytes: the fields that every entry carries, and commitments. No file, no database.
+
+An entry is canonical JSON (RFC 8785) and its bytes are the leaf. Nanoseconds since boot are decimal strings, because
+they outgrow the integers that JSON can carry after 104 days.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+
+from callrec._canonical import canonical, parse
+from callrec.core.bodies import missing_fields
+from callrec.errors import Broken
+from callrec.ledger.merkle import leaf_hash
+from callrec.ports import Clock, Entry
+
+VERSION: Final = 1
+NO_LEAF: Final = "0" * 64
+"""`prev` of the first entry, and the root of an anchor that does not exist yet."""
+LONGEST_BODY: Final = 60_000
+"""Bytes of one body; evidence is kept beside the log, not in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When: told by boot time first; `utc` is ISO 8601 with Z, `clock` what the kernel said of it."""
+
+    utc: str
+    boot_id: str
+    boottime_ns: int
+    clock: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in which log, and what was anchored outside by then."""
+
+    log_id: str
+    seq: int
+    prev: str
+    anchor_size: int
+    anchor_root: str
+    agent_run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """An entry as it stands in the log. `kind` is text: a log may hold kinds that this version does not know."""
+
+    seq: int
+    leaf: str
+    prev: str
+    log_id: str
+    kind: str
+    call_uid: str
+    segment: int
+    utc: str
+    boot_id: str
+    boottime_ns: int
+    clock: str
+    anchor_size: int
+    anchor_root: str
+    actor: str
+    agent_run: str
+    late: bool
+    body: Mapping[str, Any]
+
+
+def now(clock: Clock) -> Moment:
+    """This moment, by this clock."""
+    return Moment(
+        utc=utc_text(clock.utc()), boot_id=clock.boot_id(), boottime_ns=clock.boottime_ns(), clock=clock.state()
+    )
+
+
+def utc_text(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds and Z. ValueError where the time does not say its zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone is no UTC")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def check(entry: Entry) -> None:
+    """ValueError where the entry could never be appended: a mistake of the program, told before anything is queued."""
+    missing = missing_fields(entry.kind, entry.body)
+    if missing:
+        raise ValueError(f"{entry.kind.value} lacks {', '.join(missing)}")
+    if len(canonical(dict(entry.body))) > LONGEST_BODY:
+        raise ValueError(f"the body of {entry.kind.value} is longer than {LONGEST_BODY} bytes")
+    if entry.segment < 0:
+        raise ValueError("segments count from 0")
+
+
+def stamp(entry: Entry, place: Place, moment: Moment, *, appended_utc: str | None = None) -> bytes:
+    """The bytes of the entry. `appended_utc` marks it late: `moment` is then when the fact was, not when it came in."""
+    fields: dict[str, Any] = {
+        "v": VERSION,
+        "log_id": place.log_id,
+        "seq": place.seq,
+        "prev": place.prev,
+        "kind": entry.kind.value,
+        "call_uid": entry.call_uid,
+        "segment": entry.segment,
+        "utc": moment.utc,
+        "boot_id": moment.boot_id,
+        "boottime_ns": str(moment.boottime_ns),
+        "clock": moment.clock,
+        "anchor": {"size": place.anchor_size, "root": place.anchor_root},
+        "actor": entry.actor,
+        "agent_run": place.agent_run,
+        "body": dict(entry.body),
+    }
+    if appended_utc is not None:
+        fields |= {"late": True, "appended_utc": appended_utc}
+    return canonical(fields)
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODE: Final = json.JSONDecoder(parse_constant=_constant).decode
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+def _load(data: bytes) -> Any:
+    """Strict JSON in its canonical form.
+
+    The quick way first: plain ASCII that comes out as it went in has sorted names, each once, and nothing between.
+    """
+    try:
+        text = data.decode("ascii")
+        value = _DECODE(text)
+        if _ENCODE(value) == text:
+            return value
+    except (ValueError, RecursionError):
+        pass
+    value = parse(data)
+    if _canonical_or_none(value) != data:
+        raise Broken("an entry is not in canonical form", next_step="keep the ledger and call the auditor")
+    return value
+
+
+def _canonical_or_none(value: Any) -> bytes | None:
+    try:
+        return canonical(value)
+    except ValueError:
+        return None
+
+
+def read(data: bytes) -> LogEntry:
+    """An entry from its bytes; the leaf is recomputed. `Broken` where a field is missing or has another type."""
+    value = _load(data)
+    try:
+        anchor = value["anchor"]
+        entry = LogEntry(
+            seq=value["seq"],
+            leaf=leaf_hash(data).hex(),
+            prev=value["prev"],
+            log_id=value["log_id"],
+            kind=value["kind"],
+            call_uid=value["call_uid"],
+            segment=value["segment"],
+            utc=value["utc"],
+            boot_id=value["boot_id"],
+            boottime_ns=int(value["boottime_ns"]),
+            clock=value["clock"],
+            anchor_size=anchor["size"],
+            anchor_root=anchor["root"],
+            actor=value["actor"],
+            agent_run=value["agent_run"],
+            late=value.get("late", False),
+            body=value["body"],
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Broken(f"an entry lacks a field or holds another type: {error}") from error
+    if value["v"] != VERSION or not isinstance(entry.body, dict) or not isinstance(entry.kind, str):
+        raise Broken(f"entry {entry.seq} is of a form that is not known here")
+    return entry
+
+
+def commitment(value: str) -> tuple[str, str]:
+    """Bind `value` without showing it: (commitment, salt), both hexadecimal. Without the salt it opens to nobody."""
+    salt = secrets.token_bytes(32)
+    return hashlib.sha256(salt + value.encode()).hexdigest(), salt.hex()
+
+
+def opens(committed: str, salt: str, value: str) -> bool:
+    """True where this value and salt were committed to."""
+    return hmac.compare_digest(committed, hashlib.sha256(bytes.fromhex(salt) + value.encode()).hexdigest())

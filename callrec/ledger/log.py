@@ -1,0 +1,178 @@
+"""The ledger as the agent and the command line use it: a face of the writer thread that never blocks the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import Final
+
+from callrec._durable import LockFile
+from callrec.core.proof import Receipt
+from callrec.errors import CallrecError, Unavailable
+from callrec.ledger.checkpoint import LogKey
+from callrec.ledger.entry import check, now
+from callrec.ledger.init import load_signing_key
+from callrec.ledger.logfile import Commit, LogFile, commit
+from callrec.ledger.pending import DEFAULT_BYTES, Note, PendingJournal
+from callrec.ledger.tables import require_log
+from callrec.ledger.writer import Writer
+from callrec.ports import Clock, Entry, Ledger
+
+_CLOSE_S: Final = 5.0
+_JOURNAL_S: Final = 2.0
+
+
+class SqliteLedger:
+    """Open the log at `path` for writing. It must exist: `create_log` makes one.
+
+    One process writes a log at a time: the lease is a lock beside the file, and a second process gets `Unavailable`
+    naming the holder. ConfigError where log or key are missing or do not belong together; `Broken` where the end of the
+    log does not fit its newest checkpoint.
+
+    An append that timed out may still have happened: where its commit succeeds late the entry stands, and its receipt
+    is lost. It is never handed out later as the proof of anything. Where the commit had not begun, it never happens.
+
+    `commit` is what makes a transaction durable; tests hand in one that hangs or fails.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        signing_key: Path,
+        clock: Clock,
+        holder: str = "agent",
+        journal: Path | None = None,
+        journal_bytes: int = DEFAULT_BYTES,
+        commit: Commit = commit,
+    ) -> None:
+        require_log(path)
+        secret = load_signing_key(signing_key)
+        self.path = path
+        self.agent_run = secrets.token_hex(16)
+        self._clock = clock
+        self._lease = LockFile(path.with_name(path.name + ".lease"), holder=f"{holder} (process {os.getpid()})")
+        try:
+            self._log = LogFile(path, secret, clock, agent_run=self.agent_run, commit=commit)
+            self._journal = PendingJournal(journal or path.with_name(path.name + ".pending"), size=journal_bytes)
+        except BaseException:
+            self._lease.close()
+            raise
+        self._writer = Writer(self._log, self._journal, clock)
+        self._side = _SideThread()
+        self._writer.wake()
+
+    @property
+    def public_key(self) -> LogKey:
+        """The key that checks this log."""
+        return self._log.key
+
+    @property
+    def log_id(self) -> str:
+        """SHA-256 of that key, hexadecimal; stands in every entry."""
+        return self._log.key.log_id
+
+    def newest_checkpoint(self) -> bytes:
+        """The signed note of the newest commit."""
+        return self._log.newest_note
+
+    def writable(self) -> bool:
+        """See `ports.Ledger`. After a failure it stays False until the writer thread wrote something again."""
+        return self._writer.health.good()
+
+    def wait_writable(self, timeout_s: float) -> bool:
+        """Block until writing works again; False where it does not within `timeout_s`. Not for the event loop."""
+        return self._writer.health.wait(timeout_s)
+
+    async def append(self, entry: Entry, *, timeout_s: float) -> Receipt:
+        """See `ports.Ledger`. ValueError, before anything is queued, where the body lacks a field of its kind."""
+        check(entry)
+        future = self._writer.submit(entry)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
+        except TimeoutError:
+            raise self._gave_up(timeout_s) from None
+
+    def append_blocking(self, entry: Entry, *, timeout_s: float = 10.0) -> Receipt:
+        """As `append`, for programs without an event loop."""
+        check(entry)
+        future = self._writer.submit(entry)
+        try:
+            return future.result(timeout_s)
+        except FutureTimeoutError:
+            future.cancel()
+            raise self._gave_up(timeout_s) from None
+
+    def _gave_up(self, timeout_s: float) -> Unavailable:
+        self._writer.health.doubt()
+        self._writer.wake()
+        return Unavailable(f"the ledger did not answer within {timeout_s:g} s", next_step="look at the ledger's disk")
+
+    async def note(self, entry: Entry, *, timeout_s: float = 2.0) -> Receipt | None:
+        """See `ports.Ledger`. Takes `timeout_s` and two seconds more at the longest."""
+        check(entry)
+        moment = now(self._clock)
+        if self.writable():
+            try:
+                return await self.append(entry, timeout_s=timeout_s)
+            except Unavailable:
+                pass
+        await self._set_aside(Note(entry=entry, moment=moment, until_ns=self._clock.boottime_ns()))
+        return None
+
+    async def _set_aside(self, note: Note) -> None:
+        future = self._side.submit(lambda: self._journal.write(note))
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(future), _JOURNAL_S)
+        except TimeoutError:
+            raise Unavailable(
+                "neither the ledger nor its side journal answers", next_step="look at the disk of the ledger"
+            ) from None
+        self._writer.wake()
+
+    def close(self) -> None:
+        """Write what waits and give the lease back. Idempotent. A writer that hangs keeps the lease in this process."""
+        self._side.close()
+        if self._writer.close(_CLOSE_S):
+            self._journal.close()
+            self._lease.close()
+
+
+_: type[Ledger] = SqliteLedger
+
+
+class _SideThread:
+    """Runs one thing after another away from the event loop; a daemon, so that a hung disk cannot hold the exit."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Callable[[], None], Future[None]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ledger side journal", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[], None]) -> Future[None]:
+        result: Future[None] = Future()
+        self._queue.put((work, result))
+        return result
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join(_JOURNAL_S)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            work, result = item
+            if not result.set_running_or_notify_cancel():
+                continue
+            try:
+                work()
+            except CallrecError as error:
+                result.set_exception(error)
+            else:
+                result.set_result(None)

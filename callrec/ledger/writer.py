@@ -1,0 +1,177 @@
+"""The one thread that writes a log: whatever waits goes into one commit. Also the health of it, and the replay.
+
+No delay is added to gather a batch: while one commit is on its way to the disk, the next batch gathers by itself.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from callrec.core.proof import Receipt
+from callrec.errors import CallrecError, Unavailable
+from callrec.ledger.logfile import Fact, LogFile, Written
+from callrec.ledger.pending import PendingJournal
+from callrec.ports import Clock, Entry
+
+BATCH: Final = 64
+"""Entries in one commit, at most."""
+_QUEUE: Final = 10_000
+_PROBE_S: Final = 1.0
+_OVERDUE_S: Final = 2.0
+"""A commit that takes longer than this hangs, for all that callers can see."""
+
+
+class Health:
+    """Whether writing works, as far as is known. Any thread."""
+
+    def __init__(self) -> None:
+        self._good = threading.Event()
+        self._good.set()
+        self._busy_since: float | None = None
+
+    def starts(self) -> None:
+        """A commit is on its way."""
+        self._busy_since = time.monotonic()
+
+    def ends(self, *, well: bool) -> None:
+        """The commit came to an end."""
+        self._busy_since = None
+        if well:
+            self._good.set()
+        else:
+            self._good.clear()
+
+    def doubt(self) -> None:
+        """Somebody waited in vain: not writable until something was written."""
+        self._good.clear()
+
+    def good(self) -> bool:
+        """True while the last write succeeded and none is overdue."""
+        since = self._busy_since
+        return self._good.is_set() and (since is None or time.monotonic() - since < _OVERDUE_S)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until writing works again; False where it still does not."""
+        return self._good.wait(timeout_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    entry: Entry
+    result: Future[Receipt]
+
+
+class Writer:
+    """Owns the log file from now on. `close` gives it back."""
+
+    def __init__(self, log: LogFile, journal: PendingJournal, clock: Clock) -> None:
+        self.health = Health()
+        self._log = log
+        self._journal = journal
+        self._clock = clock
+        self._queue: queue.Queue[_Job | Callable[[], None]] = queue.Queue(_QUEUE)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ledger writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, entry: Entry) -> Future[Receipt]:
+        """Queue one entry. Cancelling the future withdraws it where its commit did not begin. `Unavailable` if full."""
+        result: Future[Receipt] = Future()
+        if self._closing.is_set():
+            raise Unavailable("the ledger is closed", next_step="open it again")
+        try:
+            self._queue.put_nowait(_Job(entry=entry, result=result))
+        except queue.Full as error:
+            self.health.doubt()
+            raise Unavailable("too many entries wait for the ledger", next_step="look at the disk") from error
+        return result
+
+    def wake(self) -> None:
+        """Look at the state of things now: probe where writing failed, replay where notes wait."""
+        try:
+            self._queue.put_nowait(_nothing)
+        except queue.Full:
+            self.health.doubt()
+
+    def close(self, timeout_s: float) -> bool:
+        """Write what waits, end the thread. False where it still hangs: it is left alone, as a daemon."""
+        self._closing.set()
+        self.wake()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not (self._closing.is_set() and self._queue.empty()):
+            jobs = self._gather()
+            if jobs:
+                self._write(jobs)
+            elif not self.health.good():
+                self._attempt(self._log.probe)
+            if self.health.good() and not self._closing.is_set():
+                self._attempt(self._replay)
+        self._log.close()
+
+    def _gather(self) -> list[_Job]:
+        items: list[_Job | Callable[[], None]] = []
+        try:
+            items.append(self._queue.get(timeout=None if self.health.good() else _PROBE_S))
+            while len(items) < BATCH:
+                items.append(self._queue.get_nowait())
+        except queue.Empty:
+            pass
+        return [item for item in items if isinstance(item, _Job) and item.result.set_running_or_notify_cancel()]
+
+    def _write(self, jobs: list[_Job]) -> None:
+        written: list[Written] = []
+        failure = self._attempt(lambda: written.extend(self._log.append([Fact(entry=job.entry) for job in jobs])))
+        if failure is not None:
+            for job in jobs:
+                job.result.set_exception(failure)
+            return
+        durable_ns = self._clock.boottime_ns()
+        for job, place in zip(jobs, written, strict=True):
+            job.result.set_result(_receipt(job.entry, place, durable_ns))
+
+    def _attempt(self, work: Callable[[], None]) -> CallrecError | None:
+        self.health.starts()
+        try:
+            work()
+        except CallrecError as error:
+            self.health.ends(well=False)
+            return Unavailable(str(error), next_step=error.next_step)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive whatever one entry holds; callers are told
+            self.health.ends(well=False)
+            return Unavailable(f"the ledger could not take an entry: {error!r}", next_step="report this")
+        self.health.ends(well=True)
+        return None
+
+    def _replay(self) -> None:
+        notes = self._journal.notes()
+        if not notes:
+            return
+        waiting = self._log.unwritten(notes)
+        for start in range(0, len(waiting), BATCH):
+            batch = waiting[start : start + BATCH]
+            self._log.append([Fact(entry=note.entry, late=note.moment) for note in batch])
+        self._journal.clear(len(notes))
+
+
+def _nothing() -> None:
+    """Wakes the writer."""
+
+
+def _receipt(entry: Entry, place: Written, durable_ns: int) -> Receipt:
+    return Receipt(
+        kind=entry.kind,
+        seq=place.seq,
+        leaf=place.leaf,
+        call_uid=entry.call_uid,
+        segment=entry.segment,
+        boottime_ns=durable_ns,
+    )
