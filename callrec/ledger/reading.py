@@ -1,0 +1,88 @@
+"""Reading a log without being able to write it: streaming, for auditors and for whoever must look something up."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from callrec.errors import Broken
+from callrec.ledger import tables
+from callrec.ledger.checkpoint import LogKey, SignedNote, parse
+from callrec.ledger.entry import LogEntry, read
+
+_STEP = "keep the ledger as it is and compare it with the newest anchor"
+
+
+class LogReader:
+    """An open log. Made by `open_log`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def key(self) -> LogKey:
+        """The key that the log names itself; an auditor brings his own."""
+        return tables.key_of_log(self._connection)
+
+    def size(self) -> int:
+        """How many entries."""
+        return int(self._connection.execute("SELECT count(*) FROM entries").fetchone()[0])
+
+    def rows(self) -> Iterator[tuple[int, bytes, str, bytes]]:
+        """(seq, leaf, call_uid, body) as they stand, in order, believed in nothing."""
+        yield from self._connection.execute("SELECT seq, leaf, call_uid, body FROM entries ORDER BY seq")
+
+    def notes(self) -> Iterator[tuple[int, bytes]]:
+        """(size, signed note) of every checkpoint, in order."""
+        yield from self._connection.execute("SELECT size, note FROM checkpoints ORDER BY size")
+
+    def newest_note(self) -> bytes:
+        """The newest checkpoint's signed note. `Broken` where there is none."""
+        row = self._connection.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
+        if row is None:
+            raise Broken("the ledger has no checkpoint", next_step=_STEP)
+        return bytes(row[0])
+
+    def newest(self) -> SignedNote:
+        """The newest checkpoint, read but not verified."""
+        return parse(self.newest_note())
+
+    def entries(self) -> Iterator[LogEntry]:
+        """Every entry, in order. `Broken` at the first that cannot be read."""
+        for _, _, _, body in self.rows():
+            yield read(body)
+
+    def entry(self, seq: int) -> LogEntry | None:
+        """The entry at this place."""
+        row = self._connection.execute("SELECT body FROM entries WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None else read(row[0])
+
+    def of_call(self, call_uid: str) -> list[LogEntry]:
+        """All entries of one call, in order."""
+        rows = self._connection.execute("SELECT body FROM entries WHERE call_uid = ? ORDER BY seq", (call_uid,))
+        return [read(body) for (body,) in rows]
+
+    def salts(self, seq: int) -> Mapping[str, str]:
+        """What opens the commitments of this entry, by name; empty where it was erased."""
+        return dict(self._connection.execute("SELECT name, salt FROM salts WHERE seq = ?", (seq,)))
+
+
+@contextmanager
+def open_log(path: Path) -> Iterator[LogReader]:
+    """Open a log for reading. ConfigError where there is none; `Unavailable` where SQLite fails; `Broken` where the
+    file is no database.
+    """
+    try:
+        with tables.open_for_reading(path) as connection:
+            yield LogReader(connection)
+    except sqlite3.OperationalError as error:
+        raise tables.unavailable(path, error) from error
+    except sqlite3.DatabaseError as error:
+        raise Broken(f"{path} is damaged: {error}", next_step=_STEP) from error
+
+
+def read_entries(path: Path) -> Iterator[LogEntry]:
+    """Every entry of the log at `path`, in order, streaming. Errors as `open_log`, and `Broken` at a malformed one."""
+    with open_log(path) as log:
+        yield from log.entries()
