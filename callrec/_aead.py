@@ -32,7 +32,7 @@ _MAGIC: Final = b"CALLREC\x01"
 _TAG_BYTES: Final = 16
 _LENGTH_BYTES: Final = 4
 _PREFIX_BYTES: Final = 7
-_KEY_BYTES: Final = 32
+KEY_BYTES: Final = 32
 _HEADER_CEILING: Final = 65_536
 _COUNTER_CEILING: Final = 2**32
 _NEXT_STEP: Final = "keep the file as it is and compare it with another copy"
@@ -47,10 +47,10 @@ class Role(Enum):
 
 
 def _cipher(secret: bytes, role: Role) -> AESGCM:
-    if len(secret) != _KEY_BYTES:
+    if len(secret) != KEY_BYTES:
         raise ValueError("a data key has 32 bytes")
     info = f"{FORMAT} {role.value}".encode()
-    return AESGCM(HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(secret))
+    return AESGCM(HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(secret))
 
 
 def _nonce(prefix: bytes, counter: int, *, last: bool) -> bytes:
@@ -86,6 +86,11 @@ class StreamWriter:
         sealed = self._cipher.encrypt(_nonce(self._prefix, self._counter, last=last), data, self.preamble)
         self._counter += 1
         return len(sealed).to_bytes(_LENGTH_BYTES, "big") + sealed
+
+
+def preamble_bytes(header: bytes) -> int:
+    """How long the preamble under this header is: a shorter file was torn before its first frame."""
+    return len(_MAGIC) + _LENGTH_BYTES + len(header) + _PREFIX_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,198 @@
+"""Hands sealed recordings to the store: verify, intent, put, what the store says, kept, and only then remove.
+
+Every step is asked for in the ledger before it is taken again, so that start-up and the running agent use the same
+code. Nothing is removed that is not proven kept; what contradicts itself goes to `corrupt/` with an incident.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from callrec.core.kinds import Kind
+from callrec.errors import Broken, Refused, Unavailable
+from callrec.ports import Entry, Json, Kept, Ledger, Notify, RecordingStore, Sealed
+from callrec.recording.manifest import cipher_sha256, read_sealed, sealed_body
+from callrec.recording.spool import Spool
+
+BACKOFF_FIRST_S: Final = 0.1
+BACKOFF_MOST_S: Final = 60.0
+AT_ONCE: Final = 4
+"""Recordings handed over at the same time."""
+_APPEND_S: Final = 10.0
+Sleep = Callable[[float], Awaitable[None]]
+OnKept = Callable[[Sealed, Kept, str], None]
+"""Told of each recording that is kept, with the leaf of its `recording.kept`; for the index."""
+
+
+class EntryFinder(Protocol):
+    """Finds what the ledger holds of one segment."""
+
+    async def find(self, kind: Kind, call_uid: str, segment: int) -> str | None:
+        """Hex leaf of the newest durable entry of this kind for this segment, or None. `Unavailable` if unknown."""
+
+
+class Backoff:
+    """Exponential with full jitter, for the store as a whole."""
+
+    def __init__(self, *, first_s: float = BACKOFF_FIRST_S, most_s: float = BACKOFF_MOST_S) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self.failures = 0
+
+    def failed(self) -> float:
+        """Count one failure; how long to wait now, in seconds."""
+        ceiling = min(self._most_s, self._first_s * 2.0 ** min(self.failures + 1, 30))
+        self.failures += 1
+        return random.uniform(self._first_s, ceiling)  # noqa: S311 - spreads load, keeps no secret
+
+    def worked(self) -> None:
+        """Start anew."""
+        self.failures = 0
+
+
+class Mover:
+    """One per agent. `run` until cancelled; `wake` whenever something became ready. For one event loop."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        store: RecordingStore,
+        ledger: Ledger,
+        finder: EntryFinder,
+        *,
+        notify: Notify,
+        on_kept: OnKept | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._spool = spool
+        self._store = store
+        self._ledger = ledger
+        self._finder = finder
+        self._notify = notify
+        self._on_kept = on_kept
+        self._sleep = sleep
+        self._wake = asyncio.Event()
+        self._refused: set[str] = set()
+        self.backoff = Backoff()
+
+    def wake(self) -> None:
+        """Something is ready. Does not shorten the wait for a store that is down."""
+        self._wake.set()
+
+    def store_is_failing(self) -> bool:
+        """Whether the last attempt failed for the store's or the ledger's sake."""
+        return self.backoff.failures > 0
+
+    def oldest_unhanded_s(self) -> float:
+        """How long the oldest sealed recording has waited for the store. Blocking, briefly."""
+        return self._spool.oldest_ready_s()
+
+    async def run(self) -> None:
+        """Hand over whatever is ready, now and after each `wake`, for ever. A failing store is tried again."""
+        while True:
+            self._wake.clear()
+            try:
+                await self.sweep()
+            except Unavailable:
+                await self._sleep(self.backoff.failed())
+                continue
+            self.backoff.worked()
+            await self._wake.wait()
+
+    async def sweep(self) -> None:
+        """Try everything that is ready, once. `Unavailable` where store, ledger or disk failed one of them."""
+        ids = [name for name in await asyncio.to_thread(self._spool.ready_ids) if name not in self._refused]
+        for start in range(0, len(ids), AT_ONCE):
+            attempts = [self.hand_over(name) for name in ids[start : start + AT_ONCE]]
+            for outcome in await asyncio.gather(*attempts, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+
+    async def hand_over(self, recording_id: str) -> Kept | None:
+        """Take one sealed recording all the way; repeat it as often as you like.
+
+        None where it was set aside: corrupt, or refused by the store; both are in the ledger as an incident.
+        `Unavailable` where it must be tried again.
+        """
+        try:
+            sealed = await asyncio.to_thread(self._verified, recording_id)
+            leaf = await self._sealed_leaf(sealed)
+            await self._once(Kind.STORE_INTENT, sealed, {"sealed_leaf": leaf, "cipher_sha256": sealed.cipher_sha256})
+            kept = await self._put(sealed)
+        except _CorruptError as corrupt:
+            return await self._set_aside(recording_id, str(corrupt))
+        except Refused as refusal:
+            return await self._leave(recording_id, str(refusal))
+        await self._finish(sealed, leaf, kept)
+        return kept
+
+    def _verified(self, recording_id: str) -> Sealed:
+        try:
+            sealed = read_sealed(self._spool.ready(recording_id))
+            if cipher_sha256(sealed.folder) != sealed.cipher_sha256:
+                raise _CorruptError("the audio is not what was sealed")
+        except Broken as error:
+            raise _CorruptError(str(error)) from error
+        return sealed
+
+    async def _sealed_leaf(self, sealed: Sealed) -> str:
+        known = await asyncio.to_thread(self._spool.sealed_leaf, sealed.recording_id)
+        if known:
+            return known
+        leaf = await self._once(Kind.RECORDING_SEALED, sealed, sealed_body(sealed))
+        await asyncio.to_thread(self._spool.note_sealed, sealed.recording_id, leaf)
+        return leaf
+
+    async def _once(self, kind: Kind, sealed: Sealed, body: dict[str, Json]) -> str:
+        """Append, unless the ledger holds it; its leaf."""
+        call_uid, segment = sealed.manifest["header"]["call_uid"], sealed.manifest["header"]["segment"]
+        found = await self._finder.find(kind, call_uid, segment)
+        if found is not None:
+            return found
+        entry = Entry(kind=kind, call_uid=call_uid, segment=segment, body=body)
+        return (await self._ledger.append(entry, timeout_s=_APPEND_S)).leaf
+
+    async def _put(self, sealed: Sealed) -> Kept:
+        try:
+            kept = await self._store.put(sealed)
+        except Broken as error:
+            raise _CorruptError(str(error)) from error
+        if kept.cipher_sha256 != sealed.cipher_sha256:
+            raise _CorruptError("the store holds something else than it was given")
+        return kept
+
+    async def _finish(self, sealed: Sealed, sealed_leaf: str, kept: Kept) -> None:
+        body = {
+            "sealed_leaf": sealed_leaf,
+            "store_id": kept.store_id,
+            "object_version": kept.object_version,
+            "lock": kept.lock,
+            "readback_sha256": kept.cipher_sha256,
+        }
+        leaf = await self._once(Kind.RECORDING_KEPT, sealed, body)
+        if self._on_kept is not None:
+            self._on_kept(sealed, kept, leaf)
+        await asyncio.to_thread(self._spool.hand_off, sealed.recording_id)
+
+    async def _set_aside(self, recording_id: str, why: str) -> None:
+        await self._incident(recording_id, "recording.corrupt", why)
+        await asyncio.to_thread(self._spool.set_aside, recording_id, "corrupt")
+
+    async def _leave(self, recording_id: str, why: str) -> None:
+        """The store's rules say no: it stays in `ready` for a person, and is asked again after a restart."""
+        await self._incident(recording_id, "store.refused", why)
+        self._refused.add(recording_id)
+
+    async def _incident(self, recording_id: str, what: str, why: str) -> None:
+        call_uid, _, segment = recording_id.rpartition("-")
+        number = int(segment) if segment.isdecimal() else 0
+        entry = Entry(kind=Kind.INCIDENT, call_uid=call_uid, segment=number, body={"what": what, "reason": why})
+        await self._ledger.append(entry, timeout_s=_APPEND_S)
+        self._notify(f"recording {recording_id}: {what}: {why}")
+
+
+class _CorruptError(Exception):
+    """What lies here contradicts itself, or what the store holds."""
