@@ -1,0 +1,51 @@
+# make demo    one recorded call on this machine; needs Python 3.11 or 3.12, make and the package registry
+# make test    everything that must hold, also installs what the tests need (root on Debian) or names what is missing
+# make lint    the checks of the source alone        make venv   .venv alone        make clean   remove what make made
+# Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
+
+.NOTPARALLEL:
+.PHONY: demo test lint venv clean
+.DEFAULT_GOAL := demo
+
+RUN := .venv/bin/python -m
+PIP := $(RUN) pip install --quiet --disable-pip-version-check --no-input --progress-bar off
+
+# an environment holds absolute paths: one that was moved or copied here is made anew
+ifneq ($(shell cat .venv/.made-in 2>/dev/null),$(CURDIR))
+.PHONY: .venv/.made-in
+endif
+
+demo: .venv/.demo
+	@.venv/bin/callrec demo
+
+test:
+	@deploy/test-setup.sh
+	@$(MAKE) --no-print-directory lint
+	@$(RUN) pytest $(PYTEST_ARGS)
+
+lint: .venv/.dev
+	@$(RUN) ruff check --quiet
+	@$(RUN) ruff format --check --quiet || { echo "ruff format would change these files; run: .venv/bin/ruff format"; exit 1; }
+	@$(RUN) mypy --no-error-summary
+	@mkdir -p build && .venv/bin/lint-imports >build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
+	@echo "source: ruff, mypy and import-linter are content"
+
+venv: .venv/.dev
+
+.venv/.dev: pyproject.toml .venv/.made-in
+	@echo "installing what callrec and its tests need into .venv"
+	@$(PIP) -e '.[eval,dev]'
+	@mkdir -p build
+	@touch .venv/.demo $@
+
+.venv/.demo: pyproject.toml .venv/.made-in
+	@echo "installing what callrec needs into .venv"
+	@$(PIP) -e '.[eval]'
+	@touch $@
+
+.venv/.made-in:
+	@deploy/make-venv.sh "$(PYTHON)"
+
+clean:
+	rm -rf --one-file-system .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find callrec tests -name __pycache__ -type d -prune -exec rm -rf {} +
