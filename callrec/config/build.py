@@ -1,0 +1,76 @@
+"""Values that were read, into models. Fails on nothing: what could fail was found before, or is found by the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from callrec.config import models as m
+from callrec.config.values import Reference, SipUri
+
+Values = Mapping[str, Any]
+
+
+def build(values: Values, *, name: str, folder: Path, sha256: str) -> m.Config:
+    """The configuration that these values describe."""
+    sip = _sip(values["sip"], folder)
+    return m.Config(
+        name=name,
+        folder=folder,
+        sha256=sha256,
+        agent=m.Agent(**_resolved(values["agent"], folder, "data_dir", "runtime_dir")),
+        responsible=m.Responsible(**values["responsible"]),
+        people=tuple(m.Person(name=who, **person) for who, person in values["people"].items()),
+        sip=sip,
+        lines=tuple(_line(line_name, line, sip.trunks) for line_name, line in values["lines"].items()),
+        notice=m.Notice(**_resolved(values["notice"], folder, "register")),
+        spool=m.Spool(**_resolved(values["spool"], folder, "path")),
+        ledger=_ledger(values["ledger"], folder),
+        store=m.Store(**_resolved(values["store"], folder, "path")),
+        retention=m.Retention(**_resolved(values["retention"], folder, "rules")),
+        keys=m.Keys(**_resolved(values["keys"], folder, "wrap_to", "signing")),
+        alerts=m.Alerts(**values["alerts"]),
+    )
+
+
+def resolve(written: SipUri, trunks: tuple[m.Trunk, ...]) -> m.Target:
+    """Where to dial: a host that is a trunk's name stands for that trunk's address and parameters."""
+    trunk = next((t for t in trunks if t.name == written.host), None)
+    uri = written if trunk is None else replace(trunk.uri, user=written.user)
+    return m.Target(written=str(written), uri=str(uri), trunk=trunk)
+
+
+def _placed(value: Any, folder: Path) -> Any:
+    if value is None:
+        return None
+    return replace(value, base=folder) if isinstance(value, Reference) else folder / value
+
+
+def _resolved(section: Values, folder: Path, *names: str) -> dict[str, Any]:
+    return {**section, **{name: _placed(section[name], folder) for name in names}}
+
+
+def _sip(section: Values, folder: Path) -> m.Sip:
+    trunks = tuple(
+        m.Trunk(name=name, **_resolved(trunk, folder, "password")) for name, trunk in section["trunks"].items()
+    )
+    tls = section["tls"] and m.Tls(**_resolved(section["tls"], folder, "cert", "key", "ca"))
+    return m.Sip(**{**section, "trunks": trunks, "tls": tls})
+
+
+def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...]) -> m.Line:
+    line = dict(section)
+    line["dialled"] = line.pop("match")["dialled"]
+    line["destination"] = resolve(line["destination"], trunks)
+    line["fallback"] = tuple(resolve(uri, trunks) for uri in line["fallback"])
+    line["purposes"] = frozenset(line["purposes"])
+    line["keys"] = m.LineKeys(**line["keys"])
+    return m.Line(name=name, **line)
+
+
+def _ledger(section: Values, folder: Path) -> m.Ledger:
+    path = folder / section["url"].removeprefix("sqlite:///")
+    anchors = tuple(m.Anchor(**_resolved(anchor, folder, "path")) for anchor in section["anchors"])
+    return m.Ledger(url=f"sqlite:///{path}", path=path, anchors=anchors)

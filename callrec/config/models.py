@@ -1,0 +1,294 @@
+"""The configuration as frozen data. Made by `load` alone; what is here was checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, unique
+from pathlib import Path
+
+from callrec.config.values import Listen, Network, PortRange, Reference, SipUri
+from callrec.core.numbers import comparable
+from callrec.core.values import Grade, Purpose
+
+
+@unique
+class Record(Enum):
+    """Whether a line's calls may be recorded. There is no `always`: only a proven notice starts a recording (R41)."""
+
+    IF_PROVEN = "if_proven"
+    NEVER = "never"
+
+
+@unique
+class CaptureFrom(Enum):
+    """When a bridged call's talk begins."""
+
+    ANSWER = "answer"
+    STAFF_JOINED = "staff_joined"
+
+
+@unique
+class OnNoNotice(Enum):
+    """What becomes of a call whose notice was not proven."""
+
+    CONNECT = "connect"
+    REJECT = "reject"
+
+
+@unique
+class Role(Enum):
+    """What a person may do."""
+
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    MEDICO_LEGAL = "medico-legal"
+    TRAINER = "trainer"
+    GUARDIAN = "guardian"
+    STAFF = "staff"
+
+
+@unique
+class Nation(Enum):
+    """Whose records code sets the retention schedule (R47)."""
+
+    ENGLAND = "england"
+    WALES = "wales"
+    SCOTLAND = "scotland"
+    NORTHERN_IRELAND = "northern-ireland"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """This agent on this machine. Durations in seconds."""
+
+    name: str
+    data_dir: Path
+    runtime_dir: Path
+    max_calls: int
+    drain_s: int
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the command line reaches the running agent."""
+        return self.data_dir / "control.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Responsible:
+    """Who answers for the recordings (R43) and where callers can read more (R54)."""
+
+    controller: str
+    processor: str | None
+    information_asset_owner: str
+    caldicott_guardian: str | None
+    data_protection_officer: str | None
+    ownership: str
+    privacy_page: str
+    privacy_page_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody who may act on recordings, known by the account they use on this machine."""
+
+    name: str
+    role: Role
+    os_user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Our certificate, its key and whom we believe."""
+
+    cert: Path
+    key: Reference
+    ca: Path | None
+    require_client: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trunk:
+    """A peer that calls are sent to, by name."""
+
+    name: str
+    uri: SipUri
+    leg_ends_at: str
+    user: str | None
+    password: Reference | None
+    register: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sip:
+    """What SIP and media listen on and whom they believe."""
+
+    listen: tuple[Listen, ...]
+    trusted_network: bool
+    public_address: str | None
+    rtp_ports: PortRange
+    allow_from: tuple[Network, ...]
+    media_from: tuple[Network, ...]
+    codecs: tuple[str, ...]
+    srtp: str
+    tls: Tls | None
+    trusted_headers: tuple[str, ...]
+    country_code: str
+    leg_ends_at: str
+    trunks: tuple[Trunk, ...]
+
+    def leg_ends_at_for(self, host: str, port: int) -> str:
+        """What the next hop at this address is: that of the trunk there, else `leg_ends_at`. The port decides only
+        between trunks on one host.
+        """
+        here = [t for t in self.trunks if t.uri.host.strip("[]") == host]
+        exact = [t for t in here if (t.uri.port or 5060) == port]
+        kinds = {t.leg_ends_at for t in exact or here}
+        return kinds.pop() if len(kinds) == 1 else self.leg_ends_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One place to dial: as written, and resolved through its trunk where it names one."""
+
+    written: str
+    uri: str
+    trunk: Trunk | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineKeys:
+    """What callers press. `stop` counts in the call, the others in notice and choice window."""
+
+    decline: str | None
+    decline_training: str | None
+    repeat: str | None
+    stop: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """An advice line: which calls it takes, where they go, its notice and purposes. Durations in seconds."""
+
+    name: str
+    dialled: tuple[str, ...]
+    direction: str
+    destination: Target
+    fallback: tuple[Target, ...]
+    dial_timeout_s: int
+    record: Record
+    notice: str | None
+    languages: tuple[str, ...]
+    language_header: str | None
+    purposes: frozenset[Purpose]
+    health_record: bool
+    keys: LineKeys
+    choice_window_s: int
+    capture_from: CaptureFrom
+    subject: str
+    on_no_notice: OnNoNotice
+    require: Grade
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The destination, then the fallbacks, in the order of dialling."""
+        return (self.destination, *self.fallback)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """How notices are played and judged."""
+
+    register: Path
+    longest_s: int
+    max_wait_s: int
+    attempts: int
+    decide_within_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool:
+    """Where recordings lie until they are stored. Durations in seconds."""
+
+    path: Path
+    reserve_s: int
+    max_recording_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """Somewhere else that holds our checkpoints."""
+
+    kind: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The append-only log: its SQLite file and its outside anchors."""
+
+    url: str
+    path: Path
+    anchors: tuple[Anchor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where finished recordings are kept."""
+
+    kind: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """Which schedule applies. `rules` is None where the shipped one is used."""
+
+    nation: Nation
+    rules: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The keeper's public key, and the key that signs ledger checkpoints."""
+
+    wrap_to: Reference
+    signing: Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """Whom to tell, and from what on. `command` is a program and its arguments, never a shell line."""
+
+    command: tuple[str, ...] | None
+    our_fault_in_a_row: int
+    our_fault_share_1h: float
+    store_down_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that was configured. `sha256` is the hash of all values, defaults included: comments, order and
+    layout of the file do not matter to it. Relative paths were resolved against `folder`, the file's own.
+    """
+
+    name: str
+    folder: Path
+    sha256: str
+    agent: Agent
+    responsible: Responsible
+    people: tuple[Person, ...]
+    sip: Sip
+    lines: tuple[Line, ...]
+    notice: Notice
+    spool: Spool
+    ledger: Ledger
+    store: Store
+    retention: Retention
+    keys: Keys
+    alerts: Alerts
+
+    def line_for(self, dialled: str) -> Line | None:
+        """The line that takes calls to this number, or None. Numbers are compared as E.164, others as text."""
+        wanted = comparable(dialled, country=self.sip.country_code)
+        numbers = ((comparable(d, country=self.sip.country_code), line) for line in self.lines for d in line.dialled)
+        return next((line for number, line in numbers if number == wanted), None)

@@ -1,0 +1,190 @@
+"""What single keys cannot show: rules over the whole configuration. Each row of RULES answers with the dotted key that
+should be changed and the rest of the sentence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from callrec.config.models import Config, Line, Record, Target
+from callrec.config.values import SipUri, Transport, sip_uri
+from callrec.core.numbers import comparable
+from callrec.core.values import Purpose
+
+Wrong = tuple[str, str]
+
+PORTS_PER_CALL: Final = 4
+"""Two legs, each with RTP and RTCP."""
+
+
+def _somebody_to_ask(config: Config) -> Iterator[Wrong]:
+    who = config.responsible
+    if not (who.caldicott_guardian or who.data_protection_officer):
+        yield "responsible.caldicott_guardian", "name a Caldicott Guardian or a data_protection_officer (R43)"
+
+
+def _private_network(config: Config) -> Iterator[Wrong]:
+    for i, listen in enumerate(config.sip.listen):
+        if listen.transport is Transport.UDP and not listen.loopback and not config.sip.trusted_network:
+            what = f"{listen} is UDP beyond this machine, where source addresses can be forged; use tcp or tls, or set"
+            yield f"sip.listen[{i}]", f"{what} sip.trusted_network: true where the network is private"
+
+
+def _certificate(config: Config) -> Iterator[Wrong]:
+    for i, listen in enumerate(config.sip.listen):
+        if listen.transport is Transport.TLS and config.sip.tls is None:
+            yield f"sip.listen[{i}]", f"{listen} needs sip.tls with cert and key"
+
+
+def _room_for_audio(config: Config) -> Iterator[Wrong]:
+    needed = PORTS_PER_CALL * config.agent.max_calls
+    if len(config.sip.rtp_ports) < needed:
+        has = f"{config.sip.rtp_ports} has {len(config.sip.rtp_ports)} ports"
+        calls = f"agent.max_calls of {config.agent.max_calls} needs {needed}, four for each call"
+        yield "sip.rtp_ports", f"{has}, and {calls}; widen the range or lower max_calls"
+
+
+def _ports_apart(config: Config) -> Iterator[Wrong]:
+    for i, listen in enumerate(config.sip.listen):
+        in_range = config.sip.rtp_ports.first <= listen.port <= config.sip.rtp_ports.last
+        if listen.transport is Transport.UDP and in_range:
+            yield f"sip.listen[{i}]", f"{listen} lies within sip.rtp_ports {config.sip.rtp_ports}; choose another port"
+
+
+def _trunk_addresses(config: Config) -> Iterator[Wrong]:
+    for trunk in config.sip.trunks:
+        at = f"sip.trunks.{trunk.name}"
+        if trunk.uri.user:
+            yield f"{at}.uri", f"{trunk.uri} names a user; a trunk is an address only, the user stands with the line"
+        if trunk.register and not (trunk.user and trunk.password):
+            yield f"{at}.register", "needs user and password of the account to register"
+        if trunk.password and not trunk.user:
+            yield f"{at}.user", "must be written where there is a password"
+
+
+def _targets(line: Line) -> Iterator[tuple[str, Target]]:
+    yield f"lines.{line.name}.destination", line.destination
+    for i, target in enumerate(line.fallback):
+        yield f"lines.{line.name}.fallback[{i}]", target
+
+
+def _is_address(uri: SipUri) -> bool:
+    try:
+        ipaddress.ip_address(uri.host.strip("[]"))
+    except ValueError:
+        return uri.host == "localhost" or "." in uri.host
+    return True
+
+
+def _destinations(config: Config) -> Iterator[Wrong]:
+    known = ", ".join(t.name for t in config.sip.trunks) or "none"
+    for line in config.lines:
+        for at, target in _targets(line):
+            uri = sip_uri(target.written)
+            if not uri.user:
+                yield at, f"{uri} names no user; write sip:USER@{uri.host}"
+            if target.trunk is None and not _is_address(uri):
+                yield at, f"{uri.host!r} is neither a trunk nor an address; trunks are {known}"
+            if target.trunk is not None and (uri.port or uri.parameters or uri.scheme != target.trunk.uri.scheme):
+                yield at, f"{uri} says more than user and trunk; scheme, port and parameters stand with the trunk's uri"
+
+
+def _no_loop(config: Config) -> Iterator[Wrong]:
+    ours = {(listen.host, listen.port) for listen in config.sip.listen}
+    for line in config.lines:
+        for at, target in _targets(line):
+            uri = sip_uri(target.uri)
+            if (uri.host.strip("[]"), uri.port or 5060) in ours:
+                yield at, f"{target.uri} is this agent itself; calls would go round in a circle"
+
+
+def _numbers_apart(config: Config) -> Iterator[Wrong]:
+    seen: dict[str, tuple[str, str]] = {}
+    for line in config.lines:
+        for i, dialled in enumerate(line.dialled):
+            number = comparable(dialled, country=config.sip.country_code)
+            at = f"lines.{line.name}.match.dialled[{i}]"
+            if number in seen:
+                other, written = seen[number]
+                yield at, f"{dialled!r} is the same number as {written!r} of line {other}; a call goes to one line"
+            seen.setdefault(number, (line.name, dialled))
+
+
+def _keys_apart(config: Config) -> Iterator[Wrong]:
+    for line in config.lines:
+        pairs = (("decline", line.keys.decline), ("decline_training", line.keys.decline_training))
+        named = [(n, k) for n, k in (*pairs, ("repeat", line.keys.repeat), ("stop", line.keys.stop)) if k]
+        for i, (name, key) in enumerate(named):
+            for other, earlier in named[:i]:
+                if key.startswith(earlier):
+                    yield f"lines.{line.name}.keys.{name}", f"{key!r} begins with {earlier!r}, which is {other}"
+
+
+def _recordable(config: Config) -> Iterator[Wrong]:
+    for line in (line for line in config.lines if line.record is Record.IF_PROVEN):
+        at = f"lines.{line.name}"
+        if line.notice is None:
+            yield f"{at}.notice", "must be written: without a notice nothing can be proven (or set record: never)"
+        if not line.purposes:
+            yield f"{at}.purposes", "must name at least one: a recording without purpose is unlawful (or record: never)"
+        elif line.health_record and Purpose.MEDICO_LEGAL not in line.purposes:
+            why = "a health record is kept, and nothing is kept for a purpose the caller was not told of"
+            yield f"{at}.purposes", f"must name medico-legal, as health_record is true: {why} (or health_record: false)"
+
+
+def _training_key(config: Config) -> Iterator[Wrong]:
+    for line in config.lines:
+        if line.keys.decline_training and Purpose.TRAINING not in line.purposes:
+            yield (
+                f"lines.{line.name}.keys.decline_training",
+                "offers to leave out training, which is not among purposes",
+            )
+
+
+def _language_header(config: Config) -> Iterator[Wrong]:
+    trusted = {header.lower() for header in config.sip.trusted_headers}
+    for line in config.lines:
+        if line.language_header and line.language_header.lower() not in trusted:
+            yield f"lines.{line.name}.language_header", f"{line.language_header} must stand in sip.trusted_headers too"
+
+
+def _waits(config: Config) -> Iterator[Wrong]:
+    if config.notice.max_wait_s <= config.notice.longest_s:
+        longest = f"longest_s of {config.notice.longest_s}"
+        yield "notice.max_wait_s", f"is {config.notice.max_wait_s}; it must be above {longest}, or no notice can end"
+
+
+def _any_line(config: Config) -> Iterator[Wrong]:
+    if not config.lines:
+        yield "lines", "must name at least one line; no call would be taken"
+
+
+def _folders_apart(config: Config) -> Iterator[Wrong]:
+    places = [("agent.runtime_dir", config.agent.runtime_dir), ("spool.path", config.spool.path)]
+    places += [("store.path", config.store.path), ("notice.register", config.notice.register)]
+    for i, (key, path) in enumerate(places):
+        for other, earlier in places[:i]:
+            if path == earlier or path in earlier.parents or earlier in path.parents:
+                yield key, f"lies in the same place as {other} ({earlier}); each needs a folder of its own"
+
+
+RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
+    _somebody_to_ask,
+    _private_network,
+    _certificate,
+    _room_for_audio,
+    _ports_apart,
+    _trunk_addresses,
+    _any_line,
+    _destinations,
+    _no_loop,
+    _numbers_apart,
+    _keys_apart,
+    _recordable,
+    _training_key,
+    _language_header,
+    _waits,
+    _folders_apart,
+)

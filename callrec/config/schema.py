@@ -1,0 +1,168 @@
+"""Every key there is, as data: path, kind, default, and what it is for. Nothing else may stand in the file.
+
+In a path `*` is a name of the operator's own and `[]` one item of a list. A key without default must be written; one
+whose default is None may be null. No key starts a recording, and none switches the notice off while recording (R41):
+what a key can do for recording is to prevent it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Final
+
+from callrec.config import values
+from callrec.config.kinds import Choice, Flag, Kind, ListOf, Share, Text, Whole
+from callrec.config.models import CaptureFrom, Nation, OnNoNotice, Record, Role
+from callrec.core.values import Grade, Purpose
+
+
+@unique
+class Must(Enum):
+    """In place of a default."""
+
+    BE_WRITTEN = "must be written"
+
+
+@unique
+class Shape(Enum):
+    """Keys that hold other keys."""
+
+    SECTION = "section"
+    NAMES = "names"
+    ITEMS = "items"
+
+
+Plain = str | int | float | bool | None | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One row of the table."""
+
+    path: str
+    kind: Kind | ListOf | Shape
+    doc: str
+    default: Plain | Must = Must.BE_WRITTEN
+
+
+_ANY: Final = Text(values.any_text)
+_NAME: Final = Text(values.short_name)
+_REFERENCE: Final = Text(values.reference, secret=True)
+_NETWORKS: Final = ListOf(Text(values.network), least=1)
+_ENDS_AT: Final = Choice(("carrier", "sbc", "pbx", "phone"))
+_TARGET: Final = Text(values.sip_uri)
+_KEY: Final = Text(values.choice_key)
+_TWENTY_SECONDS: Final = "callers stop listening after 20 s, and the guidance asks for a short notice (R66)"
+_IN_TIME: Final = "a caller must not wait for our judgement; what is not decided in a second is a refusal"
+_CLOSED_PURPOSES: Final = "a recording has no other purpose here (R32)"
+
+KEYS: Final[tuple[Key, ...]] = (
+    Key("agent", Shape.SECTION, "This agent on this machine", ()),
+    Key("agent.name", _NAME, "Name of this agent in ledger and reports"),
+    Key("agent.data_dir", _ANY, "Folder for what must survive a restart", "var"),
+    Key("agent.runtime_dir", _ANY, "Folder in memory (tmpfs) for live audio", "/run/callrec"),
+    Key("agent.max_calls", Whole(1, 1000), "Calls at once; one more is sent back with 503", 60),
+    Key("agent.drain_s", Whole(0, 3600), "Seconds that running calls may go on after a stop was asked for", 60),
+    Key("responsible", Shape.SECTION, "Who answers for the recordings (R43, R54)"),
+    Key("responsible.controller", _ANY, "The data controller"),
+    Key("responsible.processor", _ANY, "The data processor, where there is one", None),
+    Key("responsible.information_asset_owner", _ANY, "Who owns the risk of this information"),
+    Key("responsible.caldicott_guardian", _ANY, "Contact; this or the data protection officer", None),
+    Key("responsible.data_protection_officer", _ANY, "Contact; this or the Caldicott Guardian", None),
+    Key("responsible.ownership", _ANY, "Who owns the recordings and any rights in them"),
+    Key("responsible.privacy_page", Text(values.web_page), "The page that the notice points to"),
+    Key("responsible.privacy_page_version", _ANY, "The version of that page that was approved with the notice"),
+    Key("people", Shape.NAMES, "Who may act on recordings", ()),
+    Key("people.*", Shape.SECTION, "One person"),
+    Key("people.*.role", Choice(Role), "What they may do"),
+    Key("people.*.os_user", _ANY, "Their account on this machine"),
+    Key("sip", Shape.SECTION, "SIP and media"),
+    Key("sip.listen", ListOf(Text(values.listen), least=1), "Addresses that SIP is taken on"),
+    Key("sip.trusted_network", Flag(), "UDP beyond this machine: the network is private", default=False),
+    Key("sip.public_address", Text(values.address), "Address for Contact and SDP where it differs", None),
+    Key("sip.rtp_ports", Text(values.port_range), "UDP ports for audio, four for each call", "40000-44999"),
+    Key("sip.allow_from", _NETWORKS, "Who may send us SIP: packet sources"),
+    Key("sip.media_from", _NETWORKS, "Whom we exchange audio with: SDP addresses"),
+    Key("sip.codecs", ListOf(Choice(("PCMA", "PCMU")), least=1), "Codecs in order of preference", ("PCMA", "PCMU")),
+    Key("sip.srtp", Choice(("off", "optional", "required")), "Encrypted audio (SDES)", "off"),
+    Key("sip.tls", Shape.SECTION, "Certificate, where `listen` names tls", None),
+    Key("sip.tls.cert", _ANY, "File with our certificate and its chain (PEM)"),
+    Key("sip.tls.key", _REFERENCE, "Its private key (PEM)"),
+    Key("sip.tls.ca", _ANY, "File with the authorities we believe (PEM)", None),
+    Key("sip.tls.require_client", Flag(), "Peers must show a certificate too", default=True),
+    Key("sip.trusted_headers", ListOf(Text(values.trusted_header)), "Headers that go along to the staff leg", ()),
+    Key("sip.country_code", Text(values.country_code), "Country of numbers that begin with one 0", "44"),
+    Key("sip.leg_ends_at", _ENDS_AT, "What a caller leg's next hop is where it is none of the trunks", "pbx"),
+    Key("sip.trunks", Shape.NAMES, "Peers that calls are sent to", ()),
+    Key("sip.trunks.*", Shape.SECTION, "One peer"),
+    Key("sip.trunks.*.uri", Text(values.sip_uri), "Where it takes SIP"),
+    Key("sip.trunks.*.leg_ends_at", _ENDS_AT, "What it is: the point to which proof reaches"),
+    Key("sip.trunks.*.user", _ANY, "Our account there", None),
+    Key("sip.trunks.*.password", _REFERENCE, "The password of that account", None),
+    Key("sip.trunks.*.register", Flag(), "Register that account there", default=False),
+    Key("lines", Shape.NAMES, "The advice lines"),
+    Key("lines.*", Shape.SECTION, "One advice line"),
+    Key("lines.*.match", Shape.SECTION, "Which calls it takes"),
+    Key("lines.*.match.dialled", ListOf(Text(values.dialled_number), least=1), "Numbers and extensions dialled"),
+    Key("lines.*.direction", Choice(("inbound", "outbound")), "Which side is the outside party", "inbound"),
+    Key("lines.*.destination", _TARGET, "Where its calls go"),
+    Key("lines.*.fallback", ListOf(_TARGET), "Where they go when that fails, in order", ()),
+    Key("lines.*.dial_timeout_s", Whole(3, 180), "Seconds each of them may ring", 20),
+    Key("lines.*.record", Choice(Record), "Recorded where the notice is proven, or never", "if_proven"),
+    Key("lines.*.notice", _NAME, "Name of its notice in the register", None),
+    Key(
+        "lines.*.languages",
+        ListOf(Text(values.language), least=1),
+        "Languages of the notice; first is the default",
+        ("en",),
+    ),
+    Key("lines.*.language_header", Text(values.trusted_header), "Trusted header that names the language", None),
+    Key("lines.*.purposes", ListOf(Choice(Purpose, _CLOSED_PURPOSES)), "What recordings may be kept and used for"),
+    Key("lines.*.health_record", Flag(), "Its calls contribute to care (R26)", default=True),
+    Key("lines.*.keys", Shape.SECTION, "Keys that the caller may press", ()),
+    Key("lines.*.keys.decline", _KEY, "Do not record", "2"),
+    Key("lines.*.keys.decline_training", _KEY, "Record, but not for training", None),
+    Key("lines.*.keys.repeat", _KEY, "Hear the notice again", None),
+    Key("lines.*.keys.stop", Text(values.stop_keys), "Stop recording, during the call", "**2"),
+    Key("lines.*.choice_window_s", Whole(0, 15), "Seconds after the notice in which a choice still counts", 3),
+    Key("lines.*.capture_from", Choice(CaptureFrom), "When the talk begins", "answer"),
+    Key("lines.*.subject", Choice(("adult", "child", "unknown")), "Who calls are about, for retention", "adult"),
+    Key("lines.*.on_no_notice", Choice(OnNoNotice), "A call whose notice is not proven", "connect"),
+    Key("lines.*.require", Choice(Grade), "The least grade of proof", "sent"),
+    Key("notice", Shape.SECTION, "Playing and judging notices", ()),
+    Key("notice.register", _ANY, "Folder with prompts and their register", "prompts"),
+    Key("notice.longest_s", Whole(3, 20, _TWENTY_SECONDS), "Longest notice", 20),
+    Key("notice.max_wait_s", Whole(5, 120), "Longest time before dialling, holds and repeats included", 60),
+    Key("notice.attempts", Whole(1, 5), "How often a notice is begun when it was interrupted", 2),
+    Key("notice.decide_within_ms", Whole(20, 1000, _IN_TIME), "Longest time to judge; later is a refusal", 200),
+    Key("spool", Shape.SECTION, "Recordings until they are stored", ()),
+    Key("spool.path", _ANY, "Folder; encrypted audio only", "var/spool"),
+    Key("spool.reserve_s", Whole(60, 86400), "Seconds of audio that must fit before a recording starts", 600),
+    Key("spool.max_recording_s", Whole(60, 86400), "Longest recording; the call goes on", 14400),
+    Key("ledger", Shape.SECTION, "The append-only log", ()),
+    Key("ledger.url", Text(values.sqlite_url), "Its database", "sqlite:///var/ledger.db"),
+    Key("ledger.anchors", Shape.ITEMS, "Where its checkpoints are held by somebody else", ()),
+    Key("ledger.anchors.[]", Shape.SECTION, "One such place"),
+    Key("ledger.anchors.[].kind", Choice(("directory",)), "How they get there"),
+    Key("ledger.anchors.[].path", _ANY, "The folder, best on another machine"),
+    Key("store", Shape.SECTION, "Where recordings are kept", ()),
+    Key("store.kind", Choice(("filesystem",)), "What kind of store", "filesystem"),
+    Key("store.path", _ANY, "Its folder", "var/store"),
+    Key("retention", Shape.SECTION, "How long"),
+    Key("retention.nation", Choice(Nation), "Whose records code applies (R47)"),
+    Key("retention.rules", _ANY, "File with rules of your own", None),
+    Key("keys", Shape.SECTION, "Cryptographic keys; `callrec init` makes them", ()),
+    Key(
+        "keys.wrap_to",
+        _REFERENCE,
+        "The keeper's public key: recordings can be opened with its other half only",
+        "file:var/keys/keeper.pub",
+    ),
+    Key("keys.signing", _REFERENCE, "Private key that signs ledger checkpoints", "file:var/keys/ledger"),
+    Key("alerts", Shape.SECTION, "Whom to tell, and from what on", ()),
+    Key("alerts.command", ListOf(_ANY, least=1), "Program and arguments; one line of text follows on its input", None),
+    Key("alerts.our_fault_in_a_row", Whole(1, 1000), "Calls in a row not recorded by our fault", 3),
+    Key("alerts.our_fault_share_1h", Share(0.0, 1.0), "Share of an hour's calls not recorded by our fault", 0.05),
+    Key("alerts.store_down_s", Whole(10, 86400), "Seconds that the store may be unreachable", 900),
+)
