@@ -1,0 +1,192 @@
+"""`callrec prompts`: list, check, add, approve, retire. The audio and the words are a person's; this keeps the register.
+
+`ctx.obj` has `prompts_dir: Path` and `append(entry) -> leaf`, which makes one ledger entry durable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from callrec.core.purposes import parse_purposes
+from callrec.core.values import Purpose
+from callrec.errors import ConfigError, Refused
+from callrec.notice import approval
+from callrec.notice.audio import RATE
+from callrec.notice.manifest import PromptKind, PromptRecord, moment
+from callrec.notice.register import Register
+from callrec.notice.wording import EXPLAINS, MEANINGS
+from callrec.ports import Entry
+
+
+class Desk(Protocol):
+    """What these commands work on."""
+
+    @property
+    def prompts_dir(self) -> Path:
+        """The folder of the register."""
+
+    def append(self, entry: Entry) -> str:
+        """Append to the ledger; the leaf hash when it is durable."""
+
+
+@click.group()
+def prompts() -> None:
+    """The notices that callers hear: list, check, add, approve, retire."""
+
+
+@prompts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the register as JSON.")
+@click.pass_obj
+def list_(desk: Desk, as_json: bool) -> None:
+    """Show every prompt, its state and what it names."""
+    records = Register.load(desk.prompts_dir).records
+    if as_json:
+        click.echo(json.dumps([_as_json(record) for record in records], indent=2, ensure_ascii=False))
+        return
+    for record in records:
+        click.echo(_as_line(record))
+    if not records:
+        click.echo("There are no prompts yet. Add one with `callrec prompts add`.")
+
+
+@prompts.command()
+@click.pass_obj
+def check(desk: Desk) -> None:
+    """Ask of every prompt: is the file what was registered, is it audible speech, does it say what it must?"""
+    faults = approval.check(desk.prompts_dir)
+    register = Register.load(desk.prompts_dir)
+    for remark in register.remarks():
+        click.echo(f"note: {remark}")
+    if faults:
+        raise Refused("\n".join(faults), next_step="mend these; a prompt that is not in order is never played")
+    click.echo(f"All {len(register.records)} prompts are in order.")
+
+
+@prompts.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--id", "prompt_id", required=True, help="Name of the notice, as lines refer to it.")
+@click.option("--lang", "language", required=True, help="Language spoken, such as en or cy.")
+@click.option("--text", required=True, help="Every word that is spoken, or @FILE that holds them.")
+@click.option("--purposes", "purposes", multiple=True, help="PURPOSE=phrase that names it; once for each purpose.")
+@click.option("--key", "keys", multiple=True, help=f"KEY=meaning; meanings are {', '.join(MEANINGS)}.")
+@click.option("--explains", "explains", multiple=True, help=f"WHAT=phrase; what is {', '.join(EXPLAINS)}.")
+@click.option("--announcement", is_flag=True, help="A few words during the call, not a recording notice.")
+@click.option("--from", "begins", help="In force from this date on, UTC.")
+@click.option("--to", "ends", help="In force until before this date, UTC.")
+@click.option("--note", default="", help="For those who come after you.")
+@click.pass_obj
+def add(desk: Desk, file: Path, **given: Any) -> None:
+    """Bring an audio FILE as a new version of a prompt. It stays a draft until it is approved."""
+    new = approval.NewPrompt(
+        id=given["prompt_id"],
+        language=given["language"],
+        file=file,
+        text=_text(given["text"]),
+        kind=PromptKind.ANNOUNCEMENT if given["announcement"] else PromptKind.NOTICE,
+        purposes=_purposes(given["purposes"]),
+        keys=_pairs(given["keys"], "--key", MEANINGS.keys(), of_value=True),
+        explains=_pairs(given["explains"], "--explains", EXPLAINS.keys()),
+        effective_from=moment(given["begins"], "--from") if given["begins"] else None,
+        effective_to=moment(given["ends"], "--to") if given["ends"] else None,
+        note=given["note"],
+    )
+    record = approval.add(desk.prompts_dir, new)
+    click.echo(f"Added {record.name} as a draft: {record.samples / RATE:.1f} seconds, {record.file}.")
+    click.echo("Let somebody hear it to the end and read the text along. Then:")
+    click.echo(f"  callrec prompts approve {record.name} --by PERSON")
+
+
+@prompts.command()
+@click.argument("name", metavar="ID")
+@click.option("--by", required=True, help="Who approves: an id from `people` in the configuration, not a name.")
+@click.pass_obj
+def approve(desk: Desk, name: str, by: str) -> None:
+    """Approve a draft. From then on it is never changed, and the ledger says who approved it."""
+    now = datetime.now(UTC)
+    record = approval.approve(desk.prompts_dir, name, by=by, now=now, append=desk.append)
+    click.echo(f"Approved {record.name}. A running agent takes it up with `callrec agent reload`.")
+
+
+@prompts.command()
+@click.argument("name", metavar="ID")
+@click.option("--by", required=True, help="Who retires it: an id from `people` in the configuration.")
+@click.option("--why", default="replaced", show_default=True, help="A word or two, with hyphens: no names.")
+@click.pass_obj
+def retire(desk: Desk, name: str, by: str, why: str) -> None:
+    """Take a prompt out of use. Its audio and words are kept, because proofs cite them."""
+    record = approval.retire(desk.prompts_dir, name, by=by, why=why, append=desk.append)
+    click.echo(f"Retired {record.name}. A running agent lets go of it with `callrec agent reload`.")
+
+
+# ---------------------------------------------------------------- words in and out
+
+
+def _as_line(record: PromptRecord) -> str:
+    names = ", ".join(purpose.value for purpose in record.purposes) or "no purposes"
+    sample = ", our sample" if record.sample else ""
+    by = f" by {record.approved.by} on {record.approved.at:%Y-%m-%d}" if record.approved else ""
+    seconds = f"{record.samples / RATE:.1f} s"
+    return f"{record.name}: {record.status.value}{by}{sample}; {record.kind.value}, {seconds}; {names}"
+
+
+def _as_json(record: PromptRecord) -> dict[str, Any]:
+    approved = record.approved
+    return {
+        "name": record.name,
+        "id": record.id,
+        "language": record.language,
+        "version": record.version,
+        "kind": record.kind.value,
+        "status": record.status.value,
+        "sample": record.sample,
+        "file": record.file,
+        "text": record.text,
+        "pcm_sha256": record.pcm_sha256,
+        "samples": record.samples,
+        "purposes": {purpose.value: phrase for purpose, phrase in record.purposes.items()},
+        "keys": dict(record.keys),
+        "effective_from": record.effective_from.isoformat() if record.effective_from else None,
+        "effective_to": record.effective_to.isoformat() if record.effective_to else None,
+        "approved": {"by": approved.by, "at": approved.at.isoformat(), "leaf": approved.leaf} if approved else None,
+        "note": record.note,
+    }
+
+
+def _text(given: str) -> str:
+    if not given.startswith("@"):
+        return given
+    path = Path(given[1:])
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--text: {path} cannot be read as text", next_step="name a UTF-8 text file") from error
+
+
+def _pairs(given: Iterable[str], option: str, known: Iterable[str], *, of_value: bool = False) -> dict[str, str]:
+    choices = sorted(known)
+    found: dict[str, str] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not value.strip():
+            raise ConfigError(f"{option}: expected NAME=value, found {each!r:.60}")
+        if (value if of_value else name) not in choices:
+            raise ConfigError(f"{option}: {each!r:.60}: known are {', '.join(choices)}")
+        if name in found:
+            raise ConfigError(f"{option}: {name} stands there twice")
+        found[name] = value
+    return found
+
+
+def _purposes(given: Iterable[str]) -> dict[Purpose, str]:
+    names = [each.partition("=")[0] for each in given]
+    try:
+        parse_purposes(names, at="--purposes")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return {Purpose(name): phrase for name, phrase in _pairs(given, "--purposes", names).items()}

@@ -1,0 +1,185 @@
+"""The register of prompts: which words, in which voice, may be played before a recording (R9, R58).
+
+A prompt counts only when a person approved exactly these bytes and these words, the ledger holds that approval, the
+day is inside its dates, and the file is still what it was. It is read once for each call, hashed, and that copy is
+what is played.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from callrec._canonical import canonical, sha256_hex
+from callrec.core.evidence import PromptFacts
+from callrec.core.reasons import Reason
+from callrec.errors import ConfigError
+from callrec.notice.audio import read_prompt
+from callrec.notice.manifest import NAME, PromptKind, PromptRecord, Status, parse_manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovedPrompt:
+    """An approved prompt and the very bytes that will be played: 16-bit little-endian PCM, 8 kHz, mono."""
+
+    record: PromptRecord
+    pcm: bytes
+
+    def facts(self, language_source: str) -> PromptFacts:
+        """What the evidence says about it. `language_source`: how the language was chosen (default, header, menu)."""
+        record = self.record
+        return PromptFacts(
+            prompt_id=record.id,
+            version=record.version,
+            language=record.language,
+            language_source=language_source,
+            pcm_sha256=sha256_hex(self.pcm),
+            samples=len(self.pcm) // 2,
+            approval_leaf=record.approved.leaf if record.approved else "",
+            approved=record.status is Status.APPROVED,
+            effective=True,
+            names_keys=tuple(sorted(record.keys)),
+            purposes=tuple(sorted(purpose.value for purpose in record.purposes)),
+            sample=record.sample,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """Why no prompt can be played: the reason for the ledger, a sentence for people, and what to do."""
+
+    reason: Reason
+    what: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """What the manifest of one folder says. Audio is read when it is asked for, and never trusted from before."""
+
+    folder: Path
+    records: tuple[PromptRecord, ...]
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the manifest. ConfigError where it is missing or wrong, or where two prompts are the same."""
+        path = folder / NAME
+        try:
+            records = parse_manifest(path.read_bytes(), at=str(path))
+        except FileNotFoundError as error:
+            step = "run `callrec init`, which puts the sample prompts there, or correct the folder"
+            raise ConfigError(f"{path} does not exist", next_step=step) from error
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}", next_step="make it readable to callrec") from error
+        refuse_alike(records, at=str(path))
+        return cls(folder=folder, records=records)
+
+    def choose(self, prompt_id: str, language: str, at: datetime) -> ApprovedPrompt | Unusable:
+        """The newest approved version in force at this moment, read and hashed now; or why there is none.
+
+        Reads one small file, so it may block as long as the disk does. Never raises for what is on the disk.
+        """
+        those = [each for each in self.records if (each.id, each.language) == (prompt_id, language)]
+        if not those:
+            step = f"add it with `callrec prompts add`, or correct the line's notice; known: {self._known()}"
+            return Unusable(
+                reason=Reason.NOTICE_MISSING, what=f"there is no prompt {prompt_id} in {language}", next_step=step
+            )
+        approved = [each for each in those if each.status is Status.APPROVED]
+        in_force = [each for each in approved if each.in_force(at)]
+        if not in_force:
+            return _not_in_force(those, approved)
+        return self.read(max(in_force, key=lambda each: each.version))
+
+    def read(self, record: PromptRecord) -> ApprovedPrompt | Unusable:
+        """This prompt with its bytes, or why it is not what was approved."""
+        if sealed := _changed_words(record):
+            return Unusable(reason=Reason.NOTICE_UNAPPROVED, what=sealed, next_step=_NEW_VERSION)
+        try:
+            pcm = read_prompt(self.folder / record.file)
+        except ConfigError as error:
+            reason = Reason.NOTICE_ALTERED if (self.folder / record.file).exists() else Reason.NOTICE_MISSING
+            return Unusable(reason=reason, what=f"{record.name}: {error}", next_step=error.next_step)
+        if sha256_hex(pcm) != record.pcm_sha256 or len(pcm) != 2 * record.samples:
+            what = f"{record.name}: {record.file} is not the audio that was registered"
+            return Unusable(
+                reason=Reason.NOTICE_ALTERED, what=what, next_step="put the file back, or add a new version"
+            )
+        return ApprovedPrompt(record=record, pcm=pcm)
+
+    def find(self, name: str, *statuses: Status) -> PromptRecord:
+        """The one prompt this means: `id`, `id.language` or `id.language.version`, of these statuses (none: any).
+
+        ConfigError where there is none, or more than one, listing them.
+        """
+        listed = [each for each in self.records if not statuses or each.status in statuses]
+        found = [each for each in listed if name in (each.id, f"{each.id}.{each.language}", each.name)]
+        if len(found) == 1:
+            return found[0]
+        kind = " or ".join(status.value for status in statuses)
+        if found:
+            names = ", ".join(each.name for each in found)
+            raise ConfigError(f"{name} means more than one prompt: {names}", next_step="name one of them in full")
+        others = ", ".join(each.name for each in listed) or "none"
+        raise ConfigError(f"there is no {kind} prompt {name}", next_step=f"choose one of: {others}".replace("  ", " "))
+
+    def remarks(self) -> tuple[str, ...]:
+        """Things that are allowed and worth knowing: samples in use, languages that name fewer purposes than others."""
+        live = [each for each in self.records if each.status in (Status.APPROVED, Status.SAMPLE)]
+        samples = [f"{each.name} is our sample, not your words: record your own" for each in live if each.sample]
+        notices = [each for each in live if each.kind is PromptKind.NOTICE]
+        return (*samples, *(line for one in notices for other in notices if (line := _narrower(one, other))))
+
+    def _known(self) -> str:
+        return ", ".join(sorted({f"{each.id} in {each.language}" for each in self.records})) or "none"
+
+
+_NEW_VERSION = "put the manifest back as it was approved; for other words or audio add a new version and approve it"
+
+
+def _not_in_force(those: list[PromptRecord], approved: list[PromptRecord]) -> Unusable:
+    names = ", ".join(each.name for each in approved or those)
+    if approved:
+        step = "approve a version whose dates include today"
+        return Unusable(reason=Reason.NOTICE_UNAPPROVED, what=f"{names}: not in force today", next_step=step)
+    step = f"have it heard and read, then `callrec prompts approve {those[-1].name} --by PERSON`"
+    return Unusable(reason=Reason.NOTICE_UNAPPROVED, what=f"{names}: not approved", next_step=step)
+
+
+def _changed_words(record: PromptRecord) -> str:
+    approval = record.approved
+    if approval is None or not approval.leaf:
+        return f"{record.name} is marked approved, but no ledger entry says so"
+    if sha256_hex(canonical(record.approval_body(approval.by))) != approval.body_sha256:
+        return f"{record.name}: the manifest no longer says what was approved"
+    return ""
+
+
+def _narrower(one: PromptRecord, other: PromptRecord) -> str:
+    missing = other.purposes.keys() - one.purposes.keys()
+    if one.id != other.id or one.language == other.language or not missing:
+        return ""
+    names = ", ".join(sorted(purpose.value for purpose in missing))
+    return f"{one.name} does not name {names}, which {other.name} does: its calls are never tagged so"
+
+
+def alike(one: PromptRecord, other: PromptRecord) -> bool:
+    """True for two languages of one prompt with the very same audio, neither of them retired."""
+    retired = Status.RETIRED in (one.status, other.status)
+    same = (one.id, one.pcm_sha256) == (other.id, other.pcm_sha256)
+    return same and one.language != other.language and not retired
+
+
+def refuse_alike(records: tuple[PromptRecord, ...], *, at: str) -> None:
+    """ConfigError where two entries have one name, or two languages of one prompt the very same audio."""
+    for number, one in enumerate(records):
+        for other in records[:number]:
+            if one.name == other.name:
+                raise ConfigError(f"{at}: {one.name} stands there twice", next_step="keep one of them")
+            if alike(one, other):
+                raise ConfigError(
+                    f"{at}: {one.name} and {other.name} are two languages with the same audio",
+                    next_step="one of them is the wrong file: bring the right recording as a new version",
+                )

@@ -1,0 +1,109 @@
+"""Does the text say what a notice must say? (R12) Each thing is shown by the phrase of the text that says it.
+
+No program can tell whether the words are kind or clear: a person reads them before they approve. This finds what was
+left out: who records, that calls are recorded, each purpose, how to decline, that the help is the same, where to learn
+more; and a key that is spoken but not declared, or declared but not spoken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from callrec.core.values import Purpose
+
+EXPLAINS: Final[Mapping[str, str]] = {
+    "who": "who is recording",
+    "recorded": "that the call is recorded",
+    "decline": "how to say no",
+    "same_help": "that the caller gets the same help",
+    "more": "where to learn more",
+}
+"""What every notice says besides its purposes, and its name in the manifest."""
+
+MEANINGS: Final[Mapping[str, str]] = {
+    "decline": "do not record this call",
+    "decline_training": "record it, but not for training",
+    "repeat": "play the notice again",
+    "acknowledge": "the caller heard it",
+}
+"""What a key that the notice names may mean."""
+
+KEYS: Final = "012345678*#"
+"""Keys a notice may name. 9 is never a choice: somebody frightened presses it for 999, which always means emergency."""
+
+_NUMBER_WORDS: Final = {
+    "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7",
+    "eight": "8", "nine": "9", "star": "*", "hash": "#",
+    "sero": "0", "un": "1", "dau": "2", "tri": "3", "pedwar": "4", "pump": "5", "chwech": "6", "saith": "7",
+    "wyth": "8", "naw": "9", "seren": "*",
+}  # fmt: skip
+_AFTER_PRESS: Final = re.compile(r"\b(?:press|pwyswch)\s+(?:the\s+|key\s+)*(\w+)", re.IGNORECASE)
+_LONE_KEY: Final = re.compile(r"(?<![\w.,:/*#])([0-9*#])(?!\w|[.,:/]\w)")
+MOST_WORDS: Final = 60
+
+
+def spoken_keys(text: str) -> frozenset[str]:
+    """The keys this text names: lone digits, star or hash, and number words right after "press" (or its Welsh)."""
+    words = (word.lower() for word in _AFTER_PRESS.findall(text))
+    return frozenset(_LONE_KEY.findall(text)) | {_NUMBER_WORDS[word] for word in words if word in _NUMBER_WORDS}
+
+
+def names(text: str, phrase: str) -> bool:
+    """True where the text holds this phrase, whatever the case and the spacing."""
+    return bool(phrase.strip()) and " ".join(phrase.lower().split()) in " ".join(text.lower().split())
+
+
+def lint_notice(
+    text: str, *, purposes: Mapping[Purpose, str], keys: Mapping[str, str], explains: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Everything that this notice fails to say, as sentences; empty where it says it all."""
+    return (
+        *_length(text),
+        *_purposes(text, purposes),
+        *_explains(text, explains),
+        *_keys(text, purposes, keys, explains),
+    )
+
+
+def _length(text: str) -> Iterator[str]:
+    count = len(text.split())
+    if not count:
+        yield "there is no text: write down, word for word, what is spoken"
+    if count > MOST_WORDS:
+        yield f"the text has {count} words; about 45 fit into 20 seconds, {MOST_WORDS} never do"
+
+
+def _purposes(text: str, purposes: Mapping[Purpose, str]) -> Iterator[str]:
+    if not purposes:
+        yield "it names no purpose: nothing could be recorded under it"
+    for purpose, phrase in purposes.items():
+        if not names(text, phrase):
+            yield f"the phrase for {purpose.value}, {phrase!r}, is not in the text"
+
+
+def _explains(text: str, explains: Mapping[str, str]) -> Iterator[str]:
+    for name, meaning in EXPLAINS.items():
+        if not explains.get(name, "").strip():
+            yield f"no phrase says {meaning} ({name})"
+        elif not names(text, explains[name]):
+            yield f"the phrase that says {meaning}, {explains[name]!r}, is not in the text ({name})"
+
+
+def _keys(
+    text: str, purposes: Mapping[Purpose, str], keys: Mapping[str, str], explains: Mapping[str, str]
+) -> Iterator[str]:
+    spoken = spoken_keys(text)
+    for key in sorted(spoken - keys.keys()):
+        yield f"the text names {key}, which is not declared as a key; where it is no key, write the number as a word"
+    for key in sorted(keys.keys() - spoken):
+        yield f"key {key} ({keys[key]}) is declared, but the text does not name it"
+    if "decline_training" in keys.values() and Purpose.TRAINING not in purposes:
+        yield "a key leaves out training, which this notice does not name as a purpose"
+    declining = [key for key, meaning in keys.items() if meaning == "decline"]
+    if keys and not declining:
+        yield "keys are offered, but none to say no"
+    for key in declining:
+        if key in spoken and key not in spoken_keys(explains.get("decline", "")):
+            yield f"the phrase that says how to say no does not name its key {key} (decline)"
