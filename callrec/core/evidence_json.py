@@ -1,0 +1,142 @@
+"""Evidence as JSON and back: strict both ways, so that judging again reads exactly what was judged.
+
+Two objects: the evidence (schema `callrec/notice-evidence/1`), whose canonical bytes are hashed into the ledger, and
+around it the judged file (schema `callrec/notice-verdict/1`) that also keeps verdict, reasons and the floors of that
+day. Fields that end in `_ns` are decimal strings, because they outgrow the integers that JSON can carry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+
+from callrec.core.evidence import SCHEMA, Evidence
+from callrec.core.proof import BORDERLINE, LEVEL_MISS_CEILING, SENT_FLOOR, Granted
+from callrec.core.reasons import Reason
+from callrec.core.values import Grade, Purpose
+
+VERDICT_SCHEMA: Final = "callrec/notice-verdict/1"
+_NANOSECONDS = re.compile(r"0|[1-9][0-9]{0,19}")
+_LARGEST: Final = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedEvidence:
+    """One judged file. `evidence_json` is the part that is hashed, as it was read."""
+
+    evidence: Evidence
+    evidence_json: Mapping[str, Any]
+    granted: bool
+    grade: Grade | None
+    purposes: frozenset[Purpose]
+    reasons: tuple[Reason, ...]
+
+
+def to_json(evidence: Evidence) -> dict[str, Any]:
+    """The evidence as a JSON object, for hashing and keeping."""
+    return {"schema": SCHEMA, **_encode(evidence)}
+
+
+def from_json(value: Any) -> Evidence:
+    """The evidence again. ValueError, naming the field, where one is missing, unknown or of another type."""
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise ValueError(f"this is not {SCHEMA}")
+    rest = {name: field for name, field in value.items() if name != "schema"}
+    decoded = _decode(rest, Evidence, "evidence")
+    assert isinstance(decoded, Evidence)
+    return decoded
+
+
+def judged_to_json(evidence: Evidence, verdict: Granted | tuple[Reason, ...]) -> dict[str, Any]:
+    """The file that is kept beside the ledger: the evidence, what was judged of it, and by which floors."""
+    granted = isinstance(verdict, Granted)
+    return {
+        "schema": VERDICT_SCHEMA,
+        "evidence": to_json(evidence),
+        "verdict": "granted" if granted else "refused",
+        "grade": verdict.grade.value if isinstance(verdict, Granted) else None,
+        "purposes": sorted(p.value for p in verdict.purposes) if isinstance(verdict, Granted) else [],
+        "reasons": [] if isinstance(verdict, Granted) else [reason.value for reason in verdict],
+        "floors": {"sent": SENT_FLOOR, "level_miss": LEVEL_MISS_CEILING, "borderline": BORDERLINE},
+    }
+
+
+def judged_from_json(value: Any) -> JudgedEvidence:
+    """A judged file again. ValueError as `from_json`, and where verdict and reasons cannot both be."""
+    names = {"schema", "evidence", "verdict", "grade", "purposes", "reasons", "floors"}
+    if not isinstance(value, dict) or value.get("schema") != VERDICT_SCHEMA or set(value) != names:
+        raise ValueError(f"this is not {VERDICT_SCHEMA}")
+    judged = JudgedEvidence(
+        evidence=from_json(value["evidence"]),
+        evidence_json=value["evidence"],
+        granted=value["verdict"] == "granted",
+        grade=_decode(value["grade"], Grade | None, "grade"),
+        purposes=frozenset(_decode(value["purposes"], tuple[Purpose, ...], "purposes")),
+        reasons=_decode(value["reasons"], tuple[Reason, ...], "reasons"),
+    )
+    if value["verdict"] not in ("granted", "refused") or judged.granted == bool(judged.reasons):
+        raise ValueError("verdict and reasons contradict each other")
+    return judged
+
+
+# ---------------------------------------------------------------- plain values
+
+
+def _encode(value: Any, name: str = "") -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _encode(getattr(value, f.name), f.name) for f in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_encode(item, name) for item in value]
+    return str(value) if name.endswith("_ns") else value
+
+
+@cache
+def _hints(record: type) -> Mapping[str, Any]:
+    return get_type_hints(record)
+
+
+def _decode(value: Any, kind: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if origin in (UnionType, Union):
+        inner = next(arg for arg in get_args(kind) if arg is not type(None))
+        return None if value is None else _decode(value, inner, where)
+    if origin is tuple:
+        _require(isinstance(value, list), where)
+        return tuple(_decode(item, get_args(kind)[0], f"{where}[{n}]") for n, item in enumerate(value))
+    if is_dataclass(kind):
+        return _decode_record(value, kind, where)
+    if issubclass(kind, Enum):
+        _require(value in [member.value for member in kind], where)
+        return kind(value)
+    return _decode_plain(value, kind, where)
+
+
+def _decode_record(value: Any, kind: Any, where: str) -> Any:
+    _require(isinstance(value, dict), where)
+    hints = _hints(kind)
+    if unknown := set(value) - set(hints):
+        raise ValueError(f"{where}: unknown field {min(map(str, unknown))}")
+    if missing := set(hints) - set(value):
+        raise ValueError(f"{where}: missing field {min(missing)}")
+    return kind(**{name: _decode(value[name], hints[name], f"{where}.{name}") for name in hints})
+
+
+def _decode_plain(value: Any, kind: type, where: str) -> Any:
+    if where.endswith("_ns"):
+        _require(isinstance(value, str) and _NANOSECONDS.fullmatch(value) is not None, where)
+        return int(value)
+    _require(type(value) is kind, where)
+    _require(kind is not int or abs(value) <= _LARGEST, where)
+    return value
+
+
+def _require(condition: bool, where: str) -> None:  # noqa: FBT001 - reads as the sentence it is
+    if not condition:
+        raise ValueError(f"{where} has the wrong type or value")
