@@ -123,9 +123,11 @@ class Mover:
             await self._once(Kind.STORE_INTENT, sealed, {"sealed_leaf": leaf, "cipher_sha256": sealed.cipher_sha256})
             kept = await self._put(sealed)
         except _CorruptError as corrupt:
-            return await self._set_aside(recording_id, str(corrupt))
+            await self._set_aside(recording_id, str(corrupt))
+            return None
         except Refused as refusal:
-            return await self._leave(recording_id, str(refusal))
+            await self._leave(recording_id, str(refusal))
+            return None
         await self._finish(sealed, leaf, kept)
         return kept
 
