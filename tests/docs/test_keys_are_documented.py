@@ -30,13 +30,14 @@ def pointed(node, pattern=""):
 
 
 WRITTEN = dict(pointed(yaml.compose(TEXT)))
+LINES = TEXT.splitlines()
 LEAVES = [key for key in KEYS if not isinstance(key.kind, Shape)]
 
 
 @pytest.mark.parametrize("key", [k for k in LEAVES if k.path not in NOT_IN_FORCE], ids=lambda key: key.path)
 def test_the_example_shows_and_explains_every_key(key: Key):
     assert key.path in WRITTEN
-    line = TEXT.splitlines()[WRITTEN[key.path].start_mark.line]
+    line = LINES[WRITTEN[key.path].start_mark.line]
     assert "#" in line or key.path.startswith("people.")
 
 
@@ -49,16 +50,29 @@ def test_the_example_shows_nothing_that_is_no_key():
     assert set(WRITTEN) <= {key.path for key in KEYS}
 
 
-@pytest.mark.parametrize("key", [k for k in LEAVES if k.default not in (Must.BE_WRITTEN, ())], ids=lambda key: key.path)
-def test_the_example_names_every_default(key: Key):
-    pattern = rf"^  #   {key.path.rpartition('.')[2]}: .*default"
-    line = TEXT.splitlines()[WRITTEN[key.path].start_mark.line] if key.path in WRITTEN else ""
+@pytest.mark.parametrize(
+    "key",
+    [k for k in LEAVES if not isinstance(k.default, (Must, tuple)) and not k.path.startswith("keys.")],
+    ids=lambda key: key.path,
+)
+def test_the_example_names_the_default_that_is_in_force(key: Key):
+    shown = {None: "null", True: "true", False: "false"}.get(key.default, str(key.default))
 
-    assert "efault" in line or "required" in line or _in_the_next_line(key) or re.search(pattern, TEXT, re.MULTILINE)
+    assert re.search(rf'default:? "?{re.escape(shown)}|required unless', explanation(key), re.IGNORECASE)
 
 
-def _in_the_next_line(key: Key) -> bool:
-    return "efault" in TEXT.splitlines()[WRITTEN[key.path].start_mark.line + 1]
+@pytest.mark.parametrize("key", [k for k in LEAVES if k.default is Must.BE_WRITTEN], ids=lambda key: key.path)
+def test_the_example_names_what_must_be_written(key: Key):
+    assert "required" in explanation(key)
+
+
+def explanation(key: Key) -> str:
+    """The comment beside a key, and the line below it where that is a comment only."""
+    if key.path in NOT_IN_FORCE:
+        return next(line for line in LINES if line.startswith(f"  #   {key.path.rpartition('.')[2]}: "))
+    at = WRITTEN[key.path].start_mark.line
+    more = "".join(LINES[at + 1 : at + 2]).strip()
+    return LINES[at] + (more if more.startswith("#") else "")
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.path)
