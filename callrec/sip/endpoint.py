@@ -1,0 +1,179 @@
+"""Starts and ends the library: sockets, codecs, accounts. SIP thread only; once in the life of a process."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Final
+
+import pjsua2 as pj
+
+from callrec.errors import ConfigError
+from callrec.sip import engine as found
+from callrec.sip.engine import Engine
+from callrec.sip.leg import DECLINE, guarded
+from callrec.sip.media import FRAME_MS, RATE
+from callrec.sip.settings import Listen, SipSettings, Trunk
+from callrec.sip.translate import trunk_of
+
+_TRANSPORT: Final = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
+_BEST: Final = 255
+_PORTS_PER_CALL: Final = 8
+_SPARE_PORTS: Final = 64
+_MOST_PORTS: Final = 4000
+_SPARE_SLOTS: Final = 2
+
+Incoming = Callable[["Account", pj.OnIncomingCallParam], None]
+Rejected = Callable[[str, int], None]
+
+
+class Account(pj.Account):
+    """An identity of ours. Incoming calls go to `incoming`; subscriptions and messages are not our business."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        super().__init__()
+        self._incoming: Incoming | None = incoming
+
+    def detach(self) -> None:
+        """Take no calls any more."""
+        self._incoming = None
+
+    @guarded
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802 - the library's name
+        """An INVITE."""
+        if self._incoming is not None:
+            self._incoming(self, prm)
+
+    @guarded
+    def onIncomingSubscribe(self, prm: pj.OnIncomingSubscribeParam) -> None:  # noqa: N802
+        """Nobody's presence is told."""
+        prm.code = DECLINE
+
+
+class Library(pj.Endpoint):
+    """The library, telling of INVITEs that it turned away by itself."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__()
+        self._rejected = rejected
+
+    @guarded
+    def onRejectedIncomingCall(self, prm: pj.OnRejectedIncomingCallParam) -> None:  # noqa: N802
+        """All slots taken, or no common codec."""
+        self._rejected(str(prm.rdata.srcAddress), int(prm.statusCode))
+
+
+class SipEndpoint:
+    """The running library with its accounts."""
+
+    def __init__(self, settings: SipSettings, incoming: Incoming, rejected: Rejected) -> None:
+        self._settings = settings
+        self._sockets = settings.sockets()
+        self._incoming = incoming
+        found.silence_log()
+        self.library = Library(rejected)
+        self._accounts: dict[str, Account] = {}
+
+    def open(self) -> Engine:
+        """Start everything; ConfigError where a socket cannot be had, and then nothing runs."""
+        self.library.libCreate()
+        self.library.libInit(self._library_config())
+        engine = found.ask(self.library)
+        for listen in self._sockets:
+            self._listen(engine, listen)
+        self.library.audDevManager().setNullDev()
+        self.library.libStart()
+        self._choose_codecs()
+        self._accounts[""] = self._account(None)
+        for name, trunk in self._settings.trunks.items():
+            if trunk.user:
+                self._accounts[name] = self._account(trunk)
+        return engine
+
+    def poll(self, milliseconds: int) -> None:
+        """Let the library work."""
+        self.library.libHandleEvents(milliseconds)
+
+    def account_for(self, uri: str) -> Account:
+        """The trunk's own account where it has one, else ours."""
+        return self._accounts.get(trunk_of(uri, self._settings.trunks), self._accounts[""])
+
+    def close(self) -> None:
+        """End the library. No call, player or recorder is left."""
+        for account in self._accounts.values():
+            account.detach()
+            account.shutdown()
+        self._accounts.clear()
+        gc.collect()  # whatever of the library's were still in a cycle must go before it does
+        self.library.libDestroy()
+
+    # ------------------------------------------------------------ how
+
+    def _library_config(self) -> pj.EpConfig:
+        config = pj.EpConfig()
+        config.logConfig.level = config.logConfig.consoleLevel = 0
+        config.logConfig.msgLogging = 0
+        agent = config.uaConfig
+        agent.threadCnt, agent.mainThreadOnly = 0, True
+        agent.maxCalls = 2 * self._settings.max_calls + _SPARE_SLOTS
+        agent.userAgent = "callrec"
+        media = config.medConfig
+        media.clockRate = media.sndClockRate = RATE
+        media.ptime = media.audioFramePtime = FRAME_MS
+        media.ecTailLen, media.noVad, media.sndAutoCloseTime = 0, True, -1
+        media.maxMediaPorts = min(_MOST_PORTS, _SPARE_PORTS + _PORTS_PER_CALL * self._settings.max_calls)
+        return config
+
+    def _listen(self, engine: Engine, listen: Listen) -> None:
+        if not engine.admits(listen):
+            raise ConfigError(
+                f"sip.listen: {listen}: the evaluation engine is admitted on loopback only",
+                next_step="listen on 127.0.0.1, or build the production engine",
+            )
+        config = pj.TransportConfig()
+        config.boundAddress, config.port = listen.host, listen.port
+        config.publicAddress = self._settings.public_address or ""
+        try:
+            self.library.transportCreate(_TRANSPORT[listen.transport], config)
+        except pj.Error as error:
+            raise ConfigError(
+                f"sip.listen: cannot listen on {listen}: {self.library.utilStrError(error.status)}",
+                next_step="stop the program that has this port, or choose another",
+            ) from None
+
+    def _choose_codecs(self) -> None:
+        order = {name.upper(): rank for rank, name in enumerate(self._settings.codecs)}
+        codecs = self.library.codecEnum2()
+        known = [str(codec.codecId) for codec in codecs]
+        for codec in known:
+            rank = order.get(codec.partition("/")[0].upper())
+            self.library.codecSetPriority(codec, 0 if rank is None else _BEST - rank)
+        missing = sorted(set(order) - {codec.partition("/")[0].upper() for codec in known})
+        if missing:
+            raise ConfigError(f"sip.codecs: this engine has no {missing[0]}", next_step="use PCMA and PCMU")
+
+    def _account(self, trunk: Trunk | None) -> Account:
+        config = pj.AccountConfig()
+        first = self._sockets[0]
+        host = self._settings.public_address or first.host
+        config.idUri = f"sip:callrec@{host}:{first.port}"
+        if trunk is not None:
+            self._enrol(config, trunk)
+        rtp = config.mediaConfig.transportConfig
+        low, high = self._settings.rtp_ports
+        rtp.port, rtp.portRange, rtp.boundAddress = low, high - low, first.host
+        rtp.publicAddress = self._settings.public_address or ""
+        config.mediaConfig.srtpUse, config.mediaConfig.srtpSecureSignaling = self._settings.srtp.value, 0
+        account = Account(self._incoming)
+        account.create(config, trunk is None)
+        return account
+
+    @staticmethod
+    def _enrol(config: pj.AccountConfig, trunk: Trunk) -> None:
+        scheme, _, rest = trunk.uri.partition(":")
+        place = rest.rpartition("@")[2]
+        config.idUri = f"{scheme}:{trunk.user}@{place}"
+        if trunk.register:
+            config.regConfig.registrarUri = f"{scheme}:{place}"
+        credentials = config.sipConfig.authCreds
+        credentials.append(pj.AuthCredInfo("digest", "*", trunk.user, 0, trunk.password))

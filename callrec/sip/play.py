@@ -1,0 +1,187 @@
+"""Plays one notice to the caller leg and tells, exactly once, what was observed. SIP thread only.
+
+The leg is connected before the tap: what the tap holds from its first sample on, the leg was fed as well. The library
+reports the end of the file one frame after the last one went out; SETTLE_S more, and the counters are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Final, Protocol
+
+import pjsua2 as pj
+
+from callrec.core.evidence import Interruption, Observation
+from callrec.ports import Clock
+from callrec.sip.counters import Counters
+from callrec.sip.leg import LegCall, LegMedia
+from callrec.sip.media import FRAME_MS, RATE, Connection, Media, Player, finished_pcm, finished_size
+from callrec.sip.observe import SILENT_LEVEL, Window, loud_frames
+from callrec.sip.thread import SipThread
+
+POLL_S: Final = 0.1
+SETTLE_S: Final = 0.04
+STALL_S: Final = 1.0
+"""A player that does not advance for so long has stalled."""
+_TAP_WAIT_S: Final = 0.5
+_TAP_POLL_S: Final = 0.005
+
+
+class Stage(Protocol):
+    """What a playing notice needs of its call."""
+
+    @property
+    def caller(self) -> LegCall | None:
+        """The caller leg while it is there."""
+
+    @property
+    def info_allowed(self) -> bool:
+        """The caller's side understands INFO."""
+
+    def rewire(self) -> None:
+        """Connect what is wanted now."""
+
+    def other_ports(self) -> Iterable[pj.AudioMedia]:
+        """Every source that might feed the leg beside the player."""
+
+    def notice_ending(self, play: NoticePlay) -> None:
+        """It plays no more."""
+
+    def notice_ended(self, play: NoticePlay, observation: Observation) -> None:
+        """The last word of this notice."""
+
+
+class NoticePlay:
+    """One attempt."""
+
+    def __init__(self, stage: Stage, thread: SipThread, media: Media, clock: Clock, *, attempt: int, name: str) -> None:
+        self._stage, self._thread, self._media = stage, thread, media
+        self.attempt = attempt
+        self._tap_path = media.taps / f"{name}-{attempt}.wav"
+        call = stage.caller
+        self._answered = call is not None and call.confirmed
+        self.window = Window(
+            clock,
+            attempt=attempt,
+            base=call.counters() if call is not None else Counters(),
+            direction=(call.media if call is not None else LegMedia()).direction,
+            info_allowed=stage.info_allowed,
+        )
+        self._pcm = b""
+        self._player: Player | None = None
+        self._tap: pj.AudioMediaRecorder | None = None
+        self._loud: Sequence[bool] = ()
+        self._position, self._moved_s = 0, monotonic()
+        self._ending = self._tapped = False
+
+    def begin(self, pcm: bytes) -> None:
+        """Play this copy. Ends at once where the leg is held or gone, or where no player can be had."""
+        self._pcm = pcm
+        call = self._stage.caller
+        if call is None or call.media.held:
+            self.interrupt(Interruption.HUNG_UP if call is None else Interruption.HELD)
+            return
+        try:
+            self._open()
+        except Exception:  # noqa: BLE001 - no file, no player, no port: whatever it was, there was no notice
+            self.interrupt(Interruption.PLAYER_FAILED)
+
+    def _open(self) -> None:
+        self._loud = loud_frames(self._pcm)
+        self._tap = self._media.recorder(self._tap_path)
+        self._player = self._media.player(self._pcm, lambda: self._thread.post(self._end_of_file))
+        self._stage.rewire()
+        self._thread.call_later(POLL_S, self._poll)
+
+    def connections(self) -> list[Connection]:
+        """Player to leg, then player to tap; nothing once it is ending."""
+        call = self._stage.caller
+        audio = call.audio() if call is not None else None
+        if self._ending or self._player is None or self._tap is None or audio is None:
+            return []
+        return [(self._player, audio), (self._player, self._tap)]
+
+    # ------------------------------------------------------------ while it plays
+
+    def _poll(self) -> None:
+        if self._ending:
+            return
+        self._look()
+        if monotonic() - self._moved_s > STALL_S:
+            self.interrupt(Interruption.STALLED)
+            return
+        self._thread.call_later(POLL_S, self._poll)
+
+    def _look(self) -> None:
+        call, player = self._stage.caller, self._player
+        if call is None or player is None:
+            return
+        position = int(player.getPos())
+        if position == self._position:
+            return
+        self._position, self._moved_s = position, monotonic()
+        port, watch = call.media.port, self.window.watch
+        info = player.getPortInfo()
+        watch.checks += 1
+        watch.listener_misses += port not in list(info.listeners)
+        watch.other_sources += self._others_feed(port, player.getPortId())
+        self._look_at_level(call)
+
+    def _others_feed(self, port: int, player: int) -> bool:
+        others = (one for one in self._stage.other_ports() if one.getPortId() != player)
+        return any(_feeds(one, port) for one in others)
+
+    def _look_at_level(self, call: LegCall) -> None:
+        frame, audio = self._position * 1000 // (RATE * FRAME_MS), call.audio()
+        if audio is None or frame >= len(self._loud) or not self._loud[frame]:
+            return
+        self.window.watch.level_checks += 1
+        self.window.watch.level_misses += audio.getRxLevel() < SILENT_LEVEL
+
+    # ------------------------------------------------------------ end
+
+    def _end_of_file(self) -> None:
+        if not self._ending:
+            self._thread.call_later(SETTLE_S, lambda: self._finish(None))
+
+    def interrupt(self, why: Interruption) -> None:
+        """End it now, incomplete. Nothing where it is ending already."""
+        self._finish(why)
+
+    def _finish(self, why: Interruption | None) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        self._stage.notice_ending(self)
+        call = self._stage.caller
+        self.window.bank(call.counters() if call is not None else Counters())
+        self.window.close()
+        self._let_go()
+        self._await_tap(why, monotonic() + _TAP_WAIT_S)
+
+    def _let_go(self) -> None:
+        """Disconnect, put the player away, drop the tap so that its header is written."""
+        self._tapped = self._tap is not None
+        self._stage.rewire()
+        if self._player is not None:
+            self._media.retire(self._player)
+        self._player = self._tap = None
+
+    def _await_tap(self, why: Interruption | None, deadline: float) -> None:
+        if self._tapped and not finished_size(self._tap_path) and monotonic() < deadline:
+            self._thread.call_later(_TAP_POLL_S, lambda: self._await_tap(why, deadline))
+            return
+        pcm = finished_pcm(self._tap_path) if finished_size(self._tap_path) else b""
+        self._tap_path.unlink(missing_ok=True)
+        told = self.window.observation(why=why, prompt_bytes=len(self._pcm), tap_pcm=pcm, answered=self._answered)
+        self._stage.notice_ended(self, told)
+
+
+def _feeds(source: pj.AudioMedia, port: int) -> bool:
+    try:
+        info = source.getPortInfo()
+    except pj.Error:
+        return False
+    return port in list(info.listeners)

@@ -1,0 +1,500 @@
+"""One call with its two legs, as the engine sees it: performs orders, reports facts, decides nothing. SIP thread only.
+
+Audio is wired by statement: `_wanted` says which connections this call should have now, and nothing else is connected.
+Ports change with every re-negotiation, so that they are asked for anew each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+import pjsua2 as pj
+
+from callrec.core import events as e
+from callrec.core.evidence import Interruption, Observation
+from callrec.core.reasons import Reason
+from callrec.core.values import DialFailure, KeyMethod, Leg, Tone
+from callrec.errors import CallrecError
+from callrec.ports import CapturePaths, Clock, Destination, Invite
+from callrec.sip import parameters
+from callrec.sip.capture import Capture
+from callrec.sip.counters import Counters
+from callrec.sip.keys import FLUSH_S, KeyRelay
+from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
+from callrec.sip.media import RATE, RINGBACK, TONES, Connection, Media, Player, Wiring
+from callrec.sip.play import NoticePlay
+from callrec.sip.settings import SipSettings
+from callrec.sip.thread import SipThread
+from callrec.sip.translate import dial_failure_of, dialled_uri, status_of
+
+TONE_S: Final = 4.0
+_TOO_MANY: Final = 70010
+_RETRY_S: Final = 0.2
+_RETRIES: Final = 10
+_ANNOUNCE_TAIL_S: Final = 0.3
+
+
+class House(Protocol):
+    """What all calls share."""
+
+    settings: SipSettings
+    thread: SipThread
+    media: Media
+    clock: Clock
+
+    def account_for(self, uri: str) -> pj.Account:
+        """The account that this destination is dialled from."""
+
+    def conference(self) -> Iterable[pj.AudioMedia]:
+        """Every conference port, where they are few enough to be looked at."""
+
+    def happened(self, call_uid: str, event: e.Event) -> None:
+        """Tell the sink."""
+
+    def over(self, call_uid: str) -> None:
+        """The call is over and holds nothing any more."""
+
+
+@dataclass(slots=True)
+class Side:
+    """One leg as it stands. `call` is the only lasting reference to the library's object."""
+
+    call: LegCall | None = None
+    up: bool = False
+    held: bool = False
+    streams: int = 0
+    presses: int = 0
+    keys: KeyRelay = field(default_factory=KeyRelay)
+
+
+class Session:
+    """See above. Orders that no longer apply do nothing."""
+
+    def __init__(self, house: House, invite: Invite, *, info_allowed: bool) -> None:
+        self._house = house
+        self._invite = invite
+        self.info_allowed = info_allowed
+        self._sides = {Leg.CALLER: Side(), Leg.STAFF: Side()}
+        self._wiring = Wiring()
+        self._play: NoticePlay | None = None
+        self._telling: set[NoticePlay] = set()
+        self._waiting: list[e.Event] = []
+        self._dial_number = 0
+        self._ringing = self._early = False
+        self._tone: pj.ToneGenerator | None = None
+        self._bridging = self._bridged = False
+        self._capture: Capture | None = None
+        self._announcements: list[tuple[Player, tuple[Leg, ...]]] = []
+        self._over = False
+
+    def adopt(self, call: LegCall) -> None:
+        """Take the incoming dialog."""
+        self._sides[Leg.CALLER].call = call
+
+    # ------------------------------------------------------------ what a playing notice needs
+
+    @property
+    def caller(self) -> LegCall | None:
+        """The caller leg while it is there."""
+        return self._sides[Leg.CALLER].call
+
+    def other_ports(self) -> Iterable[pj.AudioMedia]:
+        """Every source that might feed the leg beside the player."""
+        return self._house.conference()
+
+    # ------------------------------------------------------------ orders: answering
+
+    def reject(self, status: int, phrase: str, retry_after_s: int | None) -> None:
+        """A final status to the INVITE."""
+        call = self.caller
+        if call is not None and not call.confirmed:
+            call.answer(parameters.rejecting(status, phrase, retry_after_s))
+
+    def answer(self) -> None:
+        """200."""
+        call = self.caller
+        if call is None:
+            return
+        try:
+            call.answer(parameters.accepting())
+        except pj.Error:
+            self._end(Leg.CALLER, "SIP;cause=500")
+
+    # ------------------------------------------------------------ orders: notice
+
+    def play_notice(self, attempt: int, pcm: bytes) -> None:
+        """Play; the running one, if any, is stopped."""
+        if self._over:
+            return
+        if self._play is not None:
+            self._interrupt(Interruption.STOPPED)
+        house = self._house
+        name = self._invite.call_uid
+        self._play = play = NoticePlay(self, house.thread, house.media, house.clock, attempt=attempt, name=name)
+        play.begin(pcm)
+
+    def stop_notice(self, attempt: int) -> None:
+        """Stop this attempt."""
+        if self._play is not None and self._play.attempt == attempt:
+            self._interrupt(Interruption.STOPPED)
+
+    def _interrupt(self, why: Interruption) -> None:
+        if self._play is not None:
+            self._play.interrupt(why)
+
+    def notice_ending(self, play: NoticePlay) -> None:
+        """It plays no more; its last word follows. What happens meanwhile waits for it."""
+        self._telling.add(play)
+        if self._play is play:
+            self._play = None
+
+    def notice_ended(self, play: NoticePlay, observation: Observation) -> None:
+        """Its last word."""
+        self._telling.discard(play)
+        ended = e.NoticeEnded(at_ns=self._now(), attempt=play.attempt, observation=observation)
+        self._house.happened(self._invite.call_uid, ended)
+        if not self._telling:
+            waiting, self._waiting = self._waiting, []
+            for event in waiting:
+                self._tell(event)
+        self._close_if_over()
+
+    # ------------------------------------------------------------ orders: the advice line
+
+    def dial(self, destination: Destination, tries: int = _RETRIES) -> None:
+        """Call it; one at a time."""
+        if self._over or self.caller is None or self._sides[Leg.STAFF].call is not None:
+            return
+        self._dial_number += 1
+        number = self._dial_number
+        self._sides[Leg.STAFF] = Side(keys=self._sides[Leg.STAFF].keys)
+        try:
+            self._place(destination)
+        except pj.Error as error:
+            if number == self._dial_number:  # else the library has told already
+                self._not_placed(destination, number, tries if error.status == _TOO_MANY else 0)
+            return
+        self._house.thread.call_later(destination.timeout_s, lambda: self._dial_timeout(number))
+
+    def _place(self, destination: Destination) -> None:
+        """An INVITE with the caller's From, or without where the library cannot parse it."""
+        house = self._house
+        uri = dialled_uri(destination.uri, house.settings.trunks)
+        call = LegCall(house.account_for(destination.uri), self, Leg.STAFF, house.settings.media_from)
+        self._sides[Leg.STAFF].call = call
+        try:
+            call.makeCall(uri, parameters.dialling(self._invite, destination))
+        except pj.Error as error:
+            if error.status == _TOO_MANY:
+                raise
+            call.makeCall(uri, parameters.dialling(self._invite, destination, with_from=False))
+
+    def _not_placed(self, destination: Destination, number: int, tries: int) -> None:
+        """No free slot: the one of an attempt just given up is on its way back. Anything else is a failure."""
+        self._release(Leg.STAFF)
+        if tries <= 0:
+            self._tell(e.DialFailed(at_ns=self._now(), failure=DialFailure.UNREACHABLE))
+            return
+        self._house.thread.call_later(_RETRY_S, lambda: self._dial_again(destination, number, tries - 1))
+
+    def _dial_again(self, destination: Destination, number: int, tries: int) -> None:
+        if number == self._dial_number:
+            self.dial(destination, tries)
+
+    def _dial_timeout(self, number: int) -> None:
+        side = self._sides[Leg.STAFF]
+        if number != self._dial_number or side.up or side.call is None:
+            return
+        replied = side.call.alerted
+        self.cancel_dial()
+        failure = DialFailure.NO_ANSWER if replied else DialFailure.UNREACHABLE
+        self._tell(e.DialFailed(at_ns=self._now(), failure=failure))
+
+    def cancel_dial(self) -> None:
+        """Give the attempt up, silently."""
+        self._dial_number += 1
+        side = self._sides[Leg.STAFF]
+        if side.up or side.call is None:
+            return
+        call = side.call
+        self._release(Leg.STAFF)
+        call.hangup(parameters.ending(0, "normal"))
+
+    def bridge(self) -> None:
+        """Connect both legs from now on."""
+        self._bridging = True
+        self._stop_alerting()
+        self.rewire()
+
+    # ------------------------------------------------------------ orders: capture and announcements
+
+    def start_capture(self, paths: CapturePaths) -> None:
+        """Start both recorders."""
+        if self._over or self._capture is not None:
+            return
+        try:
+            self._capture = Capture(self._house.media, paths)
+        except (pj.Error, CallrecError, OSError):
+            self._tell(e.RecordingFailed(at_ns=self._now(), reason=Reason.CAPTURE_FAILED, started=False))
+            return
+        self.rewire()
+
+    def suspend_capture(self, *, suspended: bool) -> None:
+        """Only silence, or voices again."""
+        if self._capture is not None:
+            self._capture.suspended = suspended
+            self.rewire()
+
+    def stop_capture(self) -> tuple[Path, ...]:
+        """Close both files; their headers are complete soon after."""
+        capture, self._capture = self._capture, None
+        if capture is None:
+            return ()
+        self.rewire()
+        return capture.close()
+
+    def announce(self, pcm: bytes, legs: tuple[Leg, ...]) -> None:
+        """Play over the conversation."""
+        if self._over:
+            return
+        player = self._house.media.player(pcm, _ignore)
+        self._announcements.append((player, legs))
+        self.rewire()
+        self._house.thread.call_later(len(pcm) / (2 * RATE) + _ANNOUNCE_TAIL_S, lambda: self._announced(player))
+
+    def _announced(self, player: Player) -> None:
+        if any(one is player for one, _ in self._announcements):
+            self._announcements = [pair for pair in self._announcements if pair[0] is not player]
+            self.rewire()
+            self._house.media.retire(player)
+
+    # ------------------------------------------------------------ orders: keys and ends
+
+    def swallow_keys(self, words: str) -> None:
+        """Keys that are not passed on."""
+        for side in self._sides.values():
+            side.keys.swallow(words)
+
+    def end_with_tone(self, tone: Tone, cause: str) -> None:
+        """The tone, then BYE."""
+        if self.caller is None:
+            return
+        self._stop_alerting()
+        self._bridging = False
+        self._tone = self._house.media.tone(TONES[tone])
+        self.rewire()
+        self._house.thread.call_later(TONE_S, lambda: self._end(Leg.CALLER, cause))
+
+    def hang_up(self, leg: Leg, cause: str) -> None:
+        """End this leg."""
+        if leg is Leg.STAFF:
+            self._dial_number += 1
+        self._end(leg, cause)
+
+    def _end(self, leg: Leg, cause: str) -> None:
+        call = self._sides[leg].call
+        if call is None or call.getId() == pj.PJSUA_INVALID_ID:
+            return
+        status = status_of(cause) if leg is Leg.CALLER and not call.confirmed else 0
+        call.hangup(parameters.ending(status, cause))
+
+    # ------------------------------------------------------------ facts from the legs
+
+    def leg_alerted(self, leg: Leg) -> None:
+        """The destination rings. Whether it sends audio is known when the library is done with this message."""
+        if leg is Leg.STAFF and not self._ringing and not self._sides[leg].up:
+            self._ringing = True
+            number = self._dial_number
+            self._house.thread.post(lambda: self._alert(number))
+
+    def _alert(self, number: int) -> None:
+        side = self._sides[Leg.STAFF]
+        if number != self._dial_number or side.up or side.call is None:
+            return
+        self._early = side.call.media.negotiated
+        if not self._early and self._tone is None:
+            self._tone = self._house.media.tone(RINGBACK)
+        self.rewire()
+        self._tell(e.StaffRinging(at_ns=self._now(), early_media=self._early))
+
+    def leg_confirmed(self, leg: Leg) -> None:
+        """ACK."""
+        self._maybe_up(leg)
+
+    def leg_media_changed(self, leg: Leg) -> None:
+        """Media, first or again."""
+        side = self._sides[leg]
+        if side.call is None:
+            return
+        if side.call.media_strays():
+            self._end(leg, f"SIP;cause={NOT_ACCEPTABLE}")
+            return
+        if side.up:
+            self._compare(leg, side, side.call)
+        elif leg is Leg.STAFF and self._ringing and side.call.media.negotiated and not self._early:
+            self._early = True
+            self._stop_tone()
+        self._maybe_up(leg)
+        self.rewire()
+
+    def _maybe_up(self, leg: Leg) -> None:
+        side = self._sides[leg]
+        if side.up or side.call is None or not (side.call.confirmed and side.call.media.negotiated):
+            return
+        side.up, side.held, side.streams = True, side.call.media.held, side.call.streams
+        if leg is Leg.STAFF:
+            self._stop_alerting()
+        at_ns = self._now()
+        self._tell(e.CallerAnswered(at_ns=at_ns) if leg is Leg.CALLER else e.StaffAnswered(at_ns=at_ns))
+        if side.held:
+            self._tell(e.LegHeld(at_ns=at_ns, leg=leg))
+
+    def _compare(self, leg: Leg, side: Side, call: LegCall) -> None:
+        """What a re-negotiation changed: hold, end of hold, or the stream alone."""
+        held, renewed = call.media.held, call.streams != side.streams
+        was, side.held, side.streams = side.held, held, call.streams
+        if held != was:
+            at_ns = self._now()
+            self._tell(e.LegHeld(at_ns=at_ns, leg=leg) if held else e.LegResumed(at_ns=at_ns, leg=leg))
+        elif renewed:
+            self._tell(e.LegRenegotiated(at_ns=self._now(), leg=leg))
+        if leg is Leg.CALLER and self._play is not None and (held != was or renewed):
+            self._play.window.direction(call.media.direction)
+            self._play.window.renegotiated()
+            self._interrupt(Interruption.HELD if held else Interruption.RENEGOTIATED)
+
+    def leg_stream_ending(self, leg: Leg, last: Counters) -> None:
+        """Its counters are read for the last time; its port goes."""
+        side = self._sides[leg]
+        if leg is Leg.CALLER and self._play is not None:
+            self._play.window.bank(last)
+        if side.call is not None:
+            self._wiring.forget(side.call.media.port)
+
+    def leg_key(self, leg: Leg, digit: str, method: KeyMethod) -> None:
+        """A key: told in any case, passed on where it is not ours."""
+        if self._play is not None:
+            self._play.window.key(leg, digit, method)
+        self._tell(e.KeyPressed(at_ns=self._now(), leg=leg, digit=digit, method=method))
+        if not self._bridged:
+            return
+        side = self._sides[leg]
+        side.presses += 1
+        presses = side.presses
+        self._pass_on(leg, side.keys.press(digit))
+        if side.keys.waits:
+            self._house.thread.call_later(FLUSH_S, lambda: self._flush_keys(leg, presses))
+
+    def _flush_keys(self, leg: Leg, presses: int) -> None:
+        side = self._sides[leg]
+        if side.presses == presses:
+            self._pass_on(leg, side.keys.flush())
+
+    def _pass_on(self, leg: Leg, digits: str) -> None:
+        other = self._sides[Leg.STAFF if leg is Leg.CALLER else Leg.CALLER].call
+        if not digits or other is None or not self._bridged:
+            return
+        try:
+            other.dialDtmf(digits)
+        except pj.Error:
+            return  # that side did not offer telephone-event: it cannot hear keys
+
+    def leg_ended(self, leg: Leg, status: int, cause: str) -> None:
+        """The dialog is over: let go of it before anything else can take its slot."""
+        side = self._sides[leg]
+        if side.call is None:
+            return
+        replied, was_up, dialled = side.call.alerted, side.up, leg is Leg.STAFF and not side.up
+        if leg is Leg.CALLER:
+            self._interrupt(Interruption.HUNG_UP)
+        self._release(leg)
+        at_ns = self._now()
+        if dialled and not was_up and self.caller is not None:
+            self._dial_number += 1
+            self._tell(e.DialFailed(at_ns=at_ns, failure=dial_failure_of(status, replied=replied)))
+        else:
+            self._tell(e.LegEnded(at_ns=at_ns, leg=leg, cause=cause))
+        self._house.thread.post(self._close_if_over)
+
+    # ------------------------------------------------------------ inside
+
+    def _release(self, leg: Leg) -> None:
+        side = self._sides[leg]
+        if side.call is not None:
+            side.call.detach()
+            self._wiring.forget(side.call.media.port)
+        side.call, side.up = None, False
+        if leg is Leg.STAFF:
+            self._bridged = self._bridging = False
+            self._stop_alerting()
+        self.rewire()
+
+    def _stop_alerting(self) -> None:
+        self._ringing = self._early = False
+        self._stop_tone()
+
+    def _stop_tone(self) -> None:
+        tone, self._tone = self._tone, None
+        if tone is not None:
+            self.rewire()
+            self._house.media.give_back(tone)
+
+    def _audio(self, leg: Leg) -> pj.AudioMedia | None:
+        call = self._sides[leg].call
+        return call.audio() if call is not None else None
+
+    def rewire(self) -> None:
+        """Connect what is wanted now, and nothing else."""
+        self._wiring.apply(self._wanted())
+        if self._bridging and not self._bridged and self._audio(Leg.CALLER) and self._audio(Leg.STAFF):
+            self._bridged = True
+            self._tell(e.LegsBridged(at_ns=self._now()))
+
+    def _wanted(self) -> list[Connection]:
+        caller, staff = self._audio(Leg.CALLER), self._audio(Leg.STAFF)
+        wanted: list[Connection] = self._play.connections() if self._play is not None else self._heard(caller, staff)
+        for player, legs in self._announcements:
+            wanted += [(player, audio) for audio in map(self._audio, legs) if audio is not None]
+        if self._capture is not None:
+            wanted += self._capture.connections(self._audio)
+        return wanted
+
+    def _heard(self, caller: pj.AudioMedia | None, staff: pj.AudioMedia | None) -> list[Connection]:
+        """What the legs hear while no notice plays."""
+        wanted: list[Connection] = []
+        if caller is not None and staff is not None and (self._bridging or self._early):
+            wanted.append((staff, caller))
+        if caller is not None and staff is not None and self._bridging:
+            wanted.append((caller, staff))
+        if caller is not None and self._tone is not None:
+            wanted.append((self._tone, caller))
+        return wanted
+
+    def _tell(self, event: e.Event) -> None:
+        """Tell now, or after the last word of a notice that is ending."""
+        if self._telling:
+            self._waiting.append(event)
+        else:
+            self._house.happened(self._invite.call_uid, event)
+
+    def _now(self) -> int:
+        return self._house.clock.boottime_ns()
+
+    def _close_if_over(self) -> None:
+        if self._over or self._telling or any(side.call is not None for side in self._sides.values()):
+            return
+        self._over = True
+        self.stop_capture()
+        self._stop_tone()
+        for player, _ in self._announcements:
+            self._house.media.retire(player)
+        self._announcements.clear()
+        self._wiring.apply(())
+        self._house.over(self._invite.call_uid)
+
+
+def _ignore() -> None:
+    """An announcement ends by time."""
