@@ -37,7 +37,7 @@ SILENT_LEVEL: Final = 16
 
 
 def loud_frames(pcm: bytes) -> Sequence[bool]:
-    """For each frame of the prompt: is it loud, and are its neighbours?"""
+    """For each frame of the prompt whether it is loud, and its neighbours too."""
     samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2").astype(np.float64)
     frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
     loud = np.sqrt((frames**2).mean(axis=1)) >= _LOUD if len(frames) else np.zeros(0, dtype=bool)

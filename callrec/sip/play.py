@@ -7,7 +7,6 @@ reports the end of the file one frame after the last one went out; SETTLE_S more
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from time import monotonic
 from typing import Final, Protocol
 

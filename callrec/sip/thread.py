@@ -27,7 +27,7 @@ Job = Callable[[], None]
 
 
 def attempt(job: Job) -> None:
-    """Run a job; what it raises is named in the log (its kind alone, for its text may hold numbers) and goes no further."""
+    """Run a job. What it raises goes no further; the log names its kind and place, for its text may hold numbers."""
     try:
         job()
     except Exception as error:  # noqa: BLE001 - a defect in one job must not end the thread that carries every call

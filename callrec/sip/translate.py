@@ -70,7 +70,7 @@ _NO_REPLY: Final = (408, 503)
 
 def invite_of(message: SipMessage, *, call_uid: str, source: str) -> Invite:
     """An INVITE as data; every string cut at 256 bytes and without control characters."""
-    request_uri = clean((message.start_line.split(" ") + ["", ""])[1])
+    request_uri = clean(([*message.start_line.split(" "), "", ""])[1])
     caller = parse_name_addr(message.first("From"))
     return Invite(
         call_uid=call_uid,
