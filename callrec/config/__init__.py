@@ -11,14 +11,12 @@ from callrec.config.models import (
     Ledger,
     Line,
     LineKeys,
-    Nation,
     Notice,
     OnNoNotice,
     Person,
     Record,
     Responsible,
     Retention,
-    Role,
     Sip,
     Spool,
     Store,
@@ -26,6 +24,7 @@ from callrec.config.models import (
     Tls,
     Trunk,
 )
+from callrec.config.retention import load_rules
 from callrec.config.values import Listen, Network, PortRange, Reference, SipUri, Transport
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
     "Line",
     "LineKeys",
     "Listen",
-    "Nation",
     "Network",
     "Notice",
     "OnNoNotice",
@@ -49,7 +47,6 @@ __all__ = [
     "Reference",
     "Responsible",
     "Retention",
-    "Role",
     "Sip",
     "SipUri",
     "Spool",
@@ -59,5 +56,6 @@ __all__ = [
     "Transport",
     "Trunk",
     "load",
+    "load_rules",
     "loads",
 ]

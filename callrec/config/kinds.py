@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -81,22 +81,25 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a closed list of words. An Enum gives its members. `why` explains why the list is closed."""
+    """One of a closed list of words; those of an Enum answer its members. `why` explains why the list is closed."""
 
-    of: type[Enum] | tuple[str, ...]
+    of: Iterable[Enum | str]
     why: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
         """What may be written."""
-        return self.of if isinstance(self.of, tuple) else tuple(str(member.value) for member in self.of)
+        return tuple(self._members())
+
+    def _members(self) -> dict[str, Enum | str]:
+        return {str(each.value) if isinstance(each, Enum) else each: each for each in self.of}
 
     def read(self, scalar: Scalar) -> Any:
         """See Kind. A bare `off` is the word, whatever YAML makes of it: the list is closed."""
         if scalar.text not in self.words:
             why = f"; {self.why}" if self.why else ""
             raise ValueError(f"must be {_or(self.words)}, not {scalar.text!r}{why}")
-        return scalar.text if isinstance(self.of, tuple) else self.of(scalar.text)
+        return self._members()[scalar.text]
 
 
 @dataclass(frozen=True, slots=True)

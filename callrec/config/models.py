@@ -8,6 +8,8 @@ from pathlib import Path
 
 from callrec.config.values import Listen, Network, PortRange, Reference, SipUri
 from callrec.core.numbers import comparable
+from callrec.core.purposes import Role
+from callrec.core.retention import LineKind, Nation, Subject
 from callrec.core.values import Grade, Purpose
 
 
@@ -33,28 +35,6 @@ class OnNoNotice(Enum):
 
     CONNECT = "connect"
     REJECT = "reject"
-
-
-@unique
-class Role(Enum):
-    """What a person may do."""
-
-    OPERATOR = "operator"
-    AUDITOR = "auditor"
-    MEDICO_LEGAL = "medico-legal"
-    TRAINER = "trainer"
-    GUARDIAN = "guardian"
-    STAFF = "staff"
-
-
-@unique
-class Nation(Enum):
-    """Whose records code sets the retention schedule (R47)."""
-
-    ENGLAND = "england"
-    WALES = "wales"
-    SCOTLAND = "scotland"
-    NORTHERN_IRELAND = "northern-ireland"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +164,8 @@ class Line:
     keys: LineKeys
     choice_window_s: int
     capture_from: CaptureFrom
-    subject: str
+    kind: LineKind
+    subject: Subject
     on_no_notice: OnNoNotice
     require: Grade
 
@@ -241,10 +222,10 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """Which schedule applies. `rules` is None where the shipped one is used."""
+    """Which schedule applies, and the file it is written in."""
 
     nation: Nation
-    rules: Path | None
+    rules: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

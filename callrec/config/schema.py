@@ -13,7 +13,9 @@ from typing import Final
 
 from callrec.config import values
 from callrec.config.kinds import Choice, Flag, Kind, ListOf, Share, Text, Whole
-from callrec.config.models import CaptureFrom, Nation, OnNoNotice, Record, Role
+from callrec.config.models import CaptureFrom, OnNoNotice, Record
+from callrec.core.purposes import Role
+from callrec.core.retention import LineKind, Nation, Subject
 from callrec.core.values import Grade, Purpose
 
 
@@ -51,6 +53,7 @@ _NAME: Final = Text(values.short_name)
 _REFERENCE: Final = Text(values.reference, secret=True)
 _NETWORKS: Final = ListOf(Text(values.network), least=1)
 _ENDS_AT: Final = Choice(("carrier", "sbc", "pbx", "phone"))
+_SUBJECTS: Final = (Subject.ADULT, Subject.CHILD, Subject.UNKNOWN)
 _TARGET: Final = Text(values.sip_uri)
 _KEY: Final = Text(values.choice_key)
 _TWENTY_SECONDS: Final = "callers stop listening after 20 s, and the guidance asks for a short notice (R66)"
@@ -127,11 +130,12 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines.*.keys.stop", Text(values.stop_keys), "Stop recording, during the call", "**2"),
     Key("lines.*.choice_window_s", Whole(0, 15), "Seconds after the notice in which a choice still counts", 3),
     Key("lines.*.capture_from", Choice(CaptureFrom), "When the talk begins", "answer"),
-    Key("lines.*.subject", Choice(("adult", "child", "unknown")), "Who calls are about, for retention", "adult"),
+    Key("lines.*.kind", Choice(LineKind), "What kind of advice it gives, for retention", "general"),
+    Key("lines.*.subject", Choice(_SUBJECTS), "Who calls are about, for retention", "adult"),
     Key("lines.*.on_no_notice", Choice(OnNoNotice), "A call whose notice is not proven", "connect"),
     Key("lines.*.require", Choice(Grade), "The least grade of proof", "sent"),
     Key("notice", Shape.SECTION, "Playing and judging notices", ()),
-    Key("notice.register", _ANY, "Folder with prompts and their register", "prompts"),
+    Key("notice.register", _ANY, "Folder with prompts and their register", "var/prompts"),
     Key("notice.longest_s", Whole(3, 20, _TWENTY_SECONDS), "Longest notice", 20),
     Key("notice.max_wait_s", Whole(5, 120), "Longest time before dialling, holds and repeats included", 60),
     Key("notice.attempts", Whole(1, 5), "How often a notice is begun when it was interrupted", 2),
@@ -151,7 +155,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("store.path", _ANY, "Its folder", "var/store"),
     Key("retention", Shape.SECTION, "How long"),
     Key("retention.nation", Choice(Nation), "Whose records code applies (R47)"),
-    Key("retention.rules", _ANY, "File with rules of your own", None),
+    Key("retention.rules", _ANY, "File with the periods", "config/retention.yaml"),
     Key("keys", Shape.SECTION, "Cryptographic keys; `callrec init` makes them", ()),
     Key(
         "keys.wrap_to",
