@@ -1,4 +1,4 @@
-"""`callrec prompts`: list, check, add, approve, retire. The audio and the words are a person's; this keeps the register.
+"""`callrec prompts`: list, check, add, approve, retire. Audio and words are a person's; this keeps the register.
 
 `ctx.obj` has `prompts_dir: Path` and `append(entry) -> leaf`, which makes one ledger entry durable.
 """
@@ -58,7 +58,7 @@ def list_(desk: Desk, as_json: bool) -> None:
 @prompts.command()
 @click.pass_obj
 def check(desk: Desk) -> None:
-    """Ask of every prompt: is the file what was registered, is it audible speech, does it say what it must?"""
+    """Ask of every prompt whether its file is as registered, audible speech, and says what it must."""
     faults = approval.check(desk.prompts_dir)
     register = Register.load(desk.prompts_dir)
     for remark in register.remarks():
@@ -81,7 +81,7 @@ def check(desk: Desk) -> None:
 @click.option("--to", "ends", help="In force until before this date, UTC.")
 @click.option("--note", default="", help="For those who come after you.")
 @click.pass_obj
-def add(desk: Desk, file: Path, **given: Any) -> None:
+def add(desk: Desk, /, file: Path, **given: Any) -> None:
     """Bring an audio FILE as a new version of a prompt. It stays a draft until it is approved."""
     new = approval.NewPrompt(
         id=given["prompt_id"],

@@ -123,10 +123,24 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is a single word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands here twice", problem_mark=key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_UNREADABLE: Final = (
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+)
+"""What PyYAML lets through for a tag that does not fit its value, besides its own errors."""
 
 
 def parse_manifest(data: bytes, *, at: str) -> tuple[PromptRecord, ...]:
@@ -135,7 +149,7 @@ def parse_manifest(data: bytes, *, at: str) -> tuple[PromptRecord, ...]:
         raise ConfigError(f"{at} is {len(data)} bytes long; this is no register of prompts")
     try:
         raw = yaml.load(data.decode(), _StrictLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ConfigError(f"{at} is not YAML: {_one_line(error)}", next_step="correct that place") from error
     given = _known(raw, ("prompts",), at)
     listed = given.get("prompts")
@@ -226,7 +240,7 @@ def _purposes(raw: object, at: str) -> dict[Purpose, str]:
 def _keys(raw: object, at: str) -> dict[str, str]:
     given = _known(raw, tuple(KEYS), at)
     for key, meaning in given.items():
-        if meaning not in MEANINGS:
+        if not isinstance(meaning, str) or meaning not in MEANINGS:
             raise ConfigError(f"{at}.{key}: {meaning!r:.60} is none of {', '.join(MEANINGS)}")
     return dict(given)
 

@@ -154,7 +154,7 @@ def _like_speech(pcm: bytes, mask: Mask, bounds: Bounds) -> list[Finding]:
 
 
 def _waveform(pcm: bytes, clipped_pairs: int, bounds: Bounds) -> list[Finding]:
-    samples = np.frombuffer(pcm, "<i2").astype(np.float64) / FULL_SCALE
+    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float64) / FULL_SCALE
     full = np.abs(samples) >= 1 - 2 / FULL_SCALE
     clipped = max(clipped_pairs, int(np.count_nonzero(full[1:] & full[:-1]))) / (len(samples) / RATE)
     offset = float(np.abs(samples.mean()))

@@ -95,6 +95,8 @@ def _keys(
     text: str, purposes: Mapping[Purpose, str], keys: Mapping[str, str], explains: Mapping[str, str]
 ) -> Iterator[str]:
     spoken = spoken_keys(text)
+    for key in sorted(keys.keys() - set(KEYS)):
+        yield f"{key} cannot be a key; use one of {' '.join(KEYS)} (9 is for 999, which always means emergency)"
     for key in sorted(spoken - keys.keys()):
         yield f"the text names {key}, which is not declared as a key; where it is no key, write the number as a word"
     for key in sorted(keys.keys() - spoken):

@@ -1,0 +1,36 @@
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from spoken import PROMPTS
+
+
+class Books:
+    """A ledger as a list: what was appended, in order."""
+
+    def __init__(self) -> None:
+        self.entries = []
+
+    def append(self, entry) -> str:
+        self.entries.append(entry)
+        return f"{len(self.entries):064x}"
+
+
+@pytest.fixture
+def books() -> Books:
+    return Books()
+
+
+@pytest.fixture
+def english() -> Path:
+    return PROMPTS / "advice-line.en.1.wav"
+
+
+@pytest.fixture
+def shipped(tmp_path) -> Path:
+    """A copy of the shipped folder, to be spoiled."""
+    return Path(shutil.copytree(PROMPTS, tmp_path / "shipped"))

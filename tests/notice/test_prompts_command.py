@@ -1,0 +1,116 @@
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from spoken import PROMPTS
+
+from callrec.cli.prompts import prompts
+from callrec.core.kinds import Kind
+from callrec.errors import ConfigError, Refused
+from callrec.notice.audio import wav_of
+from callrec.notice.register import Register
+
+E4 = Register.load(PROMPTS).find("advice-line.en")
+
+
+@pytest.fixture
+def desk(tmp_path, books):
+    return SimpleNamespace(prompts_dir=tmp_path / "prompts", append=books.append, entries=books.entries)
+
+
+@pytest.fixture
+def call(desk):
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(prompts, list(words), obj=desk)
+        if isinstance(result.exception, ConfigError | Refused):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+def words_of(record, file) -> list[str]:
+    return [
+        "add",
+        str(file),
+        *("--id", record.id, "--lang", record.language, "--text", record.text),
+        *[word for purpose, phrase in record.purposes.items() for word in ("--purposes", f"{purpose.value}={phrase}")],
+        *[word for key, meaning in record.keys.items() for word in ("--key", f"{key}={meaning}")],
+        *[word for name, phrase in record.explains.items() for word in ("--explains", f"{name}={phrase}")],
+    ]
+
+
+def test_a_prompt_is_added_approved_listed_and_retired(call, desk, english) -> None:
+    assert "callrec prompts approve advice-line.en.1 --by PERSON" in call(*words_of(E4, english))
+    assert "advice-line.en.1: draft; notice, 19.2 s; medico-legal, audit, training" in call("list")
+    assert "Approved advice-line.en.1." in call("approve", "advice-line", "--by", "ig-lead")
+    assert "approved by ig-lead" in call("list")
+    assert "Retired advice-line.en.1." in call("retire", "advice-line", "--by", "ig-lead")
+    assert [entry.kind for entry in desk.entries] == [Kind.PROMPT_APPROVED, Kind.PROMPT_RETIRED]
+
+
+def test_the_list_as_json_says_what_the_register_says(call, english) -> None:
+    call(*words_of(E4, english))
+    call("approve", "advice-line", "--by", "ig-lead")
+
+    (found,) = json.loads(call("list", "--json"))
+
+    assert (found["name"], found["status"], found["pcm_sha256"]) == ("advice-line.en.1", "approved", E4.pcm_sha256)
+    assert found["approved"]["by"] == "ig-lead"
+    assert found["text"] == E4.text
+
+
+def test_the_text_may_stand_in_a_file(call, english, tmp_path) -> None:
+    (tmp_path / "text.txt").write_text(E4.text, encoding="utf-8")
+    words = [f"@{tmp_path / 'text.txt'}" if word == E4.text else word for word in words_of(E4, english)]
+
+    assert "Added" in call(*words)
+
+
+def test_check_is_content_with_the_shipped_prompts_and_says_they_are_samples(call, desk) -> None:
+    shutil.copytree(PROMPTS, desk.prompts_dir)
+
+    said = call("check")
+
+    assert "All 4 prompts are in order." in said
+    assert "our sample, not your words: record your own" in said
+
+
+def test_check_refuses_a_register_in_which_a_file_changed(call, desk) -> None:
+    shutil.copytree(PROMPTS, desk.prompts_dir)
+    (desk.prompts_dir / E4.file).write_bytes(wav_of(bytes(160000)))
+
+    with pytest.raises(Refused, match="not the audio that was registered"):
+        call("check")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--purposes", "marketing=to sell"], "'marketing' is not offered"),
+        (["--purposes", "audit"], "expected NAME=value"),
+        (["--key", "2=refuse"], "known are acknowledge, decline"),
+        (["--key", "2=decline", "--key", "2=repeat"], "stands there twice"),
+        (["--explains", "why=because"], "known are decline, more"),
+        (["--from", "soon"], "--from: expected a date"),
+        (["--text", "@nowhere.txt"], "cannot be read as text"),
+    ],
+)
+def test_a_mistaken_option_is_named(call, english, words, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        call("add", str(english), "--id", "x", "--lang", "en", "--text", "Hello", *words)
+
+
+def test_nine_is_refused_as_a_key_with_the_reason(call, english) -> None:
+    with pytest.raises(Refused, match="999, which always means emergency"):
+        call(*words_of(E4, english), "--key", "9=repeat")
+
+
+def test_an_empty_register_says_how_to_begin(call, desk) -> None:
+    desk.prompts_dir.mkdir()
+    (desk.prompts_dir / "manifest.yaml").write_text("prompts: []\n", encoding="utf-8")
+
+    assert "callrec prompts add" in call("list")
