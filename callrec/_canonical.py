@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import rfc8785
 
@@ -46,12 +46,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return names
 
 
+_DECODE: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_number).decode
+
+
 def parse(data: bytes) -> Any:
     """Read JSON strictly: UTF-8, no name twice, no NaN or infinity. `Broken` where it is anything else."""
     try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_constant, parse_float=_number
-        )
+        return _DECODE(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Broken(
             f"not strict JSON: {error}", next_step="keep the file as it is and compare it with a copy held elsewhere"

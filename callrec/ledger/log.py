@@ -124,7 +124,8 @@ class SqliteLedger:
                 return await self.append(entry, timeout_s=timeout_s)
             except Unavailable:
                 pass
-        await self._set_aside(Note(entry=entry, moment=moment, until_ns=self._clock.boottime_ns()))
+        until_ns = self._clock.boottime_ns()
+        await self._set_aside(Note(entry=entry, moment=moment, until_ns=until_ns, agent_run=self.agent_run))
         return None
 
     async def _set_aside(self, note: Note) -> None:

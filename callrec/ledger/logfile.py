@@ -29,10 +29,11 @@ def commit(connection: sqlite3.Connection) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """What is to be appended. `late` is the moment of a fact that waited in the side journal."""
+    """What is to be appended. `late` and `agent_run` are those of a fact that waited in the side journal."""
 
     entry: Entry
     late: Moment | None = None
+    agent_run: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ class LogFile:
             prev=tip.prev,
             anchor_size=tip.anchor_size,
             anchor_root=tip.anchor_root,
-            agent_run=self._agent_run,
+            agent_run=fact.agent_run or self._agent_run,
         )
         late = None if fact.late is None else moment.utc
         body = stamp(entry, place, fact.late or moment, appended_utc=late)

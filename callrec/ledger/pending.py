@@ -30,11 +30,14 @@ _RECORD: Final = struct.Struct(">I32s")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A fact that waits: when it was, and when its writer gave the ledger up (nanoseconds since the same boot)."""
+    """A fact that waits: when it was, when its writer gave the ledger up (nanoseconds since the same boot), and in
+    which agent run.
+    """
 
     entry: Entry
     moment: Moment
     until_ns: int
+    agent_run: str
 
 
 class PendingJournal:
@@ -125,6 +128,7 @@ def _plain(note: Note) -> dict[str, Any]:
         "salts": dict(entry.salts),
         "moment": moment | {"boottime_ns": str(note.moment.boottime_ns)},
         "until_ns": str(note.until_ns),
+        "agent_run": note.agent_run,
     }
 
 
@@ -141,4 +145,5 @@ def _note(value: dict[str, Any]) -> Note:
         ),
         moment=Moment(**moment | {"boottime_ns": int(moment["boottime_ns"])}),
         until_ns=int(value["until_ns"]),
+        agent_run=value["agent_run"],
     )

@@ -12,6 +12,8 @@ from callrec.ledger import tables
 from callrec.ledger.checkpoint import LogKey, SignedNote, parse
 from callrec.ledger.entry import LogEntry, read
 
+_ROWS = "SELECT seq, cast(leaf AS BLOB), call_uid, cast(body AS BLOB) FROM entries ORDER BY seq"
+"""Cast, because SQLite lets whoever writes to the file put any type into any column."""
 _STEP = "keep the ledger as it is and compare it with the newest anchor"
 
 
@@ -31,11 +33,15 @@ class LogReader:
 
     def rows(self) -> Iterator[tuple[int, bytes, str, bytes]]:
         """(seq, leaf, call_uid, body) as they stand, in order, believed in nothing."""
-        yield from self._connection.execute("SELECT seq, leaf, call_uid, body FROM entries ORDER BY seq")
+        yield from self._connection.execute(_ROWS)
+
+    def checkpoints(self) -> int:
+        """How many checkpoints."""
+        return int(self._connection.execute("SELECT count(*) FROM checkpoints").fetchone()[0])
 
     def notes(self) -> Iterator[tuple[int, bytes]]:
         """(size, signed note) of every checkpoint, in order."""
-        yield from self._connection.execute("SELECT size, note FROM checkpoints ORDER BY size")
+        yield from self._connection.execute("SELECT size, cast(note AS BLOB) FROM checkpoints ORDER BY size")
 
     def newest_note(self) -> bytes:
         """The newest checkpoint's signed note. `Broken` where there is none."""

@@ -16,7 +16,7 @@ from typing import Final
 from callrec.core.proof import Receipt
 from callrec.errors import CallrecError, Unavailable
 from callrec.ledger.logfile import Fact, LogFile, Written
-from callrec.ledger.pending import PendingJournal
+from callrec.ledger.pending import Note, PendingJournal
 from callrec.ports import Clock, Entry
 
 BATCH: Final = 64
@@ -157,13 +157,16 @@ class Writer:
             return
         waiting = self._log.unwritten(notes)
         for start in range(0, len(waiting), BATCH):
-            batch = waiting[start : start + BATCH]
-            self._log.append([Fact(entry=note.entry, late=note.moment) for note in batch])
+            self._log.append([_late(note) for note in waiting[start : start + BATCH]])
         self._journal.clear(len(notes))
 
 
 def _nothing() -> None:
     """Wakes the writer."""
+
+
+def _late(note: Note) -> Fact:
+    return Fact(entry=note.entry, late=note.moment, agent_run=note.agent_run)
 
 
 def _receipt(entry: Entry, place: Written, durable_ns: int) -> Receipt:

@@ -17,7 +17,7 @@ MOMENT = Moment(utc="2026-03-01T12:00:00.000000Z", boot_id="boot-1", boottime_ns
 
 
 def note(n):
-    return Note(entry=entry(call_uid=f"c{n}", what=str(n)), moment=MOMENT, until_ns=2**60 + 1)
+    return Note(entry=entry(call_uid=f"c{n}", what=str(n)), moment=MOMENT, until_ns=2**60 + 1, agent_run="run")
 
 
 def what(journal):

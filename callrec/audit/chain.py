@@ -1,0 +1,133 @@
+"""Checks 1, 2 and 4 in one pass over the rows: bytes, links, roots, signatures, outside anchors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from callrec.audit.findings import Findings
+from callrec.errors import Broken
+from callrec.ledger.checkpoint import Checkpoint, LogKey, verify
+from callrec.ledger.entry import NO_LEAF, LogEntry, read
+from callrec.ledger.merkle import Frontier, leaf_hash
+from callrec.ledger.reading import LogReader
+
+ALL_SIGNATURES_UP_TO: Final = 20_000
+"""Up to so many checkpoints every signature is checked; beyond, the newest and others evenly spread. Roots always."""
+
+
+class ChainCheck:
+    """Reads the log once, from its first row; `entries` yields what could be read while it checks."""
+
+    def __init__(self, log: LogReader, key: LogKey, anchors: Sequence[bytes], findings: Findings) -> None:
+        self._log = log
+        self._key = key
+        self._findings = findings
+        self._frontier = Frontier()
+        self._prev = NO_LEAF
+        self._anchors = self._read_anchors(anchors)
+        self._notes = log.notes()
+        self._note: tuple[int, bytes] | None = next(self._notes, None)
+        self._newest = 0
+        self._every = 1 + log.checkpoints() // ALL_SIGNATURES_UP_TO
+        self._seen_notes = 0
+        self.signatures = 0
+        self.anchored: Checkpoint | None = None
+        self.anchored_utc = ""
+        self._utc = ""
+
+    @property
+    def size(self) -> int:
+        """Entries read so far."""
+        return self._frontier.size
+
+    def root(self) -> bytes:
+        """Root over the entries read so far, recomputed from their bytes."""
+        return self._frontier.root()
+
+    def _read_anchors(self, notes: Sequence[bytes]) -> dict[int, bytes]:
+        held: dict[int, bytes] = {}
+        for note in notes:
+            try:
+                checkpoint = verify(note, self._key)
+            except Broken as error:
+                self._findings.add(4, f"a checkpoint held outside: {error}")
+                continue
+            if held.setdefault(checkpoint.size, checkpoint.root) != checkpoint.root:
+                self._findings.add(4, f"the log was signed twice at size {checkpoint.size}: it was forked")
+        return held
+
+    def entries(self) -> Iterator[LogEntry]:
+        """Every entry that can be read, in order; findings are added on the way and at the end."""
+        self._at_size(0)
+        for position, (seq, leaf, call_uid, body) in enumerate(self._log.rows()):
+            if seq != position:
+                self._findings.add(1, f"entry {seq} stands at position {position}", seq)
+            entry = self._read(seq, leaf, call_uid, body)
+            self._at_size(self._frontier.size)
+            if entry is not None:
+                yield entry
+        self._finish()
+
+    def _read(self, seq: int, leaf: bytes, call_uid: str, body: bytes) -> LogEntry | None:
+        try:
+            entry = read(body)
+        except Broken as error:
+            self._findings.add(1, str(error), seq)
+            computed = leaf_hash(body)
+            self._advance(computed, leaf, seq)
+            return None
+        self._utc = entry.utc
+        if entry.seq != seq or entry.prev != self._prev:
+            self._findings.add(1, f"entry {seq} does not follow the entry before it", seq)
+        if entry.call_uid != call_uid or entry.log_id != self._key.log_id:
+            self._findings.add(1, f"entry {seq} is filed under another call or belongs to another log", seq)
+        self._advance(bytes.fromhex(entry.leaf), leaf, seq)
+        return entry
+
+    def _advance(self, computed: bytes, stored: bytes, seq: int) -> None:
+        if computed != stored:
+            self._findings.add(1, f"entry {seq} was changed: its bytes do not give its leaf", seq)
+        self._frontier.append(computed)
+        self._prev = computed.hex()
+
+    def _at_size(self, size: int) -> None:
+        while self._note is not None and self._note[0] <= size:
+            self._check_note(*self._note, size)
+            self._note = next(self._notes, None)
+        anchored = self._anchors.pop(size, None)
+        if anchored is None:
+            return
+        if anchored == self._frontier.root():
+            self.anchored = Checkpoint(origin=self._key.name, size=size, root=anchored)
+            self.anchored_utc = self._utc
+        else:
+            self._findings.add(4, f"the first {size} entries are not those anchored outside", size - 1)
+
+    def _check_note(self, stored_size: int, note: bytes, size: int) -> None:
+        expected = Checkpoint(origin=self._key.name, size=size, root=self._frontier.root())
+        if stored_size != size or not note.startswith(expected.text() + b"\n"):
+            self._findings.add(2, f"the checkpoint of size {stored_size} is not of these entries", stored_size - 1)
+            return
+        self._newest = size
+        self._seen_notes += 1
+        if self._seen_notes % self._every == 0:
+            self._check_signature(note, size)
+
+    def _check_signature(self, note: bytes, size: int) -> None:
+        self.signatures += 1
+        try:
+            verify(note, self._key)
+        except Broken as error:
+            self._findings.add(2, str(error), size - 1)
+
+    def _finish(self) -> None:
+        size = self._frontier.size
+        while self._note is not None:
+            self._findings.add(2, f"a checkpoint says {self._note[0]} entries, but there are {size}")
+            self._note = next(self._notes, None)
+        if self._newest != size:
+            self._findings.add(2, f"the newest right checkpoint is of {self._newest} entries, but there are {size}")
+        self._check_signature(self._log.newest_note(), size)
+        for missing in sorted(self._anchors):
+            self._findings.add(4, f"the log is shorter than the {missing} entries anchored outside")

@@ -1,0 +1,193 @@
+"""Checks 9, 11 and 12: the files beside the log - evidence, stored objects, the spool - against its entries."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from callrec._canonical import canonical, parse, sha256_hex
+from callrec.audit.fields import text, texts
+from callrec.audit.findings import Findings
+from callrec.core.evidence_json import JudgedEvidence, judged_from_json
+from callrec.core.kinds import Kind
+from callrec.core.proof import Granted, judge
+from callrec.errors import Broken
+from callrec.ledger.entry import LogEntry
+from callrec.ports import AUDIO_FILE, MANIFEST_FILE
+
+AUDIO_SUFFIXES: Final = frozenset((".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".raw", ".pcm", ".au"))
+_RECORDING_ID: Final = re.compile(r"[0-9a-f]{32}-[0-9]+")
+_SAFE: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_PIECE: Final = 1 << 20
+
+
+def evidence_file(folder: Path, call_uid: str, attempt: int) -> Path:
+    """Where the evidence of one attempt lies."""
+    return folder / f"{call_uid}-{attempt}.json"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_judged(path: Path) -> JudgedEvidence:
+    """A judged evidence file. `Broken` where it is missing, damaged or something else."""
+    try:
+        return judged_from_json(parse(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise Broken(f"the evidence {path.name} cannot be read: {error}") from error
+
+
+class EvidenceRules:
+    """Check 9. Give it every entry by `see`, then `finish` once."""
+
+    def __init__(self, folder: Path, findings: Findings) -> None:
+        self._folder = folder
+        self._findings = findings
+        self._known: set[str] = set()
+        self.judged = 0
+
+    def see(self, entry: LogEntry) -> None:
+        """Take the next entry."""
+        body = entry.body
+        if entry.kind not in (Kind.NOTICE_PROVEN.value, Kind.NOTICE_REFUSED.value) or not body.get("evidence_sha256"):
+            return
+        attempt = body.get("attempt")
+        if not _SAFE.fullmatch(entry.call_uid) or type(attempt) is not int:
+            self._findings.add(9, "call or attempt are no names of a file", entry.seq)
+            return
+        path = evidence_file(self._folder, entry.call_uid, attempt)
+        self._known.add(path.name)
+        self.judged += 1
+        try:
+            judged = read_judged(path)
+        except Broken as error:
+            self._findings.add(9, str(error), entry.seq)
+            return
+        for sentence in differences(entry, judged):
+            self._findings.add(9, f"the evidence {path.name} {sentence}", entry.seq)
+
+    def finish(self) -> None:
+        """Evidence without an entry is open, not wrong: it is written before its entry, which may have failed."""
+        for path in sorted(self._folder.glob("*.json")):
+            if path.name not in self._known:
+                self._findings.still_open(f"the evidence {path.name} has no entry")
+
+
+def differences(entry: LogEntry, judged: JudgedEvidence) -> Iterator[str]:
+    """What of an evidence file does not fit its entry, or its own verdict when it is judged again."""
+    digest = sha256_hex(canonical(judged.evidence_json))
+    if digest != entry.body.get("evidence_sha256"):
+        yield "is not the one in the log"
+    yield from _misbound(entry, judged)
+    verdict = judge(judged.evidence, evidence_sha256=digest)
+    granted = isinstance(verdict, Granted)
+    if granted != judged.granted or granted != (entry.kind == Kind.NOTICE_PROVEN.value):
+        yield f"judged again is {'granted' if granted else 'refused'}"
+    elif isinstance(verdict, Granted):
+        yield from _granted_otherwise(entry, judged, verdict)
+    elif [reason.value for reason in verdict] != entry.body.get("reasons") or verdict != judged.reasons:
+        yield f"judged again is refused for {', '.join(reason.value for reason in verdict)}"
+
+
+def _misbound(entry: LogEntry, judged: JudgedEvidence) -> Iterator[str]:
+    binding, body = judged.evidence.binding, entry.body
+    if (binding.call_uid, binding.segment, binding.attempt) != (entry.call_uid, entry.segment, body.get("attempt")):
+        yield "belongs to another call, segment or attempt"
+    for name in ("party", "offered_leaf", "answered_leaf"):
+        if name in body and getattr(binding, name) != body[name]:
+            yield f"names another {name.replace('_', ' ')}"
+
+
+def _granted_otherwise(entry: LogEntry, judged: JudgedEvidence, verdict: Granted) -> Iterator[str]:
+    if (verdict.grade, verdict.grade.value) != (judged.grade, entry.body.get("grade")):
+        yield f"judged again is of grade {verdict.grade.value}"
+    if verdict.purposes != judged.purposes or not set(texts(entry.body.get("purposes"))) <= {
+        p.value for p in verdict.purposes
+    }:
+        yield "judged again grants other purposes"
+
+
+class ObjectRules:
+    """Checks 11 and 12. Give it every entry by `see`, then each folder once, then `finish`."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._started: set[str] = set()
+        self._sealed: dict[str, LogEntry] = {}
+        self._kept: dict[str, int] = {}
+        self._disposed: set[str] = set()
+        self.objects = 0
+
+    def see(self, entry: LogEntry) -> None:
+        """Take the next entry."""
+        name = f"{entry.call_uid}-{entry.segment}"
+        if entry.kind == Kind.RECORDING_STARTED.value:
+            self._started.add(name)
+        elif entry.kind == Kind.RECORDING_SEALED.value:
+            self._sealed[name] = entry
+        elif entry.kind == Kind.RECORDING_KEPT.value:
+            self._kept[name] = entry.seq
+            self._check_readback(name, entry)
+        elif entry.kind == Kind.DISPOSAL_DONE.value:
+            self._disposed.add(text(entry.body.get("recording_id")))
+
+    def _check_readback(self, name: str, entry: LogEntry) -> None:
+        sealed = self._sealed.get(name)
+        if sealed is not None and entry.body.get("readback_sha256") != sealed.body.get("cipher_sha256"):
+            self._findings.add(11, f"the store read back another {name} than was sealed", entry.seq)
+
+    def check_store(self, folder: Path) -> None:
+        """Every object held, and every object that should be held."""
+        held = set()
+        for audio in sorted(folder.rglob(AUDIO_FILE)):
+            held.add(audio.parent.name)
+            self._check_object(audio, strict=True)
+        for name, seq in self._kept.items():
+            if name not in held and name not in self._disposed:
+                self._findings.add(11, f"the object {name} is gone from the store without a certificate", seq)
+        self._check_strays(folder)
+
+    def check_spool(self, folder: Path) -> None:
+        """Every recording that waits, is live, or was left by a crash."""
+        for audio in sorted(folder.glob(f"ready/*/{AUDIO_FILE}")):
+            self._check_object(audio, strict=False)
+        for path in sorted(folder.glob("*/*")):
+            if path.is_dir() and _RECORDING_ID.fullmatch(path.name) and path.name not in self._started:
+                self._findings.add(12, f"{path.parent.name}/{path.name} lies in the spool, and no entry started it")
+        self._check_strays(folder)
+
+    def _check_object(self, audio: Path, *, strict: bool) -> None:
+        name = audio.parent.name
+        sealed = self._sealed.get(name)
+        self.objects += 1
+        if sealed is None and (strict or name not in self._started):
+            self._findings.add(12, f"{name} is stored, and no entry sealed it")
+        elif sealed is None:
+            self._findings.still_open(f"{name} is sealed in the spool, and its entry is still to come")
+        else:
+            self._compare(audio, name, sealed)
+
+    def _compare(self, audio: Path, name: str, sealed: LogEntry) -> None:
+        expected = {audio: "cipher_sha256", audio.with_name(MANIFEST_FILE): "manifest_sha256"}
+        for path, field in expected.items():
+            try:
+                digest = file_sha256(path)
+            except OSError as error:
+                self._findings.add(11, f"{path.name} of {name} cannot be read: {error.strerror}", sealed.seq)
+                continue
+            if digest != sealed.body.get(field):
+                self._findings.add(11, f"{path.name} of {name} is not the one that was sealed", sealed.seq)
+
+    def _check_strays(self, folder: Path) -> None:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
+                self._findings.add(12, f"{path.relative_to(folder)} is audio that belongs to no recording")

@@ -1,0 +1,168 @@
+"""Verify a ledger, and the files beside it, by numbered checks. Reads only; needs neither agent nor server nor engine.
+
+What it cannot see: entries after the newest checkpoint that somebody else holds; calls that never came through this
+system; whether a person heard the notice. It says so (`LIMITS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from callrec.audit.calls import CallRules
+from callrec.audit.chain import ChainCheck
+from callrec.audit.findings import CHECKS, Finding, Findings
+from callrec.audit.objects import EvidenceRules, ObjectRules
+from callrec.ledger.checkpoint import LogKey, parse_vkey
+from callrec.ledger.entry import LogEntry
+from callrec.ledger.reading import LogReader, open_log
+
+LIMITS: Final = (
+    "Not shown: that a person heard or understood the notice; what happened beyond the next hop; entries after the "
+    "newest checkpoint held outside; calls or recorders outside this system."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the evidence lies. What is None is not looked at, and the verification says so.
+
+    `anchors` are folders of checkpoints that somebody else holds; `vkey` the line on the auditor's half page.
+    """
+
+    ledger: Path
+    vkey: str | None = None
+    anchors: tuple[Path, ...] = ()
+    evidence: Path | None = None
+    store: Path | None = None
+    spool: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was found. `skipped` are checks for which nothing was given to look at."""
+
+    log: str
+    size: int
+    root: str
+    key_was_given: bool
+    anchored_size: int | None
+    anchored_utc: str
+    clock: str
+    signatures: int
+    findings: tuple[Finding, ...]
+    counts: dict[int, int]
+    open: tuple[str, ...]
+    skipped: tuple[int, ...]
+
+    @property
+    def sound(self) -> bool:
+        """True where nothing was found."""
+        return not self.counts
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 30 where evidence contradicts itself."""
+        return 0 if self.sound else 30
+
+    def summary(self) -> str:
+        """One sentence for a report's header."""
+        checked = len(CHECKS) - len(self.skipped)
+        if self.sound:
+            return f"{checked} of {len(CHECKS)} checks hold over {self.size} entries"
+        failed = ", ".join(str(number) for number in sorted(self.counts))
+        return f"NOT SOUND: check {failed} found {sum(self.counts.values())} contradictions in {self.size} entries"
+
+
+def verify(places: Places, *, also: Sequence[Callable[[LogEntry], None]] = ()) -> Verification:
+    """Run every check for which there is something to look at; never stops at the first finding.
+
+    Each of `also` is shown every entry on the way, so that a report needs no second reading. ConfigError where there is
+    no ledger, `Unavailable` where it cannot be read, `Broken` where it is no ledger at all or the given key is none.
+    """
+    findings = Findings()
+    with open_log(places.ledger) as log:
+        key = log.key() if places.vkey is None else parse_vkey(places.vkey)
+        if log.key() != key:
+            findings.add(2, f"the log names another key than the one given: {log.key().name} instead of {key.name}")
+        chain = ChainCheck(log, key, _anchor_notes(places.anchors), findings)
+        clocks = _Clocks()
+        beside = _Beside(places, findings)
+        calls = CallRules(findings)
+        _read_all(chain, (calls.see, clocks.see, *beside.watchers(), *also))
+        calls.finish()
+        beside.finish()
+        return _result(places, key, chain, clocks, findings)
+
+
+def _read_all(chain: ChainCheck, watchers: Sequence[Callable[[LogEntry], None]]) -> None:
+    for entry in chain.entries():
+        for see in watchers:
+            see(entry)
+
+
+def _anchor_notes(folders: Sequence[Path]) -> list[bytes]:
+    return [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.checkpoint"))]
+
+
+def _result(places: Places, key: LogKey, chain: ChainCheck, clocks: _Clocks, findings: Findings) -> Verification:
+    needed = {4: bool(places.anchors), 9: places.evidence is not None, 11: places.store is not None}
+    needed[12] = places.store is not None or places.spool is not None
+    return Verification(
+        log=key.name,
+        size=chain.size,
+        root=chain.root().hex(),
+        key_was_given=places.vkey is not None,
+        anchored_size=None if chain.anchored is None else chain.anchored.size,
+        anchored_utc=chain.anchored_utc,
+        clock=clocks.text(),
+        signatures=chain.signatures,
+        findings=tuple(findings.found),
+        counts=dict(findings.counts),
+        open=tuple(findings.open),
+        skipped=tuple(number for number, given in sorted(needed.items()) if not given),
+    )
+
+
+class _Beside:
+    """The files beside the log, as far as they were named."""
+
+    def __init__(self, places: Places, findings: Findings) -> None:
+        self._places = places
+        self._evidence = None if places.evidence is None else EvidenceRules(places.evidence, findings)
+        wanted = places.store is not None or places.spool is not None
+        self._objects = ObjectRules(findings) if wanted else None
+
+    def watchers(self) -> list[Callable[[LogEntry], None]]:
+        return [rules.see for rules in (self._evidence, self._objects) if rules is not None]
+
+    def finish(self) -> None:
+        if self._evidence is not None:
+            self._evidence.finish()
+        if self._objects is not None and self._places.store is not None:
+            self._objects.check_store(self._places.store)
+        if self._objects is not None and self._places.spool is not None:
+            self._objects.check_spool(self._places.spool)
+
+
+class _Clocks:
+    def __init__(self) -> None:
+        self._total = 0
+        self._doubtful = 0
+
+    def see(self, entry: LogEntry) -> None:
+        self._total += 1
+        if entry.clock != "synchronised":
+            self._doubtful += 1
+
+    def text(self) -> str:
+        if not self._doubtful:
+            return "synchronised throughout"
+        return f"not known to be synchronised in {self._doubtful} of {self._total} entries"
+
+
+def inclusion_leaves(log: LogReader) -> list[bytes]:
+    """Every leaf of the log, recomputed, for making inclusion proofs."""
+    return [bytes.fromhex(entry.leaf) for entry in log.entries()]
