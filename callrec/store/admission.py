@@ -1,0 +1,145 @@
+"""The store's own door: what has no proof in the ledger, or no retention rule, is not kept (R42, R44).
+
+The recorder promises the same, but a store that believes its client keeps whatever a broken or bypassed client brings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NoReturn, Protocol
+
+from callrec.core.kinds import Kind
+from callrec.errors import Refused
+from callrec.ports import SEALED_LEAF_FILE, Json, Sealed
+
+RETENTION_FIELDS: Final = ("rule", "version", "trigger", "due")
+
+
+class Admission(Protocol):
+    """Decides whether a store may keep an object."""
+
+    async def check(self, sealed: Sealed) -> None:
+        """Return where it may be kept; `Refused` with the first rule that it breaks; `Unavailable` if unknown."""
+
+
+class EntryLookup(Protocol):
+    """The ledger, for those who only look things up."""
+
+    async def entry(self, leaf: str) -> Mapping[str, Json] | None:
+        """The entry with this hex leaf as it stands in the log (kind, call_uid, segment, seq, log_id, body ...), once
+        its inclusion under a signed checkpoint was verified; None where there is none. `Unavailable` if unknown.
+        """
+
+
+class UnsafeAdmitEverything:
+    """No door at all: for tests of what is behind it. Never wired."""
+
+    async def check(self, sealed: Sealed) -> None:
+        """Admit it."""
+
+
+class LedgerAdmission:
+    """Asks the ledger for `recording.sealed`, `recording.started` and every `notice.proven`, and compares them."""
+
+    def __init__(self, lookup: EntryLookup) -> None:
+        self._lookup = lookup
+
+    async def check(self, sealed: Sealed) -> None:
+        """See `Admission`."""
+        manifest = sealed.manifest
+        _retention(sealed)
+        header = _mapping(sealed, manifest.get("header"), "its header")
+        closed = await self._entry(sealed, await asyncio.to_thread(_noted_leaf, sealed), Kind.RECORDING_SEALED)
+        _same(sealed, "sealed", closed["body"], _sealed_as(sealed, header))
+        started = await self._entry(sealed, header.get("started_leaf"), Kind.RECORDING_STARTED)
+        _same(sealed, "started", started["body"], _started_as(manifest, header))
+        proofs = [await self._entry(sealed, leaf, Kind.NOTICE_PROVEN) for leaf in _proven(sealed, started, header)]
+        _in_order(sealed, *proofs, started, closed)
+        _covered(sealed, proofs)
+
+    async def _entry(self, sealed: Sealed, leaf: Any, kind: Kind) -> Mapping[str, Json]:
+        """The entry of this kind for this very segment."""
+        found = await self._lookup.entry(leaf) if isinstance(leaf, str) and leaf else None
+        if found is None:
+            _refuse(sealed, f"the ledger holds no {kind.value} for it")
+        header = sealed.manifest["header"]
+        expected = {"kind": kind.value, **{name: header.get(name) for name in ("log_id", "call_uid", "segment")}}
+        if any(found.get(name) != value for name, value in expected.items()):
+            _refuse(sealed, f"its {kind.value} belongs to another segment")
+        _mapping(sealed, found.get("body"), kind.value)
+        return found
+
+
+def _refuse(sealed: Sealed, why: str) -> NoReturn:
+    step = "find out how it was made; it stays in the spool"
+    raise Refused(f"{sealed.recording_id} is not admitted: {why}", next_step=step)
+
+
+def _mapping(sealed: Sealed, value: Any, what: str) -> Mapping[str, Json]:
+    if not isinstance(value, Mapping):
+        _refuse(sealed, f"{what} is missing")
+    return value
+
+
+def _retention(sealed: Sealed) -> None:
+    rule = _mapping(sealed, sealed.manifest.get("retention"), "its retention rule")
+    for name in RETENTION_FIELDS:
+        if rule.get(name) in (None, ""):
+            _refuse(sealed, f"its retention rule names no {name}")
+
+
+def _noted_leaf(sealed: Sealed) -> str | None:
+    """Where its `recording.sealed` is said to be. A hint: the entry itself is compared."""
+    try:
+        return (sealed.folder / SEALED_LEAF_FILE).read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _sealed_as(sealed: Sealed, header: Mapping[str, Json]) -> Mapping[str, Json]:
+    return {
+        "started_leaf": header.get("started_leaf"),
+        "manifest_sha256": sealed.manifest_sha256,
+        "cipher_sha256": sealed.cipher_sha256,
+        "flac_sha256": sealed.flac_sha256,
+        "pcm_sha256": sealed.pcm_sha256,
+        "samples": sealed.samples,
+    }
+
+
+def _started_as(manifest: Mapping[str, Json], header: Mapping[str, Json]) -> Mapping[str, Json]:
+    return {"key_id": header.get("key_id"), "wrapped_key_sha256": manifest.get("wrapped_key_sha256")}
+
+
+def _same(sealed: Sealed, what: str, body: Mapping[str, Json], expected: Mapping[str, Json]) -> None:
+    for name, value in expected.items():
+        if value is None or body.get(name) != value:
+            _refuse(sealed, f"the ledger says another {name} when it was {what}")
+
+
+def _proven(sealed: Sealed, started: Mapping[str, Json], header: Mapping[str, Json]) -> Iterable[str]:
+    leaves = started["body"].get("proven_leaves")
+    if not isinstance(leaves, list) or header.get("proven_leaf") not in leaves:
+        _refuse(sealed, "it was not started by the proof it names")
+    return leaves
+
+
+def _in_order(sealed: Sealed, *entries: Mapping[str, Json]) -> None:
+    *proofs, started, closed = (entry["seq"] for entry in entries)
+    if not all(proof < started for proof in proofs) or not started < closed:
+        _refuse(sealed, "it was started before its proof, or sealed before it was started")
+
+
+def _covered(sealed: Sealed, proofs: Iterable[Mapping[str, Json]]) -> None:
+    """Its evidence is one of the proofs', and its purposes are within every proof's (R22)."""
+    notice = _mapping(sealed, sealed.manifest.get("notice"), "its notice")
+    purposes = frozenset(sealed.manifest.get("purposes") or ())
+    bodies = [proof["body"] for proof in proofs]
+    if notice.get("evidence_sha256") not in [body.get("evidence_sha256", "") for body in bodies]:
+        _refuse(sealed, "its evidence is not what was proven")
+    if not purposes or any(not purposes <= frozenset(body.get("purposes") or ()) for body in bodies):
+        _refuse(sealed, "it has a purpose that its notice did not name")
+
+
+_: type[Admission] = LedgerAdmission

@@ -1,0 +1,192 @@
+"""What there is, quickly: one SQLite row per recording. Rebuilt from ledger and store when lost; never evidence."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from callrec.core.recording import RecordingState
+from callrec.core.values import Purpose
+from callrec.errors import Refused, Unavailable
+from callrec.ports import Json
+
+_SCHEMA: Final = """
+create table if not exists recordings (
+    recording_id text primary key,
+    call_uid     text not null,
+    segment      integer not null,
+    line         text not null,
+    started_utc  text not null,
+    seconds      real not null,
+    purposes     text not null,
+    state        text not null,
+    truncated    integer not null,
+    due          text not null,
+    started_leaf text not null,
+    sealed_leaf  text not null,
+    kept_leaf    text not null
+) strict;
+create index if not exists recordings_by_time on recordings (started_utc);
+create index if not exists recordings_by_call on recordings (call_uid, segment);
+"""
+_BUSY_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRow:
+    """One recording as the index knows it. `seconds` is 0 while it runs; leaves are hex, empty until there is one."""
+
+    recording_id: str
+    call_uid: str
+    segment: int
+    line: str
+    started_utc: str
+    purposes: frozenset[Purpose]
+    state: RecordingState
+    seconds: float = 0.0
+    truncated: bool = False
+    due: str = ""
+    started_leaf: str = ""
+    sealed_leaf: str = ""
+    kept_leaf: str = ""
+
+
+def row_from_manifest(
+    manifest: Mapping[str, Json], state: RecordingState, *, sealed_leaf: str = "", kept_leaf: str = ""
+) -> IndexRow:
+    """The row of a sealed recording."""
+    header = manifest["header"]
+    return IndexRow(
+        recording_id=manifest["recording_id"],
+        call_uid=header["call_uid"],
+        segment=header["segment"],
+        line=manifest["line"],
+        started_utc=manifest["started_utc"],
+        purposes=frozenset(Purpose(name) for name in manifest["purposes"]),
+        state=state,
+        seconds=manifest["samples"] / manifest["rate"],
+        truncated=manifest["truncated"],
+        due=str(manifest["retention"].get("due", "")),
+        started_leaf=header["started_leaf"],
+        sealed_leaf=sealed_leaf,
+        kept_leaf=kept_leaf,
+    )
+
+
+_COLUMNS: Final = tuple(field.name for field in fields(IndexRow))
+_INSERT: Final = f"insert into recordings ({', '.join(_COLUMNS)}) values ({', '.join(':' + c for c in _COLUMNS)})"  # noqa: S608 - our own column names
+
+
+def _plain(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as the table holds them."""
+    plain = dict(changes)
+    if "purposes" in plain:
+        plain["purposes"] = json.dumps(sorted(purpose.value for purpose in plain["purposes"]))
+    if "state" in plain:
+        plain["state"] = plain["state"].value
+    return plain
+
+
+def _row(found: sqlite3.Row) -> IndexRow:
+    values: dict[str, Any] = dict(found)
+    values["purposes"] = frozenset(Purpose(name) for name in json.loads(values["purposes"]))
+    values["state"] = RecordingState(values["state"])
+    values["truncated"] = bool(values["truncated"])
+    return IndexRow(**values)
+
+
+class Index:
+    """The index at `path`, made where it is missing. Safe from any thread; every method blocks on the disk briefly.
+
+    `Unavailable` where the database cannot be read or written: say so, and go on; nothing depends on it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        with _explained():
+            self._db = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("pragma journal_mode=wal")
+            self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Release the database. Idempotent."""
+        self._db.close()
+
+    def add(self, row: IndexRow) -> None:
+        """A new recording. `Refused` where its id is known."""
+        with self._writing() as db:
+            try:
+                db.execute(_INSERT, _plain(asdict(row)))
+            except sqlite3.IntegrityError as error:
+                raise Refused(f"{row.recording_id} is in the index already", next_step="update it") from error
+
+    def update(self, recording_id: str, /, **changes: Any) -> None:
+        """Change these fields (names of IndexRow). `Refused` where the id is unknown, ValueError for another field."""
+        if unknown := changes.keys() - set(_COLUMNS[1:]):
+            raise ValueError(f"the index has no {', '.join(sorted(unknown))}")
+        assignments = ", ".join(f"{name} = :{name}" for name in changes)
+        statement = f"update recordings set {assignments} where recording_id = :id"  # noqa: S608 - checked names
+        with self._writing() as db:
+            if not db.execute(statement, {**_plain(changes), "id": recording_id}).rowcount:
+                raise Refused(f"{recording_id} is not in the index", next_step="rebuild the index")
+
+    def get(self, recording_id: str) -> IndexRow | None:
+        """One recording, or None."""
+        found = self._select("where recording_id = :id", {"id": recording_id})
+        return found[0] if found else None
+
+    def list(
+        self,
+        *,
+        since: str = "",
+        until: str = "9999",
+        line: str | None = None,
+        state: RecordingState | None = None,
+        purpose: Purpose | None = None,
+        limit: int = 1000,
+    ) -> tuple[IndexRow, ...]:
+        """Recordings that started in [since, until) (ISO 8601 UTC), newest first."""
+        where = ["started_utc >= :since", "started_utc < :until"]
+        where += ["line = :line"] if line is not None else []
+        where += ["state = :state"] if state is not None else []
+        where += ["exists (select 1 from json_each(purposes) where value = :purpose)"] if purpose is not None else []
+        values = {
+            "since": since,
+            "until": until,
+            "line": line,
+            "state": state.value if state else None,
+            "purpose": purpose.value if purpose else None,
+            "limit": limit,
+        }
+        return self._select(f"where {' and '.join(where)} order by started_utc desc, recording_id limit :limit", values)
+
+    def rebuild(self, rows: Iterable[IndexRow]) -> None:
+        """Replace everything, in one transaction: readers see the old index or the new one."""
+        with self._writing() as db:
+            db.execute("delete from recordings")
+            db.executemany(_INSERT, (_plain(asdict(row)) for row in rows))
+
+    def _select(self, where: str, values: Mapping[str, Any]) -> tuple[IndexRow, ...]:
+        with self._lock, _explained():
+            statement = f"select {', '.join(_COLUMNS)} from recordings {where}"  # noqa: S608 - our own text
+            return tuple(_row(found) for found in self._db.execute(statement, values))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _explained(), self._db:
+            yield self._db
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Unavailable(f"the index cannot be used: {error}", next_step="free its disk, or rebuild it") from error
