@@ -1,0 +1,155 @@
+"""The notice on real calls: what the engine observes is what happened."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.peers.sipp_steps import bye, invite, reinvite, sdp, stream, talk, until_bye
+from tests.sip.conftest import Calls
+from tests.sip.engine import tap_of
+
+pytestmark = pytest.mark.calls
+PACKETS = 75
+
+
+def observed(calls: Calls, uid: str, notice: bytes, attempt: int = 1) -> dict:
+    calls.engine.order("play_notice", uid, attempt=attempt, pcm=notice, keys_named="2")
+    ended = calls.engine.wait("NoticeEnded", uid)["fact"]
+    assert ended["attempt"] == attempt
+    return ended["observation"]
+
+
+def test_a_notice_that_plays_to_its_end_is_observed_whole(calls, notice):
+    calls.talking()
+    uid = calls.answered()
+
+    seen = observed(calls, uid, notice)
+
+    assert seen["complete"]
+    assert seen["interruption"] is None
+    assert tap_of(seen)[: len(notice)] == notice
+    assert seen["expected_packets"] == PACKETS
+    assert [stream["codec"] for stream in seen["streams"]] == ["PCMA"]
+    assert PACKETS <= seen["streams"][0]["sent"] <= PACKETS + 15
+    assert [change["direction"] for change in seen["directions"]] == ["sendrecv"]
+    watch = seen["player"]
+    assert watch["checks"] >= 5
+    assert watch["level_checks"] >= 5
+    assert (watch["listener_misses"], watch["other_sources"], watch["level_misses"]) == (0, 0, 0)
+    assert seen["caller"]["rtp_packets"] > 0
+    assert seen["caller"]["source_address"] == seen["caller"]["sdp_address"]
+    assert seen["key_capability"] == {"telephone_event": True, "info": True, "inband": False}
+    assert seen["start_ns"] < seen["end_ns"]
+    calls.over(uid)
+    assert list((calls.engine.runtime_dir / "tap").iterdir()) == []
+
+
+def test_a_caller_who_sends_no_rtp_is_seen_as_silent(calls, notice):
+    calls.caller(invite(), until_bye())
+    uid = calls.answered()
+
+    seen = observed(calls, uid, notice)
+
+    assert seen["complete"]
+    assert seen["caller"]["rtp_packets"] == 0
+    assert seen["caller"]["rtcp_reports"] == 0
+    assert seen["caller"]["source_address"] == ""
+    calls.over(uid)
+
+
+def test_a_caller_without_telephone_event_and_info_can_press_no_key(calls, notice):
+    calls.caller(invite(offer=sdp(telephone_event=False), info=False), stream(calls.voices["caller"]), until_bye())
+    uid = calls.answered()
+
+    seen = observed(calls, uid, notice)
+
+    assert seen["key_capability"] == {"telephone_event": False, "info": False, "inband": False}
+    calls.over(uid)
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [reinvite("sendonly"), reinvite("inactive"), reinvite(offer=sdp(address="0.0.0.0"))],
+    ids=["sendonly", "inactive", "c=0.0.0.0"],
+)
+def test_a_hold_interrupts_the_notice_and_the_end_of_the_hold_is_told(calls, notice, hold):
+    calls.caller(invite(), stream(calls.voices["caller"]), talk(600), hold, talk(800), reinvite(), until_bye())
+    uid = calls.answered()
+
+    seen = observed(calls, uid, notice)
+
+    assert not seen["complete"]
+    assert seen["interruption"] == "held"
+    assert seen["renegotiations"] == 1
+    assert seen["directions"][0]["direction"] == "sendrecv"
+    assert seen["directions"][-1]["direction"] != "sendrecv"
+    assert 0 < sum(one["sent"] for one in seen["streams"]) < PACKETS
+    assert len(tap_of(seen)) < len(notice)
+    assert calls.engine.wait("LegHeld", uid)["fact"]["leg"] == "caller"
+    assert calls.engine.wait("LegResumed", uid)["fact"]["leg"] == "caller"
+    again = observed(calls, uid, notice, attempt=2)
+    assert again["complete"]
+    assert tap_of(again)[: len(notice)] == notice
+    calls.over(uid)
+
+
+def test_a_notice_ordered_while_the_caller_is_on_hold_ends_at_once(calls, notice):
+    calls.caller(invite(offer=sdp(direction="sendonly")), until_bye())
+    uid = calls.answered()
+    calls.engine.wait("LegHeld", uid)
+
+    seen = observed(calls, uid, notice)
+
+    assert seen["interruption"] == "held"
+    assert tap_of(seen) == b""
+    calls.over(uid)
+
+
+def test_a_change_of_codec_interrupts_the_notice(calls, notice):
+    calls.caller(invite(), stream(calls.voices["caller"]), talk(600), reinvite(offer=sdp(codecs=[0])), until_bye())
+    uid = calls.answered()
+
+    seen = observed(calls, uid, notice)
+
+    assert seen["interruption"] == "renegotiated"
+    calls.engine.wait("LegRenegotiated", uid)
+    calls.over(uid)
+
+
+def test_a_caller_who_hangs_up_in_the_notice_ends_it_before_the_leg(calls, notice):
+    caller = calls.caller(invite(), stream(calls.voices["caller"]), talk(600), bye())
+    uid = calls.answered()
+    calls.engine.order("play_notice", uid, attempt=1, pcm=notice, keys_named="")
+
+    calls.engine.wait("LegEnded", uid)
+
+    assert calls.engine.kinds(uid) == ["NoticeEnded"]
+    seen = calls.engine.wait("NoticeEnded", uid)["fact"]["observation"]
+    assert seen["interruption"] == "hung up"
+    assert 0 < sum(one["sent"] for one in seen["streams"]) < PACKETS
+    calls.engine.wait("ended", uid)
+    caller.succeed(within_s=10)
+
+
+def test_a_notice_that_is_stopped_says_so_and_a_repeat_plays_whole(calls, notice):
+    calls.talking()
+    uid = calls.answered()
+    calls.engine.order("play_notice", uid, attempt=1, pcm=notice, keys_named="0")
+    calls.engine.order("stop_notice", uid, attempt=1)
+
+    seen = observed(calls, uid, notice, attempt=2) if calls.engine.wait("NoticeEnded", uid) else {}
+
+    assert seen["complete"]
+    assert tap_of(seen)[: len(notice)] == notice
+    assert seen["player"]["other_sources"] == 0
+    calls.over(uid)
+
+
+def test_a_late_offer_is_answered_and_hears_the_notice(calls, notice):
+    calls.caller(invite(late_offer=True), stream(calls.voices["caller"]), until_bye())
+    uid = calls.answered()
+
+    seen = observed(calls, uid, notice)
+
+    assert seen["complete"]
+    calls.over(uid)
