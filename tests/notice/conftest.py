@@ -1,12 +1,9 @@
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from spoken import PROMPTS
+from tests.notice.spoken import PROMPTS
 
 
 class Books:

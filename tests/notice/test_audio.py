@@ -7,11 +7,11 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from spoken import ENGLISH, pcm, samples, tone
 
 from callrec.errors import ConfigError
 from callrec.notice import audio
 from callrec.notice.audio import pcm_of, read_audio, read_prompt, resample, wav_of
+from tests.notice.spoken import ENGLISH, pcm, samples, tone
 
 RATES = [11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000]
 GOOD = wav_of(ENGLISH[:64000])

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spoken import ENGLISH, WELSH
 
 from callrec.core.values import Tap
 from callrec.notice.compare import compare
+from tests.notice.spoken import ENGLISH, WELSH
 
 FRAME = 320
 FRAMES = [ENGLISH[at : at + FRAME] for at in range(0, len(ENGLISH), FRAME)]

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from spoken import PROMPTS
 
 from callrec.cli.prompts import prompts
 from callrec.core.kinds import Kind
 from callrec.errors import ConfigError, Refused
 from callrec.notice.audio import wav_of
 from callrec.notice.register import Register
+from tests.notice.spoken import PROMPTS
 
 E4 = Register.load(PROMPTS).find("advice-line.en")
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from spoken import ENGLISH, STOPPED, WELSH, noise, pcm, samples, tone
 
 from callrec.notice.quality import ANNOUNCEMENT, findings, speech_mask
+from tests.notice.spoken import ENGLISH, STOPPED, WELSH, noise, pcm, samples, tone
 
 SPEECH = samples(ENGLISH)
 

@@ -5,7 +5,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from spoken import ENGLISH, PROMPTS, WELSH, pcm, samples, tone
 
 from callrec._canonical import sha256_hex
 from callrec.core.bodies import missing_fields
@@ -26,6 +25,7 @@ from callrec.notice.audio import wav_of
 from callrec.notice.manifest import Status, dump_manifest, parse_manifest
 from callrec.notice.quality import speech_mask
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
+from tests.notice.spoken import ENGLISH, PROMPTS, WELSH, pcm, samples, tone
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SHIPPED = Register.load(PROMPTS)
