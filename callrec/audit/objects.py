@@ -14,6 +14,7 @@ from callrec.audit.findings import Findings
 from callrec.core.evidence_json import JudgedEvidence, judged_from_json
 from callrec.core.kinds import Kind
 from callrec.core.proof import Granted, judge
+from callrec.core.reasons import Reason
 from callrec.errors import Broken
 from callrec.ledger.entry import LogEntry
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE
@@ -88,7 +89,10 @@ def differences(entry: LogEntry, judged: JudgedEvidence) -> Iterator[str]:
     if digest != entry.body.get("evidence_sha256"):
         yield "is not the one in the log"
     yield from _misbound(entry, judged)
-    verdict = judge(judged.evidence, evidence_sha256=digest)
+    verdict = judged_again(judged)
+    if verdict is None:
+        yield "cannot be judged: it names a purpose that does not exist"
+        return
     granted = isinstance(verdict, Granted)
     if granted != judged.granted or granted != (entry.kind == Kind.NOTICE_PROVEN.value):
         yield f"judged again is {'granted' if granted else 'refused'}"
@@ -96,6 +100,14 @@ def differences(entry: LogEntry, judged: JudgedEvidence) -> Iterator[str]:
         yield from _granted_otherwise(entry, judged, verdict)
     elif [reason.value for reason in verdict] != entry.body.get("reasons") or verdict != judged.reasons:
         yield f"judged again is refused for {', '.join(reason.value for reason in verdict)}"
+
+
+def judged_again(judged: JudgedEvidence) -> Granted | tuple[Reason, ...] | None:
+    """The verdict of today on this evidence; None where the rules cannot read it."""
+    try:
+        return judge(judged.evidence, evidence_sha256=sha256_hex(canonical(judged.evidence_json)))
+    except ValueError:
+        return None
 
 
 def _misbound(entry: LogEntry, judged: JudgedEvidence) -> Iterator[str]:

@@ -15,9 +15,10 @@ from callrec.audit.calls import CallRules
 from callrec.audit.chain import ChainCheck
 from callrec.audit.findings import CHECKS, Finding, Findings
 from callrec.audit.objects import EvidenceRules, ObjectRules
+from callrec.ledger.anchor import DirectoryAnchor
 from callrec.ledger.checkpoint import LogKey, parse_vkey
 from callrec.ledger.entry import LogEntry
-from callrec.ledger.reading import LogReader, open_log
+from callrec.ledger.reading import open_log
 
 LIMITS: Final = (
     "Not shown: that a person heard or understood the notice; what happened beyond the next hop; entries after the "
@@ -104,7 +105,7 @@ def _read_all(chain: ChainCheck, watchers: Sequence[Callable[[LogEntry], None]])
 
 
 def _anchor_notes(folders: Sequence[Path]) -> list[bytes]:
-    return [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.checkpoint"))]
+    return [note for folder in folders for note in DirectoryAnchor(folder).notes()]
 
 
 def _result(places: Places, key: LogKey, chain: ChainCheck, clocks: _Clocks, findings: Findings) -> Verification:
@@ -161,8 +162,3 @@ class _Clocks:
         if not self._doubtful:
             return "synchronised throughout"
         return f"not known to be synchronised in {self._doubtful} of {self._total} entries"
-
-
-def inclusion_leaves(log: LogReader) -> list[bytes]:
-    """Every leaf of the log, recomputed, for making inclusion proofs."""
-    return [bytes.fromhex(entry.leaf) for entry in log.entries()]

@@ -39,6 +39,23 @@ class LogReader:
         """How many checkpoints."""
         return int(self._connection.execute("SELECT count(*) FROM checkpoints").fetchone()[0])
 
+    def bodies(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of entries `start` to before `end`, in order."""
+        rows = self._connection.execute(
+            "SELECT body FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end)
+        )
+        yield from (bytes(body) for (body,) in rows)
+
+    def bodies_of_call(self, call_uid: str) -> list[bytes]:
+        """The bytes of all entries of one call, in order."""
+        rows = self._connection.execute("SELECT body FROM entries WHERE call_uid = ? ORDER BY seq", (call_uid,))
+        return [bytes(body) for (body,) in rows]
+
+    def newest_first(self) -> Iterator[LogEntry]:
+        """Every entry from the end backwards, for those who stop early."""
+        for (body,) in self._connection.execute("SELECT body FROM entries ORDER BY seq DESC"):
+            yield read(body)
+
     def notes(self) -> Iterator[tuple[int, bytes]]:
         """(size, signed note) of every checkpoint, in order."""
         yield from self._connection.execute("SELECT size, cast(note AS BLOB) FROM checkpoints ORDER BY size")
@@ -66,8 +83,7 @@ class LogReader:
 
     def of_call(self, call_uid: str) -> list[LogEntry]:
         """All entries of one call, in order."""
-        rows = self._connection.execute("SELECT body FROM entries WHERE call_uid = ? ORDER BY seq", (call_uid,))
-        return [read(body) for (body,) in rows]
+        return [read(body) for body in self.bodies_of_call(call_uid)]
 
     def salts(self, seq: int) -> Mapping[str, str]:
         """What opens the commitments of this entry, by name; empty where it was erased."""

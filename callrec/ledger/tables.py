@@ -135,10 +135,12 @@ def key_of_log(connection: sqlite3.Connection) -> LogKey:
 def load_tip(connection: sqlite3.Connection, key: LogKey) -> tuple[Tip, bytes]:
     """The end of the log and its newest signed checkpoint. `Broken` where they, or the last row, differ."""
     size, prev, hashes, anchor_size, anchor_root = connection.execute(
-        "SELECT size, prev, frontier, anchor_size, anchor_root FROM tip"
-    ).fetchone()
-    note = connection.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
-    last = connection.execute("SELECT seq, body FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
+        "SELECT size, prev, cast(frontier AS BLOB), anchor_size, anchor_root FROM tip"
+    ).fetchone() or (0, "", b"", 0, "")
+    note = connection.execute("SELECT cast(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
+    last = connection.execute("SELECT seq, cast(body AS BLOB) FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
+    if note is None:
+        raise Broken("the ledger has no checkpoint", next_step=_STEP)
     try:
         frontier = Frontier(size, [hashes[at : at + 32] for at in range(0, len(hashes), 32)])
     except ValueError as error:

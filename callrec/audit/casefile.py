@@ -1,0 +1,168 @@
+"""Everything there is of one call: its entries in order, the evidence judged again, and where its recordings lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from callrec.audit.fields import text, texts
+from callrec.audit.objects import differences, evidence_file, judged_again, read_judged
+from callrec.audit.verify import LIMITS, Places
+from callrec.core.evidence_json import JudgedEvidence, judged_to_json
+from callrec.core.kinds import Kind
+from callrec.core.values import Tap
+from callrec.errors import Broken, Unavailable
+from callrec.ledger.entry import LogEntry
+from callrec.ledger.reading import open_log
+from callrec.ports import AUDIO_FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseEvidence:
+    """The evidence of one attempt. `judged` is None where the file cannot be read; `wrong` says what does not fit."""
+
+    seq: int
+    path: Path
+    judged: JudgedEvidence | None
+    wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFile:
+    """One call. `objects` are the ciphertexts found, in store or spool."""
+
+    call_uid: str
+    log: str
+    size: int
+    entries: tuple[LogEntry, ...]
+    evidence: tuple[CaseEvidence, ...]
+    objects: tuple[Path, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 30 where evidence does not fit its entry or its own verdict."""
+        return 30 if any(item.wrong for item in self.evidence) else 0
+
+    def to_json(self) -> str:
+        """One JSON object, indented."""
+        value = {
+            "call_uid": self.call_uid,
+            "log": self.log,
+            "log_size": self.size,
+            "entries": [_entry_json(entry) for entry in self.entries],
+            "evidence": [_evidence_json(item) for item in self.evidence],
+            "objects": [str(path) for path in self.objects],
+            "exit_code": self.exit_code,
+            "limits": LIMITS,
+        }
+        return json.dumps(value, indent=2, ensure_ascii=False)
+
+    def to_text(self) -> str:
+        """A time line for people."""
+        start = self.entries[0].boottime_ns
+        boot = self.entries[0].boot_id
+        lines = [f"call {self.call_uid} in {self.log} ({self.size} entries)", ""]
+        for entry in self.entries:
+            after = f"{(entry.boottime_ns - start) / 1e9:+9.3f} s" if entry.boot_id == boot else "other boot "
+            lines.append(
+                f"{entry.seq:8}  {entry.utc}  {after}  {'late ' * entry.late}{_sentence(entry, self.evidence)}"
+            )
+        lines.append("")
+        for item in self.evidence:
+            outcome = "; ".join(item.wrong) or "fits its entry, and judged again gives the same verdict"
+            lines.append(f"evidence {item.path.name}: {outcome}")
+        lines += [f"object {path}" for path in self.objects]
+        return "\n".join([*lines, LIMITS]) + "\n"
+
+
+def gather(places: Places, call_uid: str) -> CaseFile:
+    """Gather one call. It verifies this call's evidence, not the log: `verify` does that.
+
+    `Unavailable` where the log does not know the call; else errors as `open_log`.
+    """
+    with open_log(places.ledger) as log:
+        entries = tuple(log.of_call(call_uid))
+        name, size = log.key().name, log.size()
+    if not entries:
+        raise Unavailable(f"the ledger knows no call {call_uid}", next_step="list calls with `callrec call list`")
+    return CaseFile(
+        call_uid=call_uid,
+        log=name,
+        size=size,
+        entries=entries,
+        evidence=() if places.evidence is None else tuple(_evidence(places.evidence, entries)),
+        objects=_objects(places, entries),
+    )
+
+
+def _evidence(folder: Path, entries: tuple[LogEntry, ...]) -> list[CaseEvidence]:
+    found = []
+    for entry in entries:
+        attempt = entry.body.get("attempt")
+        if entry.kind in _JUDGED and entry.body.get("evidence_sha256") and type(attempt) is int:
+            found.append(_one_evidence(evidence_file(folder, entry.call_uid, attempt), entry))
+    return found
+
+
+def _one_evidence(path: Path, entry: LogEntry) -> CaseEvidence:
+    try:
+        judged = read_judged(path)
+    except Broken as error:
+        return CaseEvidence(seq=entry.seq, path=path, judged=None, wrong=(str(error),))
+    return CaseEvidence(seq=entry.seq, path=path, judged=judged, wrong=tuple(differences(entry, judged)))
+
+
+def _objects(places: Places, entries: tuple[LogEntry, ...]) -> tuple[Path, ...]:
+    names = {f"{entry.call_uid}-{entry.segment}" for entry in entries if entry.kind == Kind.RECORDING_STARTED.value}
+    folders = [folder for folder in (places.store, places.spool) if folder is not None]
+    found = [path for folder in folders for path in folder.rglob(AUDIO_FILE) if path.parent.name in names]
+    return tuple(sorted(found))
+
+
+_JUDGED: Final = (Kind.NOTICE_PROVEN.value, Kind.NOTICE_REFUSED.value)
+
+
+def _entry_json(entry: LogEntry) -> dict[str, Any]:
+    names = ("seq", "leaf", "kind", "segment", "utc", "boot_id", "boottime_ns", "clock", "actor", "late")
+    return {name: getattr(entry, name) for name in names} | {"body": entry.body}
+
+
+def _evidence_json(item: CaseEvidence) -> dict[str, Any]:
+    judged = item.judged
+    verdict = None if judged is None else judged_again(judged)
+    kept = None if judged is None or verdict is None else judged_to_json(judged.evidence, verdict)
+    return {"seq": item.seq, "file": str(item.path), "wrong": list(item.wrong), "judged_again": kept}
+
+
+# ---------------------------------------------------------------- sentences
+
+
+def _sentence(entry: LogEntry, evidence: tuple[CaseEvidence, ...]) -> str:
+    say = _SENTENCES.get(entry.kind)
+    hop = next((i.judged.evidence.binding.next_hop for i in evidence if i.seq == entry.seq and i.judged), "")
+    return entry.kind if say is None else f"{entry.kind}: {say(entry.body, hop)}"
+
+
+def _proven(body: Mapping[str, Any], hop: str) -> str:
+    tap = "; evaluation tap" if body.get("tap") == Tap.PLAYER.value else ""
+    reached = {"sent": "sent to", "received": "received by", "acknowledged": "key pressed beyond"}
+    return (
+        f"notice played: proven ({reached.get(text(body.get('grade')), '?')} the next hop {hop or 'named in it'}{tap})"
+    )
+
+
+_SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any], str], str]]] = {
+    "call.offered": lambda body, _: f"call number {body.get('number')} for line {body.get('line')}",
+    "notice.proven": _proven,
+    "notice.refused": lambda body, _: f"notice played: not proven ({', '.join(texts(body.get('reasons')))})",
+    "choice.made": lambda body, _: f"{body.get('choice')} (key {body.get('digit')}, {body.get('leg')} leg)",
+    "recording.started": lambda body, _: f"for {', '.join(texts(body.get('purposes'))) or 'no purpose'}",
+    "recording.sealed": lambda body, _: f"{body.get('samples')} samples, cipher {body.get('cipher_sha256')}",
+    "recording.discarded": lambda body, _: f"destroyed ({body.get('reason')})",
+    "recording.lost": lambda body, _: f"lost ({body.get('reason')})",
+    "recording.kept": lambda body, _: f"in the store {body.get('store_id')}",
+    "call.closed": lambda body, _: f"{body.get('decision')} {body.get('reason') or ''}".rstrip(),
+}

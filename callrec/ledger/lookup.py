@@ -1,0 +1,69 @@
+"""Finding entries for those who must believe them: only what a signed checkpoint covers is handed out.
+
+The log is verified as it grows: each entry's bytes are hashed once into a frontier of our own, and the root must be
+the one that the newest checkpoint signs. A question about an entry that no checkpoint covers yet has no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from callrec.core.kinds import Kind
+from callrec.errors import Broken
+from callrec.ledger.checkpoint import LogKey, verify
+from callrec.ledger.entry import read
+from callrec.ledger.merkle import Frontier, leaf_hash
+from callrec.ledger.reading import LogReader, open_log
+from callrec.ports import Json
+
+_STEP: Final = "keep the ledger as it is, run `callrec ledger verify`, and compare with the newest anchor"
+
+
+class VerifiedLookup:
+    """Looks entries up in the log at `path`, under the key that was registered for it. Safe from any thread.
+
+    The first question costs one pass over the whole log, later ones only what was added since.
+    """
+
+    def __init__(self, path: Path, key: LogKey) -> None:
+        self._path = path
+        self._key = key
+        self._lock = threading.Lock()
+        self._frontier = Frontier()
+
+    async def find(self, kind: Kind, call_uid: str, segment: int) -> str | None:
+        """Hex leaf of the newest entry of this kind for this segment of this call, or None."""
+        return await asyncio.to_thread(self._find, kind, call_uid, segment)
+
+    async def entry(self, leaf: str, *, call_uid: str) -> Mapping[str, Json] | None:
+        """The entry of this call with this hex leaf, as it stands in the log, or None. `Broken` where the log is."""
+        return await asyncio.to_thread(self._entry, leaf, call_uid)
+
+    def _find(self, kind: Kind, call_uid: str, segment: int) -> str | None:
+        with open_log(self._path) as log:
+            entries = [e for e in log.of_call(call_uid) if (e.kind, e.segment) == (kind.value, segment)]
+        return entries[-1].leaf if entries else None
+
+    def _entry(self, leaf: str, call_uid: str) -> Mapping[str, Json] | None:
+        with self._lock, open_log(self._path) as log:
+            self._catch_up(log)
+            for body in log.bodies_of_call(call_uid):
+                if leaf_hash(body).hex() == leaf and read(body).seq < self._frontier.size:
+                    found: Mapping[str, Json] = json.loads(body)
+                    return found
+        return None
+
+    def _catch_up(self, log: LogReader) -> None:
+        """Hash what is new up to the newest checkpoint, and compare roots."""
+        checkpoint = verify(log.newest_note(), self._key)
+        frontier = self._frontier.copy()
+        for body in log.bodies(frontier.size, checkpoint.size):
+            frontier.append(leaf_hash(body))
+        if frontier.size != checkpoint.size or frontier.root() != checkpoint.root:
+            raise Broken("the ledger's entries are not those its newest checkpoint signs", next_step=_STEP)
+        self._frontier = frontier
