@@ -129,7 +129,7 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path):
         ("[medico-legal, audit, training]", "[medico-legal]", "lines.advice.keys.decline_training", "training"),
         ('decline: "2"', 'decline: "9"', "lines.advice.keys.decline", "999"),
         ('decline: "2"', "decline: 2", "lines.advice.keys.decline", "in quotes"),
-        ('repeat: "0"', 'repeat: "2"', "lines.advice.keys.repeat", "which is decline"),
+        ("repeat: null", 'repeat: "2"', "lines.advice.keys.repeat", "which is decline"),
         ('stop: "**2"', 'stop: "999"', "lines.advice.keys.stop", "never 9"),
         ('stop: "**2"', 'stop: "22"', "lines.advice.keys.stop", "begins with '2'"),
         ("language_header: null", "language_header: X-Lang", "lines.advice.language_header", "trusted_headers"),
