@@ -188,12 +188,17 @@ def _decode_by_pydub(path: Path) -> tuple[Signal, int, str]:
 
 
 def _pydub_segment(path: Path) -> Any:
-    with warnings.catch_warnings():  # pydub warns about its own syntax and about programs it does not find
+    with path.open("rb") as file:
+        return pydub_segment_class().from_file(file, parameters=["-t", str(LONGEST_S + 1)])
+
+
+def pydub_segment_class() -> Any:
+    """pydub.AudioSegment, imported without its warnings: of its syntax, of audioop, of missing programs."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pydub import AudioSegment  # noqa: PLC0415 - slow to import and seldom needed
 
-        with path.open("rb") as file:
-            return AudioSegment.from_file(file, parameters=["-t", str(LONGEST_S + 1)])
+        return AudioSegment
 
 
 # ---------------------------------------------------------------- converting

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from callrec.errors import ConfigError
 from callrec.notice import audio
 from callrec.notice.audio import pcm_of, read_audio, read_prompt, resample, wav_of
-from tests.notice.spoken import ENGLISH, pcm, samples, tone
+from tests.notice.spoken import ENGLISH, samples, tone
 
 RATES = [11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000]
 GOOD = wav_of(ENGLISH[:64000])
@@ -193,11 +193,35 @@ def refused(path) -> str:
     return ""
 
 
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
-def test_other_kinds_are_read_where_ffmpeg_is(tmp_path) -> None:
-    pydub = pytest.importorskip("pydub")
+def test_without_ffmpeg_the_sentence_says_that_it_would_help(tmp_path, monkeypatch) -> None:
     path = tmp_path / "notice.m4a"
-    segment = pydub.AudioSegment(data=pcm(tone(440, seconds=4)), sample_width=2, frame_rate=8000, channels=1)
-    segment.export(path, format="ipod").close()
+    path.write_bytes(b"no kind that soundfile reads")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
 
-    assert len(read_audio(path).pcm) > 60000
+    with pytest.raises(ConfigError, match="not audio") as caught:
+        read_audio(path)
+
+    assert "install ffmpeg" in caught.value.next_step
+
+
+def test_a_program_that_fails_is_a_sentence_too(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "notice.m4a"
+    path.write_bytes(b"no kind that any program reads")
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/false")
+
+    with pytest.raises(ConfigError, match="not audio"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_what_ffmpeg_read_is_converted_whatever_its_width(width, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "notice.m4a"
+    path.write_bytes(b"read by the program below")
+    wide = (tone(440, seconds=4, peak=0.5) * (1 << (8 * width - 1))).astype(f"<i{width}").tobytes()
+    segment = audio.pydub_segment_class()(data=wide, sample_width=width, frame_rate=8000, channels=1)
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/ffmpeg")
+    monkeypatch.setattr(audio, "_pydub_segment", lambda _: segment)
+
+    found = samples(read_audio(path).pcm)
+
+    assert np.abs(found - tone(440, seconds=4, peak=16384)).max() < 300
