@@ -32,6 +32,7 @@ log=$root.log
     printf '#!/bin/sh\nexit 101\n' >"$part/usr/sbin/policy-rc.d"   # no package may start a daemon
     chmod +x "$part/usr/sbin/policy-rc.d"
     cp /etc/resolv.conf "$part/etc/"
+    echo "127.0.0.1 localhost $(hostname)" >"$part/etc/hosts"
     for proxy in /etc/apt/apt.conf /etc/apt/apt.conf.d/*proxy*; do
         [ ! -f "$proxy" ] || cp "$proxy" "$part/etc/apt/apt.conf.d/"
     done

@@ -46,7 +46,7 @@ rtp_ports               {rtp}-{rtp_end}
 rtp_stats               yes
 rtp_timeout             60
 jitter_buffer_delay     0-10
-net_interface           127.0.0.1
+net_interface           {host}
 module_path             {modules}
 module                  g711.so
 {srtp}
@@ -64,7 +64,7 @@ snd_path                {sounds}
 
 
 class Ear:
-    """One phone with its own folder and ports. `user` is the user part of its From."""
+    """One phone with its own folder and ports. `user` is that of its From, `host` any address of 127.0.0.0/8."""
 
     def __init__(
         self,
@@ -75,12 +75,14 @@ class Ear:
         auto_answer: bool = False,
         codecs: str = "PCMA/8000,PCMU/8000",
         srtp: bool = False,
+        host: str = LOOPBACK,
     ) -> None:
         self.folder = folder
         self._sounds = folder / "snd"
         self._sounds.mkdir(parents=True)
         self.port = ports.free_port()
-        self.uri = f"sip:{user}@{LOOPBACK}:{self.port}"
+        self.address = f"{host}:{self.port}"
+        self.uri = f"sip:{user}@{self.address}"
         self._control_port = ports.free_port()
         self._events: list[dict[str, object]] = []
         self._unread = b""
@@ -88,7 +90,8 @@ class Ear:
         rtp = ports.free_range(16)
         (folder / "config").write_text(
             _CONFIG.format(
-                here=f"{LOOPBACK}:{self.port}",
+                here=self.address,
+                host=host,
                 said=said,
                 rtp=rtp,
                 rtp_end=rtp + 15,

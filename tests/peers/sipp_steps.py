@@ -250,9 +250,9 @@ def keys_by_info(keys: str) -> str:
     )
 
 
-def bye() -> str:
-    """Hang up, and wait for the answer."""
-    return send("BYE [next_url] SIP/2.0", _in_dialog("BYE")) + response(200)
+def bye(*headers: str) -> str:
+    """Hang up, with these header lines too, and wait for the answer."""
+    return send("BYE [next_url] SIP/2.0", [*_in_dialog("BYE"), *headers]) + response(200)
 
 
 def scenario(steps: Sequence[str]) -> str:
