@@ -138,7 +138,7 @@ class Story:
             leaf = leaf_hash(data)
             frontier.append(leaf)
             prev = leaf.hex()
-            rows.append(("INSERT INTO entries VALUES (?, ?, ?, ?)", (seq, leaf, body["call_uid"], data)))
+            rows.append(("INSERT INTO entries VALUES (?, ?, ?, ?)", (seq, leaf, str(body["call_uid"]), data)))
         statements = [("DELETE FROM entries", ()), *rows]
         size = len(bodies)
         statements.append(("DELETE FROM checkpoints WHERE size > ?", (size,)))

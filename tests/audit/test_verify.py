@@ -1,13 +1,17 @@
 """Every numbered check finds what it is for, and a good day has nothing to be found."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from callrec.audit.findings import CHECKS, KEPT_PER_CHECK
+from callrec.audit.queries import QUESTIONS
+from callrec.audit.report import Filters
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError
 from callrec.ledger.reading import open_log
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE
-from tests.audit.story import checks
+from tests.audit.story import Story, checks
 from tests.ledger.world import World
 
 
@@ -431,3 +435,27 @@ def test_a_recording_in_the_spool_is_open_until_its_entry_came_and_then_must_be_
 
 def test_every_check_has_its_sentence_and_its_number():
     assert list(CHECKS) == list(range(1, 13))
+
+
+WORDS = st.none() | st.booleans() | st.integers(-1, 3) | st.sampled_from(["", "x", "../../etc", "audit"])
+VALUES = st.recursive(WORDS, lambda v: st.lists(v, max_size=2) | st.dictionaries(st.sampled_from("ab"), v, max_size=2))
+
+
+@settings(max_examples=40, deadline=None)
+@given(changes=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 30), VALUES), min_size=1, max_size=6))
+def test_whatever_an_entry_says_the_verifier_comes_to_an_end(tmp_path_factory, changes):
+    story = Story(tmp_path_factory.mktemp("story"))
+    story.day(1)
+    bodies = story.bodies()
+    for which, name, value in changes:
+        body = bodies[which % len(bodies)]
+        names = [(holder, key) for holder in (body, body["body"]) if isinstance(holder, dict) for key in sorted(holder)]
+        holder, key = names[name % len(names)]
+        if key != "body":
+            holder[key] = value
+    story.rewrite(bodies, signed=True)
+    result = story.verify()
+    reports = [ask(story.places(), Filters()).to_text() for ask in QUESTIONS.values()]
+    story.world.close()
+    assert result.size == len(bodies)
+    assert len(reports) == len(QUESTIONS)

@@ -162,7 +162,7 @@ async def test_a_second_process_is_told_who_holds_the_log(world):
 
 async def test_the_lease_goes_on_to_the_next_when_the_first_closes(world):
     world.ledger().close()
-    await world.ledger().append(entry(), timeout_s=5)
+    assert (await world.ledger().append(entry(), timeout_s=5)).seq == 0
 
 
 async def test_a_log_goes_on_where_it_stopped(world):
