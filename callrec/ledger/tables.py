@@ -84,7 +84,10 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write; a copy on read-only media can be read where its log was closed in order."""
+    """A connection that cannot write, and sees the log as it is now until it is closed, whatever is appended.
+
+    A copy on read-only media can be read where its log was closed in order.
+    """
     require_log(path)
     wal = path.with_name(path.name + "-wal")
     try:
@@ -101,6 +104,7 @@ def _read_only(path: Path, options: str) -> sqlite3.Connection:
     address = f"file:{quote(str(path.resolve()))}?{options}"
     connection = sqlite3.connect(address, uri=True, timeout=BUSY_MS / 1000, isolation_level=None)
     try:
+        connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.Error:
         connection.close()

@@ -299,6 +299,29 @@ async def test_entries_of_one_call_are_found_without_reading_the_log(world):
         assert log.size() == 6
 
 
+async def test_a_reader_sees_one_moment_of_a_log_that_grows(world):
+    ledger = world.ledger()
+    await ledger.append(entry(), timeout_s=5)
+    with open_log(world.path) as log:
+        await ledger.append(entry(), timeout_s=5)
+        assert (log.size(), log.newest().checkpoint.size, len(list(log.entries()))) == (1, 1, 1)
+    with open_log(world.path) as log:
+        assert log.size() == 2
+
+
+async def test_a_copy_without_the_right_to_write_beside_it_can_be_read(world, tmp_path):
+    ledger = world.ledger()
+    await ledger.append(entry(), timeout_s=5)
+    ledger.close()
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    copy = folder / "ledger.db"
+    copy.write_bytes(world.path.read_bytes())
+    folder.chmod(0o500)
+    assert len(list(read_entries(copy))) == 1
+    folder.chmod(0o700)
+
+
 def test_the_command_line_appends_without_a_loop(world):
     ledger = world.ledger()
     assert ledger.append_blocking(entry()).seq == 0
