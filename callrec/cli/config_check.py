@@ -77,7 +77,8 @@ def summary(config: Config) -> Iterator[str]:
     for line in config.lines:
         yield from _line(line)
     held = ", ".join(str(anchor.path) for anchor in config.ledger.anchors) or "nowhere"
-    yield f"Kept in {config.store.path}, by the schedule for {config.retention.nation.value}. Anchored in: {held}."
+    yield f"Kept in {config.store.path}, by the schedule for {config.retention.nation.value}."
+    yield f"Checkpoints go to: {held}."
     yield f"Configuration {config.sha256[:16]}; {config.responsible.controller} is responsible."
 
 
