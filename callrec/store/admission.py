@@ -26,9 +26,9 @@ class Admission(Protocol):
 class EntryLookup(Protocol):
     """The ledger, for those who only look things up."""
 
-    async def entry(self, leaf: str) -> Mapping[str, Json] | None:
-        """The entry with this hex leaf as it stands in the log (kind, call_uid, segment, seq, log_id, body ...), once
-        its inclusion under a signed checkpoint was verified; None where there is none. `Unavailable` if unknown.
+    async def entry(self, leaf: str, *, call_uid: str) -> Mapping[str, Json] | None:
+        """This call's entry with this hex leaf as it stands in the log (kind, call_uid, segment, seq, log_id, body),
+        once its inclusion under a signed checkpoint was verified; None where there is none. `Unavailable` if unknown.
         """
 
 
@@ -60,7 +60,8 @@ class LedgerAdmission:
 
     async def _entry(self, sealed: Sealed, leaf: Any, kind: Kind) -> Mapping[str, Json]:
         """The entry of this kind for this very segment."""
-        found = await self._lookup.entry(leaf) if isinstance(leaf, str) and leaf else None
+        uid = str(sealed.manifest["header"].get("call_uid"))
+        found = await self._lookup.entry(leaf, call_uid=uid) if isinstance(leaf, str) and leaf else None
         if found is None:
             _refuse(sealed, f"the ledger holds no {kind.value} for it")
         header = sealed.manifest["header"]

@@ -113,7 +113,7 @@ class LedgerOf:
         target[field] = value
         self.entries[leaf] = entry
 
-    async def entry(self, leaf):
+    async def entry(self, leaf, *, call_uid):
         return self.entries.get(leaf)
 
 

@@ -1,0 +1,345 @@
+"""The running agent: takes calls in, gives each a task, keeps watch, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from callrec import __version__
+from callrec.agent import bodies, leftovers
+from callrec.agent.board import Board, run_alert
+from callrec.agent.call import CallTask
+from callrec.agent.plan import first_obstacle
+from callrec.agent.services import Services
+from callrec.config import Line
+from callrec.core import events as e
+from callrec.core.kinds import Kind
+from callrec.core.reasons import REASON_CLASS, Reason
+from callrec.errors import CallrecError, Refused, Unavailable
+from callrec.ledger.anchor import AnchorShipper
+from callrec.ledger.entry import LogEntry
+from callrec.ports import EngineFacts, Entry, Invite, TelephonySink
+from callrec.recording.salvage import Outcome, Salvaged, salvage
+from callrec.recording.seal import forget_discarded
+
+HEARTBEAT_S: Final = 60.0
+CHECK_S: Final = 5.0
+ANCHOR_S: Final = 15.0
+END_S: Final = 10.0
+"""How long calls get to be closed and sealed once they were hung up."""
+
+log = structlog.get_logger()
+
+Watch = Callable[[str, Any], None]
+ReadBack = Callable[[], leftovers.Leftovers]
+EntriesOf = Callable[[str], list[LogEntry]]
+
+
+@dataclass(slots=True, kw_only=True)
+class House:
+    """What the agent needs besides what its calls share."""
+
+    services: Services
+    shipper: AnchorShipper | None
+    read_back: ReadBack
+    watch: Watch
+    notify: Callable[[str], None] | None = None
+
+
+class Agent:
+    """One agent. `run` until told to stop; also the sink that telephony tells."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.services = house.services
+        self.config = house.services.config
+        self.calls: dict[str, CallTask] = {}
+        self.engine: EngineFacts | None = None
+        self.since_utc = self.services.utc_text()
+        self.number = 0
+        self.draining = False
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._store_down = False
+        self.board = Board([line.name for line in self.config.lines], self.config.alerts, tell=self._alert)
+        self.services.mishap = self._mishap
+
+    # ------------------------------------------------------------ life
+
+    async def run(self, stop: asyncio.Event, *, ready: Callable[[], None] = lambda: None) -> None:
+        """Settle what an earlier run left, then take calls until `stop`, then drain and end in order."""
+        self.number = await self._settle_leftovers()
+        self.services.spool.start()
+        self.engine = self.services.telephony.start(self)
+        await self._note(Kind.AGENT_STARTED, self._started_body(self.engine))
+        loops = [
+            asyncio.create_task(work)
+            for work in (
+                self.services.mover.run(),
+                self._every(HEARTBEAT_S, self._heartbeat),
+                self._every(CHECK_S, self.check_lines, at_once=True),
+                self._every(ANCHOR_S, self._ship),
+            )
+        ]
+        ready()
+        try:
+            await stop.wait()
+            await self._drain()
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await self._end()
+
+    def _started_body(self, engine: EngineFacts) -> dict[str, Any]:
+        return {
+            "software": __version__,
+            "config_sha256": self.config.sha256,
+            "engine": {
+                "build": engine.build,
+                "version": engine.version,
+                "tap": engine.tap.value,
+                "max_bridged_calls": engine.max_bridged_calls,
+            },
+            "first_number": self.number + 1,
+        }
+
+    async def _drain(self) -> None:
+        """No new calls; those that are up may end by themselves for a while."""
+        self.draining = True
+        if self._tasks:
+            log.info("draining", calls=len(self._tasks), seconds=self.config.agent.drain_s)
+            await asyncio.wait(self._tasks.values(), timeout=self.config.agent.drain_s)
+
+    async def _end(self) -> None:
+        for call in self.calls.values():
+            call.happened(e.StopRequested(at_ns=self._now(), reason=Reason.DRAINING, actor="agent"))
+        await asyncio.to_thread(self.services.telephony.close)
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=END_S)
+        with contextlib.suppress(CallrecError):
+            await self.services.mover.sweep()
+        await self._note(Kind.AGENT_STOPPED, {"why": "told to stop", "calls_offered": self.number})
+        await self._ship(force=True)
+        await asyncio.to_thread(self.services.spool.close)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+        if at_once:
+            await work()
+        while True:
+            await asyncio.sleep(seconds)
+            await work()
+
+    # ------------------------------------------------------------ what an earlier run left
+
+    async def _settle_leftovers(self) -> int:
+        """Salvage the spool, then write the ends that the ledger is owed. The last number that was given."""
+        found = await asyncio.to_thread(salvage, self.services.spool)
+        left = await asyncio.to_thread(self.house.read_back)
+        alive = {item.recording_id for item in found if item.outcome is Outcome.SEALED}
+        alive |= set(await asyncio.to_thread(self.services.spool.ready_ids))
+        for item in found:
+            await self._settle(item, left)
+        for (call_uid, segment), started in left.started.items():
+            if f"{call_uid}-{segment}" not in alive:
+                await self.services.ledger.note(leftovers.lost(started))
+        with contextlib.suppress(Unavailable):
+            await self.services.mover.sweep()
+        for offered in left.offered.values():
+            kept = any(name.startswith(offered.call_uid) for name in alive)
+            recorded = kept or any(uid == offered.call_uid for uid, _ in left.ended)
+            await self.services.ledger.note(leftovers.closed(offered, recorded=recorded))
+        return left.next_number - 1
+
+    async def _settle(self, item: Salvaged, left: leftovers.Leftovers) -> None:
+        if item.outcome is not Outcome.SEALED:
+            log.warning("salvage", recording=item.recording_id, outcome=item.outcome.value, why=item.why)
+        if item.outcome is not Outcome.DISCARDED or item.header is None:
+            return
+        place = (item.header.call_uid, item.header.segment)
+        if place in left.started:
+            body = {"started_leaf": item.header.started_leaf, "reason": item.why}
+            entry = Entry(kind=Kind.RECORDING_DISCARDED, body=body, call_uid=place[0], segment=place[1])
+            await self.services.ledger.note(entry)
+            del left.started[place]
+        await asyncio.to_thread(forget_discarded, self.services.spool, item.recording_id)
+
+    # ------------------------------------------------------------ sink
+
+    def invited(self, invite: Invite) -> None:
+        """A new call: its line, or a status that sends the PBX elsewhere."""
+        line = self.config.line_for(invite.dialled)
+        if line is None:
+            key = "lines.*.match.dialled: no line takes this number"
+            self._turn_away(invite, 404, "Not Found", Reason.NO_LINE, key)
+        elif self.draining:
+            self._turn_away(invite, 503, "Closing", Reason.DRAINING, "none: the agent is stopping")
+        elif len(self.calls) >= self._most_calls():
+            self._turn_away(invite, 503, "At capacity", Reason.AT_CAPACITY, "agent.max_calls")
+        else:
+            self._take(line, invite)
+
+    def _most_calls(self) -> int:
+        engine = self.engine.max_bridged_calls if self.engine else 0
+        return min(self.config.agent.max_calls, engine)
+
+    def _take(self, line: Line, invite: Invite) -> None:
+        self.number += 1
+        call = CallTask(self.services, line, invite, number=self.number, watch=self.house.watch)
+        self.calls[invite.call_uid] = call
+        task = asyncio.create_task(self._carry(call))
+        self._tasks[invite.call_uid] = task
+
+    async def _carry(self, call: CallTask) -> None:
+        try:
+            await call.run()
+        finally:
+            self.calls.pop(call.uid, None)
+            self._tasks.pop(call.uid, None)
+            self.board.call_ended(call.line.name, call.outcome_reason, now_ns=self._now(), utc=self.services.utc_text())
+
+    def _turn_away(self, invite: Invite, status: int, phrase: str, reason: Reason, key: str) -> None:
+        retry = 10 if status == 503 else None  # noqa: PLR2004 - Service Unavailable, RFC 3261 21.5.4
+        self.services.telephony.reject(invite.call_uid, status, phrase, retry_after_s=retry)
+        utc = self.services.utc_text()
+        self.board.turned_away(utc=utc, source=invite.source, why=f"{status} {reason.value}", key=key)
+        self.number += 1
+        self._spawn(self._write_turned_away(invite, self.number, reason))
+
+    async def _write_turned_away(self, invite: Invite, number: int, reason: Reason) -> None:
+        """A call that was not carried leaves its row as well (R7)."""
+        body, salts = bodies.offered(
+            invite, number=number, line="", direction="inbound", config_sha256=self.config.sha256
+        )
+        entry = Entry(kind=Kind.CALL_OFFERED, body=body, call_uid=invite.call_uid, salts=salts)
+        receipt = await self.services.ledger.note(entry)
+        decision = {"decision": "NOT_RECORDED", "reason": reason.value}
+        closed = {
+            "number": number,
+            "offered_leaf": receipt.leaf if receipt else "",
+            **decision,
+            "reason_class": REASON_CLASS[reason].value,
+            "segments": [{"segment": 0, **decision}],
+            "connected": False,
+            "duration_ms": 0,
+        }
+        await self._note(Kind.CALL_CLOSED, closed, call_uid=invite.call_uid)
+
+    def happened(self, call_uid: str, event: e.Event) -> None:
+        """Hand the fact to its call."""
+        if call := self.calls.get(call_uid):
+            call.happened(event)
+
+    def ended(self, call_uid: str) -> None:
+        """Telephony is done with this call."""
+        if call := self.calls.get(call_uid):
+            call.ended()
+
+    def refused(self, source: str, what: str, why: str) -> None:
+        """Something that never became a call."""
+        key = "sip.allow_from" if "allow" in why else "sip"
+        self.board.turned_away(utc=self.services.utc_text(), source=source, why=f"{what}: {why}", key=key)
+
+    # ------------------------------------------------------------ watch
+
+    async def check_lines(self) -> None:
+        """Ask for every line whether a call now could be recorded; and how long the store has been away."""
+        for line in self.config.lines:
+            _, reason, why = await first_obstacle(self.services, line, line.languages[0] if line.languages else "")
+            wanted = reason is not None and REASON_CLASS[reason].value == "our fault"
+            utc = self.services.utc_text()
+            self.board.checked(line.name, f"{reason.value}: {why}" if wanted and reason else None, utc=utc)
+        await self._watch_store()
+
+    async def _watch_store(self) -> None:
+        with contextlib.suppress(CallrecError):
+            waiting = await asyncio.to_thread(self.services.mover.oldest_unhanded_s)
+            down = self.services.mover.store_is_failing() and waiting >= self.config.alerts.store_down_s
+            if down != self._store_down:
+                self._store_down = down
+                self._alert(f"store: {f'down, the oldest recording waits {waiting:.0f} s' if down else 'up again'}")
+
+    async def _heartbeat(self) -> None:
+        await self._note(Kind.AGENT_HEARTBEAT, {"calls_offered": self.number, "calls_up": len(self.calls)})
+
+    async def _ship(self, *, force: bool = False) -> None:
+        if self.house.shipper is None:
+            return
+        try:
+            await self.house.shipper.ship(self._now() + (10**12 if force else 0))
+        except CallrecError as error:
+            log.warning("anchor", problem=str(error), next=error.next_step)
+
+    async def _note(self, kind: Kind, body: Mapping[str, Any], *, call_uid: str = "") -> None:
+        try:
+            await self.services.ledger.note(Entry(kind=kind, body=body, call_uid=call_uid))
+        except Unavailable as error:
+            log.warning("ledger", lost=kind.value, problem=str(error), next=error.next_step)
+
+    def _now(self) -> int:
+        return self.services.clock.boottime_ns()
+
+    def _mishap(self, call_uid: str, what: str) -> None:
+        log.warning("call", call=call_uid, problem=what)
+
+    def _alert(self, message: str) -> None:
+        log.warning("alert", message=message)
+        if self.house.notify is not None:
+            self.house.notify(message)
+        if self.config.alerts.command:
+            self._spawn(run_alert(self.config.alerts.command, message))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    # ------------------------------------------------------------ what people ask and order
+
+    def status(self) -> dict[str, Any]:
+        """For `agent status`."""
+        engine = self.engine
+        return {
+            "agent": self.config.agent.name,
+            "since": self.since_utc,
+            "draining": self.draining,
+            "engine": {
+                "build": engine.build if engine else "",
+                "version": engine.version if engine else "",
+                "tap": engine.tap.value if engine else "",
+                "max_calls": self._most_calls(),
+                "remarks": list(engine.remarks) if engine else [],
+            },
+            "calls_offered": self.number,
+            "calls_up": len(self.calls),
+            "store_failing": self.services.mover.store_is_failing(),
+            **self.board.as_json(),
+        }
+
+    def stop_recording(self, call_uid: str, actor: str) -> None:
+        """`callrec call stop`. `Refused` where there is no such call."""
+        matches = [call for uid, call in self.calls.items() if uid.startswith(call_uid)]
+        if len(matches) != 1:
+            raise Refused(f"there is no one call {call_uid!r}", next_step="see `callrec call list`")
+        matches[0].happened(e.StopRequested(at_ns=self._now(), reason=Reason.OPERATOR_STOPPED, actor=actor))
+
+    def list_calls(self) -> list[dict[str, Any]]:
+        """For `callrec call list`: ids and states, no number of anybody."""
+        return [
+            {
+                "call": call.uid,
+                "line": call.line.name,
+                "stage": call.call.stage.value if call.call else "offered",
+                "recording": call.call.capture.value if call.call else "off",
+                "seconds": (self._now() - call.began_ns) // 10**9,
+            }
+            for call in self.calls.values()
+        ]
+
+
+_: type[TelephonySink] = Agent

@@ -1,0 +1,40 @@
+"""Bodies of one call's entries: commitments instead of names and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from callrec.ledger.entry import commitment
+from callrec.ports import Invite
+
+
+def committed(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Commitments by name, and the salts that open them, which can be erased later."""
+    pairs = {name: commitment(value) for name, value in values.items()}
+    return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
+
+
+def offered(
+    invite: Invite, *, number: int, line: str, direction: str, config_sha256: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """`call.offered`: which call this is, to whoever holds its Call-ID or number."""
+    commitments, salts = committed(
+        {
+            "sip_call_id": invite.sip_call_id,
+            "from_tag": invite.from_tag,
+            "from": invite.from_uri,
+            "to": invite.to_uri,
+            "asserted_identity": ", ".join(invite.asserted_identity),
+            "source": invite.source,
+        }
+    )
+    body = {
+        "number": number,
+        "line": line,
+        "direction": direction,
+        "transport": invite.transport,
+        "config_sha256": config_sha256,
+        "commitments": commitments,
+    }
+    return body, salts

@@ -1,0 +1,357 @@
+"""One task per call: take an event, ask the core, carry out its orders. Decides nothing about recording."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from callrec.agent import bodies
+from callrec.agent.notice_desk import NoticeDesk, receipt_of
+from callrec.agent.plan import Prepared, prepare
+from callrec.agent.segment import Outcome, SegmentRecorder
+from callrec.agent.services import Services
+from callrec.agent.writing import CallWriter
+from callrec.config import Line
+from callrec.core import commands as c
+from callrec.core import events as e
+from callrec.core.call import TABLE, Call, Stage, advance, open_call
+from callrec.core.kinds import Kind
+from callrec.core.outoforder import OutOfOrder
+from callrec.core.proof import Receipt
+from callrec.core.reasons import REASON_CLASS, Reason
+from callrec.core.retention import Facts, LineKind, Nation, Subject, due
+from callrec.core.values import Leg, Purpose
+from callrec.errors import CallrecError
+from callrec.ports import Destination, Invite
+from callrec.recording.segment import SegmentFacts
+
+_REJECTION: Final = (503, "Recording notice unavailable", 30)
+_GONE_S: Final = 30.0
+"""How long a closed call waits to hear that its legs are gone."""
+
+
+_NO_END: Final = date.max
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """Telephony's last word on the call."""
+
+
+class CallTask:
+    """One call from its INVITE to its summary. `run` never raises; what goes wrong costs the recording."""
+
+    def __init__(
+        self, services: Services, line: Line, invite: Invite, *, number: int, watch: Callable[[str, Any], None]
+    ) -> None:
+        self.services = services
+        self.line = line
+        self.invite = invite
+        self.number = number
+        self.began_ns = services.clock.boottime_ns()
+        self.call: Call | None = None
+        self.why = ""
+        self._watch = watch
+        self._inbox: asyncio.Queue[e.Event | _Ended] = asyncio.Queue()
+        self._timers: dict[e.Timer, asyncio.TimerHandle] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._writer = CallWriter(services.ledger, invite.call_uid, lost=self._entry_lost)
+        self._recorder = SegmentRecorder(services, invite.call_uid, line=line.name, failed=self._recording_failed)
+        self._prepared: Prepared | None = None
+        self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
+        self._length: asyncio.TimerHandle | None = None
+        self._connected = False
+        self._closing: c.CloseCall | None = None
+
+    @property
+    def uid(self) -> str:
+        """The call's id."""
+        return self.invite.call_uid
+
+    def happened(self, event: e.Event) -> None:
+        """A fact, from telephony or from a clock or from a person."""
+        self._inbox.put_nowait(event)
+
+    def ended(self) -> None:
+        """Telephony released everything of this call."""
+        self._inbox.put_nowait(_Ended())
+
+    # ------------------------------------------------------------ life
+
+    async def run(self) -> None:
+        """Carry the call to its end, then write its summary."""
+        body, salts = bodies.offered(
+            self.invite,
+            number=self.number,
+            line=self.line.name,
+            direction=self.line.direction,
+            config_sha256=self.services.config.sha256,
+        )
+        self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts)
+        self._prepared = self._desk.prepared = await prepare(self.services, self.line, self.invite)
+        self.why = self._prepared.why
+        self.call, orders = open_call(self._prepared.plan)
+        self.services.telephony.swallow_keys(self.uid, " ".join(self._prepared.plan.keys.words()))
+        self._perform_all(orders)
+        while not isinstance(event := await self._inbox.get(), _Ended):
+            self._step(event)
+        if self.call.stage is not Stage.CLOSED:
+            self._step(e.LegEnded(at_ns=self._now(), leg=Leg.CALLER, cause="gone"))
+        await self._close()
+
+    def _step(self, event: e.Event) -> None:
+        """One fact through the core. What the core does not know costs the recording and is written down."""
+        if self.call is None:
+            return
+        self._watch(self.uid, event)
+        self._note_leg(event)
+        try:
+            self.call, orders = advance(self.call, event)
+            self._perform_all(orders)
+        except OutOfOrder as error:
+            self._incident("out of order", str(error))
+        except (CallrecError, OSError, ValueError, KeyError) as error:
+            self._incident("shell failed", f"{type(error).__name__}: {error}")
+
+    def _incident(self, what: str, reason: str) -> None:
+        """Stop capture, keep it, write it down, and see that the caller reaches the line."""
+        self._writer.note(Kind.INCIDENT, {"what": what, "reason": reason})
+        self.services.mishap(self.uid, f"{what}: {reason}")
+        now = self._now()
+        for event in (
+            e.StopRequested(at_ns=now, reason=Reason.AGENT_FAILED, actor="agent"),
+            e.TimerExpired(at_ns=now, timer=e.Timer.NOTICE_WAIT),
+            e.TimerExpired(at_ns=now, timer=e.Timer.DECIDE),
+        ):
+            if self.call is not None and type(event) in TABLE[self.call.stage]:
+                self.call, orders = advance(self.call, event)
+                self._perform_all(orders)
+
+    def _now(self) -> int:
+        return self.services.clock.boottime_ns()
+
+    def _entry_lost(self, kind: Kind) -> None:
+        self.services.mishap(self.uid, f"{kind.value} could be written neither to the ledger nor to its side journal")
+
+    # ------------------------------------------------------------ facts that are written as they come
+
+    def _note_leg(self, event: e.Event) -> None:
+        match event:
+            case e.CallerAnswered():
+                self._desk.answered = asyncio.create_task(self._note_answered())
+            case e.LegHeld(leg=leg):
+                self._leg_changed(leg, "held", "")
+            case e.LegResumed(leg=leg):
+                self._leg_changed(leg, "resumed", "")
+            case e.LegRenegotiated(leg=leg):
+                self._leg_changed(leg, "renegotiated", "")
+            case e.StaffAnswered():
+                self._connected = True
+                self._leg_changed(Leg.STAFF, "answered", "")
+            case e.DialFailed(failure=failure):
+                self._leg_changed(Leg.STAFF, "failed", failure.value)
+            case e.LegEnded(leg=leg, cause=cause):
+                self._leg_changed(leg, "ended", cause)
+            case _:
+                pass
+
+    def _leg_changed(self, leg: Leg, what: str, cause: str) -> None:
+        self._writer.note(Kind.LEG_CHANGED, {"leg": leg.value, "what": what, "cause": cause})
+
+    async def _note_answered(self) -> Receipt | None:
+        offered = await self._desk.offered if self._desk.offered else None
+        commitments, salts = bodies.committed({"from_tag": self.invite.from_tag})
+        body = {
+            "offered_leaf": offered.leaf if offered else "",
+            "next_hop": self.invite.source,
+            "leg_ends_at": self._desk.leg_ends_at(),
+            "commitments": commitments,
+        }
+        return await self._writer.note(Kind.CALL_ANSWERED, body, salts=salts)
+
+    # ------------------------------------------------------------ orders
+
+    def _perform_all(self, orders: tuple[c.Command, ...]) -> None:
+        for order in orders:
+            self._watch(self.uid, order)
+            self._perform(order)
+
+    def _perform(self, order: c.Command) -> None:
+        match order:
+            case c.AnswerCaller() | c.RejectCaller() | c.Dial() | c.Bridge() | c.EndWithTone() | c.HangUp():
+                self._perform_telephony(order)
+            case c.PlayNotice() | c.StopNotice() | c.JudgeNotice() | c.RecordProof() | c.RecordRefusal():
+                self._perform_notice(order)
+            case c.RecordChoice(digit=digit, choice=choice):
+                body = {"digit": digit, "choice": choice, "leg": Leg.CALLER.value, "method": "key"}
+                self._writer.note(Kind.CHOICE_MADE, body)
+            case c.StartTimer(timer=timer):
+                self._start_timer(timer)
+            case c.CloseCall():
+                self._closing = order
+            case _:
+                self._perform_recording(order)
+
+    def _perform_telephony(self, order: c.Command) -> None:
+        telephony = self.services.telephony
+        match order:
+            case c.AnswerCaller():
+                telephony.answer(self.uid)
+            case c.RejectCaller():
+                status, phrase, retry = _REJECTION
+                telephony.reject(self.uid, status, phrase, retry_after_s=retry)
+            case c.Dial(target=target):
+                telephony.dial(self.uid, self._destination(target))
+            case c.Bridge():
+                telephony.bridge(self.uid)
+            case c.EndWithTone(tone=tone, cause=cause):
+                telephony.end_with_tone(self.uid, tone, cause)
+            case c.HangUp(leg=leg, cause=cause):
+                telephony.hang_up(self.uid, leg, cause)
+            case _:
+                raise ValueError(f"no order for telephony: {type(order).__name__}")
+
+    def _perform_notice(self, order: c.Command) -> None:
+        match order:
+            case c.PlayNotice(attempt=attempt):
+                self._desk.play(attempt)
+            case c.StopNotice(attempt=attempt):
+                self.services.telephony.stop_notice(self.uid, attempt)
+            case c.JudgeNotice(attempt=attempt, observation=observation):
+                self._spawn(self._desk.judge(attempt, observation))
+            case c.RecordProof(attempt=attempt, verdict=verdict):
+                self._spawn(self._desk.prove(attempt, verdict))
+            case c.RecordRefusal(attempt=attempt, reasons=reasons):
+                self._spawn(self._desk.refuse(attempt, reasons))
+            case _:
+                raise ValueError(f"no order about the notice: {type(order).__name__}")
+
+    def _perform_recording(self, order: c.Command) -> None:
+        match order:
+            case c.StartRecording():
+                self._recorder.start(order, self._facts(order))
+                limit = self.services.config.spool.max_recording_s
+                self._length = asyncio.get_running_loop().call_later(limit, self._too_long)
+            case c.SuspendRecording(why=why):
+                self._recorder.suspend(why)
+            case c.ResumeRecording():
+                self._recorder.resume()
+            case c.StopRecording(reason=reason, actor=actor, announce=announce):
+                self._recorder.stop(reason, actor, announce=self._announcement() if announce else None)
+            case c.DiscardRecording(reason=reason):
+                self._recorder.discard(reason)
+            case _:
+                raise ValueError(f"no such order: {type(order).__name__}")
+
+    def _announcement(self) -> bytes | None:
+        return self.services.announcements.get(self._prepared.language if self._prepared else "")
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _start_timer(self, timer: e.Timer) -> None:
+        seconds = {
+            e.Timer.NOTICE_WAIT: float(self.services.config.notice.max_wait_s),
+            e.Timer.DECIDE: self.services.config.notice.decide_within_ms / 1000,
+            e.Timer.CHOICE_WINDOW: float(self.line.choice_window_s),
+        }[timer]
+        if running := self._timers.get(timer):
+            running.cancel()
+        loop = asyncio.get_running_loop()
+        self._timers[timer] = loop.call_later(
+            seconds, lambda: self.happened(e.TimerExpired(at_ns=self._now(), timer=timer))
+        )
+
+    def _too_long(self) -> None:
+        self.happened(e.StopRequested(at_ns=self._now(), reason=Reason.MAX_LENGTH, actor="agent"))
+
+    def _recording_failed(self, reason: Reason, *, started: bool) -> None:
+        self.happened(e.RecordingFailed(at_ns=self._now(), reason=reason, started=started))
+
+    def _destination(self, target: int) -> Destination:
+        recorded = self.call is not None and self.call.reason is None
+        headers = (
+            ("X-Callrec-Call", self.uid),
+            ("X-Callrec-Recording", "if-proven" if recorded else "no"),
+            *((("X-Callrec-Reason", self.call.reason.value),) if self.call and self.call.reason else ()),
+            *((name, value) for name, value in self.invite.headers.items() if self._trusted(name)),
+        )
+        uri = self.line.targets[target].uri
+        return Destination(uri=uri, timeout_s=self.line.dial_timeout_s, headers=headers)
+
+    def _trusted(self, name: str) -> bool:
+        trusted = {each.lower() for each in self.services.config.sip.trusted_headers}
+        return name.lower() in trusted and not name.lower().startswith("x-callrec-")
+
+    # ------------------------------------------------------------ recording facts and summary
+
+    def _facts(self, order: c.StartRecording) -> SegmentFacts:
+        """What must survive a crash. ValueError where no retention rule fits: then nothing is kept (R44)."""
+        proof = order.proof
+        return SegmentFacts(
+            line=self.line.name,
+            purposes=order.purposes,
+            notice={
+                "evidence_sha256": proof.granted.evidence_sha256,
+                "grade": proof.granted.grade.value,
+                "proven_leaf": proof.receipt.leaf,
+                "tap": self._desk.tap_of(proof.granted.evidence_sha256),
+            },
+            retention=self._retention(order.purposes),
+            started_utc=self.services.utc_text(),
+        )
+
+    def _retention(self, purposes: frozenset[Purpose]) -> dict[str, Any]:
+        facts = Facts(
+            nation=Nation(self.services.config.retention.nation.value),
+            call=self.services.clock.utc().date(),
+            subject=Subject(self.line.subject),
+            line=LineKind.GENERAL,
+        )
+        latest = max((due(self.services.rules, facts, purpose) for purpose in purposes), key=lambda d: d.on or _NO_END)
+        return {
+            "rule": latest.rule_id,
+            "version": latest.rule_version,
+            "trigger": latest.trigger.isoformat(),
+            "due": latest.on.isoformat() if latest.on else None,
+        }
+
+    async def _close(self) -> None:
+        """The summary: after the recording's end, so that it says what became of it."""
+        for handle in (*self._timers.values(), *((self._length,) if self._length else ())):
+            handle.cancel()
+        await self._recorder.finished()
+        if self._background:
+            await asyncio.wait(self._background, timeout=_GONE_S)
+        offered = receipt_of(self._desk.offered)
+        recorded = self._recorder.outcome in (Outcome.SEALED, Outcome.LEFT)
+        reason = None if recorded else self._reason()
+        decision = "RECORDED" if recorded else "NOT_RECORDED"
+        body = {
+            "number": self.number,
+            "offered_leaf": offered.leaf if offered else "",
+            "decision": decision,
+            "reason": reason.value if reason else "",
+            "reason_class": REASON_CLASS[reason].value if reason else "",
+            "segments": [{"segment": 0, "decision": decision, "reason": reason.value if reason else ""}],
+            "connected": self._connected,
+            "duration_ms": (self._now() - self.began_ns) // 1_000_000,
+        }
+        self._writer.note(Kind.CALL_CLOSED, body)
+        await self._writer.drained()
+        self.services.mover.wake()
+
+    def _reason(self) -> Reason:
+        if self.call is not None and self.call.reason is not None:
+            return self.call.reason
+        return Reason.ENDED_BEFORE_CAPTURE if self._recorder.outcome is Outcome.DISCARDED else Reason.CAPTURE_FAILED
+
+    @property
+    def outcome_reason(self) -> Reason | None:
+        """Why the call was not recorded, None where it was; once it ended."""
+        return None if self._recorder.outcome in (Outcome.SEALED, Outcome.LEFT) else self._reason()

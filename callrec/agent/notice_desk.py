@@ -1,0 +1,172 @@
+"""The notice of one call: play it, have it judged, and turn a durable `notice.proven` into the proof.
+
+This is the one place outside the core that makes a NoticeProof, and it needs the ledger's receipt to do so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from callrec.agent import judging
+from callrec.agent.plan import Prepared
+from callrec.agent.services import Services
+from callrec.agent.writing import CallWriter
+from callrec.core import events as e
+from callrec.core.evidence import Binding, Observation
+from callrec.core.kinds import Kind
+from callrec.core.proof import RECEIPT_MAX_AGE_NS, Granted, NoticeProof, Receipt
+from callrec.core.reasons import Reason
+from callrec.core.values import Leg
+from callrec.errors import CallrecError
+from callrec.ports import Entry, Invite
+
+Noted = asyncio.Task[Receipt | None]
+
+
+def receipt_of(noted: Noted | None) -> Receipt | None:
+    """The receipt, where the ledger has answered by now."""
+    return noted.result() if noted is not None and noted.done() and not noted.cancelled() else None
+
+
+class NoticeDesk:
+    """Carries out the core's notice orders for one call; every outcome is told as an event."""
+
+    def __init__(
+        self, services: Services, invite: Invite, writer: CallWriter, *, tell: Callable[[e.Event], None]
+    ) -> None:
+        self._services = services
+        self._invite = invite
+        self._writer = writer
+        self._tell = tell
+        self._judged: dict[int, judging.Judged] = {}
+        self.prepared: Prepared | None = None
+        self.offered: Noted | None = None
+        self.answered: Noted | None = None
+
+    def leg_ends_at(self) -> str:
+        """What the caller leg's next hop is, as configured."""
+        host, _, port = self._invite.source.rpartition(":")
+        return self._services.config.sip.leg_ends_at_for(host.strip("[]"), int(port) if port.isdigit() else 5060)
+
+    def tap_of(self, evidence_sha256: str) -> str:
+        """Where what left us was measured, for this evidence."""
+        found = (j.evidence.tap.kind.value for j in self._judged.values() if j.evidence_sha256 == evidence_sha256)
+        return next(found, "")
+
+    def play(self, attempt: int) -> None:
+        """Hand telephony the very bytes that were hashed."""
+        prompt = self.prepared.prompt if self.prepared else None
+        if prompt is None:
+            raise ValueError("a notice was ordered for a call that has none")
+        named = "".join(sorted(prompt.record.keys))
+        self._services.telephony.play_notice(self._invite.call_uid, attempt, prompt.pcm, keys_named=named)
+
+    # ------------------------------------------------------------ judge
+
+    async def judge(self, attempt: int, observation: Observation) -> None:
+        """Answer the core in any case: a verifier that raises is a refusal, one that hangs meets the core's clock."""
+        try:
+            judged = await self._weigh(attempt, observation)
+        except Exception as error:  # noqa: BLE001 - whatever a verifier raises costs the recording, never the call
+            self._services.mishap(self._invite.call_uid, f"verifier: {type(error).__name__}: {error}")
+            self._refused(attempt, (Reason.NOTICE_UNDECIDED,))
+            return
+        if judged is None:
+            self._refused(attempt, (Reason.LEDGER_UNAVAILABLE,))
+            return
+        self._judged[attempt] = judged
+        if isinstance(judged.verdict, Granted):
+            self._tell(e.NoticeGranted(at_ns=self._now(), attempt=attempt, verdict=judged.verdict))
+        else:
+            self._refused(attempt, judged.verdict)
+
+    def _refused(self, attempt: int, reasons: tuple[Reason, ...]) -> None:
+        self._tell(e.NoticeRefused(at_ns=self._now(), attempt=attempt, reasons=reasons))
+
+    def _now(self) -> int:
+        return self._services.clock.boottime_ns()
+
+    async def _weigh(self, attempt: int, observation: Observation) -> judging.Judged | None:
+        """None where the ledger has not confirmed offer and answer: then nothing can be bound to them."""
+        binding = self._binding(attempt)
+        if binding is None or self.prepared is None or self.prepared.prompt is None:
+            return None
+        return await asyncio.to_thread(
+            judging.weigh,
+            observation,
+            prompt=self.prepared.prompt.facts(self.prepared.language_source),
+            pcm=self.prepared.prompt.pcm,
+            binding=binding,
+            language=self.prepared.language,
+            judge_by=self._services.judge_by,
+        )
+
+    def _binding(self, attempt: int) -> Binding | None:
+        offered, answered = receipt_of(self.offered), receipt_of(self.answered)
+        if offered is None or answered is None:
+            return None
+        return Binding(
+            call_uid=self._invite.call_uid,
+            segment=0,
+            attempt=attempt,
+            party="caller",
+            leg=Leg.CALLER,
+            next_hop=self._invite.source,
+            leg_ends_at=self.leg_ends_at(),
+            offered_leaf=offered.leaf,
+            answered_leaf=answered.leaf,
+            boot_id=self._services.clock.boot_id(),
+        )
+
+    # ------------------------------------------------------------ prove or refuse
+
+    async def prove(self, attempt: int, verdict: Granted) -> None:
+        """Evidence on disk, entry durable, and only then a proof. Anything else: no proof."""
+        try:
+            receipt = await self._append(attempt, verdict)
+            proof = NoticeProof(granted=verdict, receipt=receipt)
+        except (CallrecError, OSError, ValueError, TimeoutError) as error:
+            self._services.mishap(self._invite.call_uid, f"notice.proven: {error}")
+            self._tell(e.ProofUnrecorded(at_ns=self._now(), attempt=attempt))
+            return
+        self._tell(e.ProofRecorded(at_ns=self._now(), proof=proof))
+
+    async def _append(self, attempt: int, verdict: Granted) -> Receipt:
+        judged = self._judged[attempt]
+        until_ns = verdict.ended_ns + RECEIPT_MAX_AGE_NS
+        keeping = asyncio.to_thread(judging.keep, self._services.evidence_dir, judged)
+        await asyncio.wait_for(keeping, max((until_ns - self._now()) / 1e9, 0.0))
+        binding = judged.evidence.binding
+        body = {
+            "attempt": attempt,
+            "party": binding.party,
+            "grade": verdict.grade.value,
+            "tap": judged.evidence.tap.kind.value,
+            "purposes": sorted(purpose.value for purpose in verdict.purposes),
+            "evidence_sha256": judged.evidence_sha256,
+            "offered_leaf": binding.offered_leaf,
+            "answered_leaf": binding.answered_leaf,
+            "next_hop": binding.next_hop,
+            "leg_ends_at": binding.leg_ends_at,
+        }
+        entry = Entry(kind=Kind.NOTICE_PROVEN, body=body, call_uid=self._invite.call_uid, segment=verdict.segment)
+        return await self._services.ledger.append(entry, timeout_s=max((until_ns - self._now()) / 1e9, 0.0))
+
+    async def refuse(self, attempt: int, reasons: tuple[Reason, ...]) -> None:
+        """Keep evidence as full as that of a proven notice, and write why."""
+        judged = self._judged.get(attempt)
+        if judged is not None:
+            try:
+                await asyncio.to_thread(judging.keep, self._services.evidence_dir, judged)
+            except CallrecError as error:
+                self._services.mishap(self._invite.call_uid, f"evidence could not be kept: {error}")
+        offered = receipt_of(self.offered)
+        body = {
+            "attempt": attempt,
+            "party": "caller",
+            "reasons": [reason.value for reason in reasons],
+            "evidence_sha256": judged.evidence_sha256 if judged else "",
+            "offered_leaf": offered.leaf if offered else "",
+        }
+        self._writer.note(Kind.NOTICE_REFUSED, body)

@@ -1,0 +1,107 @@
+"""Before anything is promised: what stands in the way of recording, and the line's rules as the core's plan."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from callrec.agent.services import Services
+from callrec.config import CaptureFrom, Line, OnNoNotice, Record
+from callrec.core.call import CallPlan, Keys
+from callrec.core.reasons import Reason
+from callrec.errors import CallrecError
+from callrec.notice.register import ApprovedPrompt, Unusable
+from callrec.ports import Invite
+
+ASK_S: Final = 1.0
+"""How long a call waits for the disks of prompt and spool before it goes on unrecorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The core's plan, the prompt that would be played, and a sentence for people where there is an obstacle."""
+
+    plan: CallPlan
+    prompt: ApprovedPrompt | None
+    language: str
+    language_source: str
+    why: str = ""
+
+
+async def prepare(services: Services, line: Line, invite: Invite) -> Prepared:
+    """Ask everything that recording needs (design: Life of a call, 2). Any no: the call is carried unrecorded."""
+    language, source = choose_language(line, invite)
+    prompt, obstacle, why = await first_obstacle(services, line, language)
+    return Prepared(
+        plan=_plan(services, line, obstacle, prompt), prompt=prompt, language=language, language_source=source, why=why
+    )
+
+
+def choose_language(line: Line, invite: Invite) -> tuple[str, str]:
+    """A trusted header chooses among the line's languages; otherwise its first (R59)."""
+    if line.language_header:
+        asked = invite.headers.get(line.language_header, "").strip().lower()
+        if asked in line.languages:
+            return asked, f"header {line.language_header}"
+    return line.languages[0] if line.languages else "", "line default"
+
+
+Found = tuple[ApprovedPrompt | None, Reason | None, str]
+
+
+async def first_obstacle(services: Services, line: Line, language: str) -> Found:
+    """The prompt that would be played now, or why this line's calls are carried unrecorded."""
+    if line.record is Record.NEVER or line.notice is None:
+        return None, Reason.LINE_NOT_RECORDED, "the line is configured so"
+    if standing := services.standing_obstacle():
+        return None, *standing
+    if not services.ledger.writable():
+        return None, Reason.LEDGER_UNAVAILABLE, "the ledger cannot be written"
+    return await _disks(services, line.notice, language)
+
+
+async def _disks(services: Services, notice: str, language: str) -> Found:
+    try:
+        found = await asyncio.wait_for(asyncio.to_thread(_ask_disks, services, notice, language), ASK_S)
+    except TimeoutError:
+        return None, Reason.STORE_UNAVAILABLE, f"prompt and spool did not answer within {ASK_S:g} s"
+    except CallrecError as error:
+        return None, Reason.STORE_UNAVAILABLE, str(error)
+    if isinstance(found, Unusable):
+        return None, found.reason, f"{found.what}; {found.next_step}"
+    return found, None, ""
+
+
+def _ask_disks(services: Services, notice: str, language: str) -> ApprovedPrompt | Unusable:
+    services.spool.reserve()
+    return services.choose_prompt(notice, language)
+
+
+def _plan(services: Services, line: Line, obstacle: Reason | None, prompt: ApprovedPrompt | None) -> CallPlan:
+    return CallPlan(
+        obstacle=obstacle,
+        destinations=len(line.targets),
+        attempts=services.config.notice.attempts,
+        purposes=line.purposes,
+        keys=_keys(line, prompt),
+        has_choice_window=line.choice_window_s > 0,
+        waits_for_staff=line.capture_from is CaptureFrom.STAFF_JOINED,
+        reject_without_notice=line.on_no_notice is OnNoNotice.REJECT,
+        required_grade=line.require,
+    )
+
+
+def _keys(line: Line, prompt: ApprovedPrompt | None) -> Keys:
+    """Only keys that the notice names are live; the stop sequence counts in the talk, whatever the notice says."""
+    named = set(prompt.record.keys) if prompt else set()
+
+    def live(key: str | None) -> str | None:
+        return key if key in named else None
+
+    return Keys(
+        decline=live(line.keys.decline),
+        decline_training=live(line.keys.decline_training),
+        repeat=live(line.keys.repeat),
+        stop=line.keys.stop,
+    )

@@ -1,0 +1,46 @@
+"""What every call of one agent shares. Built by `wiring`, handed down, never global."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from callrec.agent.judging import Judge
+from callrec.config import Config
+from callrec.core.proof import judge
+from callrec.core.reasons import Reason
+from callrec.core.retention import Rule
+from callrec.ledger.entry import utc_text
+from callrec.notice.register import ApprovedPrompt, Unusable
+from callrec.ports import Clock, KeyRing, Ledger, Telephony
+from callrec.recording.mover import Mover
+from callrec.recording.spool import Spool
+
+ChoosePrompt = Callable[[str, str], ApprovedPrompt | Unusable]
+"""(prompt id, language) -> the prompt to play now, read and hashed now. Blocking."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """Collaborators of a call. `mishap` is told of faults that cost a recording; it never raises."""
+
+    config: Config
+    clock: Clock
+    telephony: Telephony
+    ledger: Ledger
+    log_id: str
+    keys: KeyRing
+    spool: Spool
+    mover: Mover
+    choose_prompt: ChoosePrompt
+    rules: tuple[Rule, ...]
+    evidence_dir: Path
+    mishap: Callable[[str, str], None]
+    standing_obstacle: Callable[[], tuple[Reason, str] | None] = field(default=lambda: None)
+    announcements: Mapping[str, bytes] = field(default_factory=dict)
+    judge_by: Judge = judge
+
+    def utc_text(self) -> str:
+        """Now, ISO 8601 with Z."""
+        return utc_text(self.clock.utc())

@@ -1,0 +1,10 @@
+"""`callrec audit`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def audit() -> None:
+    """To come."""

@@ -1,0 +1,39 @@
+"""The root command: which configuration, and every group below it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from callrec import __version__
+from callrec.cli.agent import agent_group
+from callrec.cli.audit import audit
+from callrec.cli.call import call_group
+from callrec.cli.config_check import config_group
+from callrec.cli.demo import demo
+from callrec.cli.desk import Desk
+from callrec.cli.init import init
+from callrec.cli.ledger import ledger
+from callrec.cli.prompts import prompts
+from callrec.cli.recordings import recordings
+
+
+@click.group()
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    envvar="CALLREC_CONFIG",
+    type=click.Path(path_type=Path),
+    help="The configuration file; or set CALLREC_CONFIG.",
+)
+@click.version_option(__version__, prog_name="callrec")
+@click.pass_context
+def root(ctx: click.Context, config_path: Path | None) -> None:
+    """Record advice-line calls only when the recording notice was proven to be played."""
+    ctx.obj = Desk(config_path)
+
+
+for _command in (agent_group, audit, call_group, config_group, demo, init, ledger, prompts, recordings):
+    root.add_command(_command)

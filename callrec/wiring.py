@@ -1,0 +1,291 @@
+"""The one chooser of implementations: from a Config to objects. Imports the SIP engine only where an agent is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from callrec import _durable
+from callrec.agent import leftovers
+from callrec.agent.agent import Agent, House, Watch
+from callrec.agent.clock import SystemClock
+from callrec.agent.judging import Judge
+from callrec.agent.services import Services
+from callrec.config import Config, load_rules
+from callrec.core.kinds import Kind
+from callrec.core.proof import judge
+from callrec.core.reasons import Reason
+from callrec.core.recording import RecordingState
+from callrec.core.retention import Rule
+from callrec.errors import Broken, ConfigError, Unavailable
+from callrec.ledger.anchor import AnchorShipper, DirectoryAnchor, check_prefix
+from callrec.ledger.init import create_log, create_signing_key, half_page
+from callrec.ledger.log import SqliteLedger
+from callrec.ledger.logfile import commit
+from callrec.ledger.lookup import VerifiedLookup
+from callrec.ledger.reading import open_log
+from callrec.notice.approval import install_samples
+from callrec.notice.manifest import PromptKind
+from callrec.notice.register import ApprovedPrompt, Register, Unusable
+from callrec.ports import Clock, Entry, Kept, Sealed, Telephony
+from callrec.recording.memory import memory_hazards
+from callrec.recording.mover import Mover
+from callrec.recording.spool import Spool
+from callrec.store.admission import LedgerAdmission
+from callrec.store.filesystem import FilesystemStore, create_store
+from callrec.store.index import Index, row_from_manifest
+from callrec.store.keys import FileKeyRing, create_keeper_keys
+
+Commit = Callable[..., None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Faults:
+    """Doors for faults that a test wants to see: nothing else opens them."""
+
+    judge_by: Judge = judge
+    commit: Commit = commit
+
+
+# ---------------------------------------------------------------- places
+
+
+def key_file(config: Config, which: str) -> Path:
+    """Where a key lies. ConfigError where the configuration does not name a file."""
+    reference = {"signing": config.keys.signing, "keeper": config.keys.wrap_to}[which]
+    if reference.path is None:
+        raise ConfigError(f"keys.{which}: {reference} is no file", next_step="name it as file:PATH")
+    return reference.path
+
+
+def index_path(config: Config) -> Path:
+    """The index: a convenience that can be rebuilt from store and ledger."""
+    return config.agent.data_dir / "index.db"
+
+
+def evidence_dir(config: Config) -> Path:
+    """Where notice evidence is kept."""
+    return config.agent.data_dir / "evidence"
+
+
+def shipped_prompts() -> Path:
+    """The sample prompts that came with callrec."""
+    beside = Path(__file__).resolve().parent.parent / "prompts"
+    return beside if beside.is_dir() else Path(str(files("callrec"))) / "prompts"
+
+
+def rules(config: Config) -> tuple[Rule, ...]:
+    """The retention schedule in force."""
+    return load_rules(config.retention.rules)
+
+
+def anchors(config: Config) -> tuple[DirectoryAnchor, ...]:
+    """Outside anchors, as configured."""
+    return tuple(DirectoryAnchor(anchor.path) for anchor in config.ledger.anchors)
+
+
+# ---------------------------------------------------------------- init
+
+
+def initialise(config: Config) -> str:
+    """Make keys, ledger, directories and the samples' register, once; the half page for the auditor.
+
+    `Refused` where a ledger exists: starting over by mistake is the worst thing that could happen here.
+    """
+    clock = SystemClock()
+    created = clock.utc()
+    for folder in (config.agent.data_dir, config.spool.path, config.ledger.path.parent):
+        _durable.make_dir(folder)
+    signing, keeper = key_file(config, "signing"), key_file(config, "keeper")
+    if not signing.exists():
+        _durable.make_dir(signing.parent)
+        create_signing_key(signing)
+    if not keeper.exists():
+        _durable.make_dir(keeper.parent)
+        create_keeper_keys(keeper.parent)
+    key = create_log(config.ledger.path, signing, created=created)
+    create_store(config.store.path)
+    with opened_ledger(config, clock, holder="callrec init") as desk:
+        desk(Entry(kind=Kind.KEY_CREATED, body={"key_id": key.log_id, "use": "ledger"}, actor="init"))
+        if config.notice.register == config.agent.data_dir / "prompts":
+            install_samples(shipped_prompts(), config.agent.data_dir, desk, created)
+    return half_page(key, created=created, controller=config.responsible.controller)
+
+
+class opened_ledger:  # noqa: N801 - used as `with opened_ledger(...) as append`
+    """The ledger, for a command that writes while no agent runs. Gives `append(entry) -> leaf`."""
+
+    def __init__(self, config: Config, clock: Clock, *, holder: str) -> None:
+        signing = key_file(config, "signing")
+        self._ledger = SqliteLedger(config.ledger.path, signing_key=signing, clock=clock, holder=holder)
+
+    def __enter__(self) -> Callable[[Entry], str]:
+        return lambda entry: self._ledger.append_blocking(entry).leaf
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
+
+
+# ---------------------------------------------------------------- agent
+
+
+@dataclass(slots=True, kw_only=True)
+class Built:
+    """An agent and what must be closed after it."""
+
+    agent: Agent
+    ledger: SqliteLedger
+    index: Index
+
+    def close(self) -> None:
+        """Release ledger and index. Idempotent."""
+        self.ledger.close()
+        self.index.close()
+
+
+def build_agent(
+    config: Config,
+    *,
+    watch: Watch = lambda _uid, _what: None,
+    telephony: Telephony | None = None,
+    faults: Faults | None = None,
+    allow_unsafe_memory: bool = False,
+) -> Built:
+    """Everything an agent needs, opened; ConfigError or Unavailable where something is not there."""
+    faults = faults or Faults()
+    clock = SystemClock()
+    ledger = SqliteLedger(
+        config.ledger.path,
+        signing_key=key_file(config, "signing"),
+        clock=clock,
+        holder=f"agent {config.agent.name}",
+        commit=faults.commit,
+    )
+    try:
+        index = Index(index_path(config))
+        sip = telephony or build_telephony(config, clock)
+        services = _services(config, clock=clock, ledger=ledger, index=index, telephony=sip, judge_by=faults.judge_by)
+    except BaseException:
+        ledger.close()
+        raise
+    standing = _standing_obstacle(config, ledger, allow_unsafe_memory=allow_unsafe_memory)
+    services.standing_obstacle = lambda: standing
+    outside = anchors(config)
+    shipper = AnchorShipper(ledger, outside, every_s=60.0) if outside else None
+    house = House(services=services, shipper=shipper, read_back=lambda: _read_back(config.ledger.path), watch=watch)
+    return Built(agent=Agent(house), ledger=ledger, index=index)
+
+
+def _services(
+    config: Config, *, clock: Clock, ledger: SqliteLedger, index: Index, telephony: Telephony, judge_by: Judge
+) -> Services:
+    spool = Spool(config.spool.path, config.agent.runtime_dir, reserve_s=config.spool.reserve_s)
+    lookup = VerifiedLookup(config.ledger.path, ledger.public_key)
+    store = FilesystemStore(config.store.path, admission=LedgerAdmission(lookup))
+    mover = Mover(spool, store, ledger, lookup, notify=_ignore, on_kept=_indexer(index))
+    return Services(
+        config=config,
+        clock=clock,
+        telephony=telephony,
+        ledger=ledger,
+        log_id=ledger.log_id,
+        keys=FileKeyRing(key_file(config, "keeper")),
+        spool=spool,
+        mover=mover,
+        choose_prompt=_chooser(config, clock),
+        rules=rules(config),
+        evidence_dir=evidence_dir(config),
+        mishap=lambda _uid, _what: None,
+        announcements=_announcements(config),
+        judge_by=judge_by,
+    )
+
+
+def _ignore(_message: str) -> None:
+    """The mover's incidents stand in the ledger."""
+
+
+def _indexer(index: Index) -> Callable[[Sealed, Kept, str], None]:
+    def on_kept(sealed: Sealed, _kept: Kept, leaf: str) -> None:
+        if index.get(sealed.recording_id) is None:
+            index.add(row_from_manifest(sealed.manifest, RecordingState.KEPT, kept_leaf=leaf))
+
+    return on_kept
+
+
+def _chooser(config: Config, clock: Clock) -> Callable[[str, str], ApprovedPrompt | Unusable]:
+    """The register is read anew for each call, so that an approval or a retirement counts from the next call on."""
+
+    def choose(prompt_id: str, language: str) -> ApprovedPrompt | Unusable:
+        try:
+            register = Register.load(config.notice.register)
+        except ConfigError as error:
+            return Unusable(reason=Reason.NOTICE_MISSING, what=str(error), next_step=error.next_step)
+        return register.choose(prompt_id, language, clock.utc())
+
+    return choose
+
+
+def _announcements(config: Config) -> Mapping[str, bytes]:
+    """The words "Recording has now stopped", by language; a missing one is not said."""
+    try:
+        register = Register.load(config.notice.register)
+    except ConfigError:
+        return {}
+    spoken = [record for record in register.records if record.kind is PromptKind.ANNOUNCEMENT]
+    read = {record.language: register.read(record) for record in spoken}
+    return {language: found.pcm for language, found in read.items() if isinstance(found, ApprovedPrompt)}
+
+
+def _standing_obstacle(config: Config, ledger: SqliteLedger, *, allow_unsafe_memory: bool) -> tuple[Reason, str] | None:
+    """What forbids recording for as long as this process runs."""
+    if not allow_unsafe_memory and (hazards := memory_hazards(config.agent.runtime_dir)):
+        return Reason.MEMORY_UNSAFE, "; ".join(hazards)
+    try:
+        with open_log(config.ledger.path) as log:
+            check_prefix(log, anchors(config), ledger.public_key)
+    except (Broken, Unavailable) as error:
+        return Reason.LEDGER_UNAVAILABLE, f"{error}; {error.next_step}"
+    return None
+
+
+def _read_back(path: Path) -> leftovers.Leftovers:
+    with open_log(path) as log:
+        return leftovers.find(log.newest_first())
+
+
+def build_telephony(config: Config, clock: Clock) -> Telephony:
+    """The SIP engine. ConfigError where none is installed, saying how to get one."""
+    try:
+        from callrec.sip.settings import SipSettings, Srtp, Trunk  # noqa: PLC0415 - only an agent needs the engine
+        from callrec.sip.telephony import PjsuaTelephony  # noqa: PLC0415
+    except ImportError as error:
+        step = "pip install 'callrec[eval]' for a trial on loopback, or build the production engine"
+        raise ConfigError(f"no SIP engine can be loaded: {error}", next_step=step) from error
+    sip = config.sip
+    trunks = {
+        trunk.name: Trunk(
+            uri=str(trunk.uri),
+            user=trunk.user or "",
+            password=trunk.password.read().decode() if trunk.password else "",
+            register=trunk.register,
+            leg_ends_at=trunk.leg_ends_at,
+        )
+        for trunk in sip.trunks
+    }
+    settings: dict[str, Any] = {
+        "listen": tuple(str(listen) for listen in sip.listen),
+        "rtp_ports": (sip.rtp_ports.first, sip.rtp_ports.last),
+        "allow_from": sip.allow_from,
+        "media_from": sip.media_from,
+        "public_address": sip.public_address,
+        "codecs": sip.codecs,
+        "srtp": Srtp[sip.srtp.upper()],
+        "trunks": trunks,
+        "max_calls": config.agent.max_calls,
+        "runtime_dir": config.agent.runtime_dir,
+    }
+    return PjsuaTelephony(SipSettings(**settings), clock)
