@@ -177,6 +177,7 @@ class Mover:
         leaf = await self._once(Kind.RECORDING_KEPT, sealed, body)
         if self._on_kept is not None:
             self._on_kept(sealed, kept, leaf)
+        self.backoff.worked()
         await asyncio.to_thread(self._spool.hand_off, sealed.recording_id)
 
     async def _set_aside(self, recording_id: str, why: str) -> None:

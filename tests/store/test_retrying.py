@@ -3,7 +3,6 @@ import pytest
 from callrec.errors import Broken, Refused, Unavailable
 from callrec.store.retrying import FIRST_S, MOST_S, RetryingStore
 
-
 CUT = Unavailable("cut off")
 
 

@@ -1,0 +1,369 @@
+"""Handing over: whatever fails and however often it is repeated, the ledger says it once and nothing is lost."""
+
+import asyncio
+import os
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from callrec._canonical import sha256_hex
+from callrec.core.kinds import Kind
+from callrec.errors import Broken, Refused, Unavailable
+from callrec.ledger.memory import MemoryLedger
+from callrec.ports import AUDIO_FILE, MANIFEST_FILE, Entry
+from callrec.recording.manifest import sealed_body
+from callrec.recording.mover import BACKOFF_FIRST_S, BACKOFF_MOST_S, Backoff, Mover
+from callrec.recording.open import open_recording
+from callrec.recording.seal import seal
+from callrec.store.admission import LedgerAdmission
+from callrec.store.keys import FileKeyRing, create_keeper_keys, unwrap
+from callrec.store.memory import MemoryStore
+from tests.recording.builders import CALL, ENDING, FACTS, a_header, a_spool, stereo, voices
+from tests.store.builders import FailsAndLoses, FailsButKeeps
+
+PCM = stereo(*voices(4000))
+
+
+class StoppedClock:
+    def utc(self):
+        return datetime(2026, 3, 1, tzinfo=UTC)
+
+    def boottime_ns(self):
+        return 1
+
+    def boot_id(self):
+        return "boot"
+
+    def state(self):
+        return "synchronised"
+
+
+class Finder:
+    """Finds in a MemoryLedger, for the mover and for the store's door."""
+
+    def __init__(self, ledger):
+        self.ledger = ledger
+
+    async def find(self, kind, call_uid, segment):
+        found = [entry.leaf for entry in self.ledger.of(kind, call_uid) if entry.segment == segment]
+        return found[-1] if found else None
+
+    async def entry(self, leaf, *, call_uid):
+        for entry in self.ledger.entries:
+            if (entry.leaf, entry.call_uid) == (leaf, call_uid):
+                names = ("kind", "log_id", "call_uid", "segment", "seq", "body")
+                return {name: getattr(entry, name) for name in names}
+        return None
+
+
+class House:
+    """Spool, ledger, store and mover, and recordings that were really started and sealed."""
+
+    def __init__(self, tmp_path):
+        self.spool = a_spool(tmp_path)
+        self.keeper = create_keeper_keys(tmp_path)
+        self.ring = FileKeyRing(self.keeper.public)
+        self.ledger = MemoryLedger(StoppedClock())
+        self.finder = Finder(self.ledger)
+        self.store = MemoryStore(admission=LedgerAdmission(self.finder))
+        self.told, self.kept, self.pauses = [], [], []
+
+    def mover(self, store=None):
+        return Mover(
+            self.spool,
+            store or self.store,
+            self.ledger,
+            self.finder,
+            notify=self.told.append,
+            on_kept=lambda *args: self.kept.append(args),
+            sleep=self.pause,
+        )
+
+    async def pause(self, seconds):
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    def watch_hand_off(self):
+        """Set once a recording left the spool."""
+        gone, loop, real = asyncio.Event(), asyncio.get_running_loop(), self.spool.hand_off
+
+        def hand_off(recording_id):
+            real(recording_id)
+            loop.call_soon_threadsafe(gone.set)
+
+        self.spool.hand_off = hand_off
+        return gone
+
+    async def append(self, kind, segment, body, call_uid=CALL):
+        entry = Entry(kind=kind, call_uid=call_uid, segment=segment, body=body)
+        return (await self.ledger.append(entry, timeout_s=1)).leaf
+
+    async def recorded(self, segment=0):
+        """One sealed recording in `ready`, whose notice was proven and whose start is in the ledger."""
+        key = self.ring.new_key()
+        offered = dict.fromkeys(("number", "line", "direction", "transport", "config_sha256", "commitments"), "x")
+        offered_leaf = await self.append(Kind.CALL_OFFERED, segment, offered)
+        answered = {"offered_leaf": offered_leaf, "next_hop": "x", "leg_ends_at": "pbx", "commitments": {}}
+        proven = {
+            "attempt": 1,
+            "party": "caller",
+            "grade": "sent",
+            "tap": "wire",
+            "purposes": ["audit", "medico-legal", "training"],
+            "evidence_sha256": FACTS.notice["evidence_sha256"],
+            "offered_leaf": offered_leaf,
+            "answered_leaf": await self.append(Kind.CALL_ANSWERED, segment, answered),
+        }
+        proven_leaf = await self.append(Kind.NOTICE_PROVEN, segment, proven)
+        started = {
+            "proven_leaves": [proven_leaf],
+            "key_id": key.key_id,
+            "wrapped_key_sha256": sha256_hex(key.wrapped),
+            "purposes": ["audit", "medico-legal"],
+            "streams": [],
+        }
+        started_leaf = await self.append(Kind.RECORDING_STARTED, segment, started)
+        header = a_header(
+            segment,
+            log_id=self.ledger.log_id,
+            key_id=key.key_id,
+            proven_leaf=proven_leaf,
+            started_leaf=started_leaf,
+        )
+        live = self.spool.open_segment(header, key, FACTS)
+        live.append(PCM)
+        return seal(self.spool, live, ENDING)
+
+    def said(self, kind):
+        return len(self.ledger.of(kind))
+
+    def handed_over_once(self, *, recordings=1):
+        kinds = (Kind.RECORDING_SEALED, Kind.STORE_INTENT, Kind.RECORDING_KEPT)
+        assert [self.said(kind) for kind in kinds] == [recordings] * 3
+        assert self.spool.ready_ids() == self.spool.ids_in("done") == ()
+        assert len(self.store.held) == recordings
+
+
+@pytest.fixture
+def house(tmp_path):
+    return House(tmp_path)
+
+
+async def test_a_sealed_recording_goes_into_the_store_and_out_of_the_spool(house):
+    sealed = await house.recorded()
+
+    kept = await house.mover().hand_over(sealed.recording_id)
+
+    house.handed_over_once()
+    (entry,) = house.ledger.of(Kind.RECORDING_KEPT)
+    assert entry.body["readback_sha256"] == kept.cipher_sha256 == sealed.cipher_sha256
+    assert entry.body["sealed_leaf"] == house.ledger.of(Kind.RECORDING_SEALED)[0].leaf
+    assert [(s.recording_id, k, leaf) for s, k, leaf in house.kept] == [(sealed.recording_id, kept, entry.leaf)]
+
+
+async def test_the_keeper_hears_again_what_was_said(house):
+    sealed = await house.recorded()
+    await house.mover().hand_over(sealed.recording_id)
+
+    opened = await open_recording(
+        house.store,
+        house.store,
+        sealed.recording_id,
+        lambda wrapped: unwrap(wrapped, house.keeper.private),
+        manifest_sha256=sealed.manifest_sha256,
+    )
+
+    assert opened.pcm == PCM
+    with pytest.raises(Broken, match="not the one in the ledger"):
+        await open_recording(house.store, house.store, sealed.recording_id, unwrap, manifest_sha256="0" * 64)
+
+
+async def test_an_entry_that_the_shell_appended_is_not_appended_again(house):
+    sealed = await house.recorded()
+    await house.append(Kind.RECORDING_SEALED, 0, sealed_body(sealed))
+
+    await house.mover().hand_over(sealed.recording_id)
+
+    house.handed_over_once()
+
+
+@pytest.mark.parametrize("fault", [FailsAndLoses, FailsButKeeps])
+async def test_a_failing_store_is_asked_until_it_answers_and_everything_is_said_once(house, fault):
+    sealed = await house.recorded()
+    gone, failing = house.watch_hand_off(), fault(house.store, times=3)
+    mover = house.mover(failing)
+    running = asyncio.create_task(mover.run())
+
+    await asyncio.wait_for(gone.wait(), 10)
+    running.cancel()
+
+    house.handed_over_once()
+    assert len(house.pauses) == 3
+    assert not mover.store_is_failing()
+    assert await house.store.stat(sealed.recording_id)
+
+
+class DiesAt:
+    """The process ends at the n-th thing the mover does outside itself, before or after it happened."""
+
+    def __init__(self, house, at, *, after):
+        self.house, self.at, self.after, self.n = house, at, after, 0
+
+    def wrap(self, monkeypatch):
+        for owner, name in (
+            (self.house.ledger, "append"),
+            (self.house.store, "put"),
+            (self.house.finder, "find"),
+        ):
+            monkeypatch.setattr(owner, name, self.dying(getattr(owner, name)))
+        for name in ("note_sealed", "hand_off"):
+            monkeypatch.setattr(self.house.spool, name, self.dying_blocking(getattr(self.house.spool, name)))
+
+    def dying(self, real):
+        async def step(*args, **kwargs):
+            self.n += 1
+            mine = self.n == self.at
+            if mine and not self.after:
+                raise asyncio.CancelledError
+            answer = await real(*args, **kwargs)
+            if mine:
+                raise asyncio.CancelledError
+            return answer
+
+        return step
+
+    def dying_blocking(self, real):
+        def step(*args):
+            self.n += 1
+            mine = self.n == self.at
+            if mine and not self.after:
+                raise Unavailable("killed")
+            real(*args)
+            if mine:
+                raise Unavailable("killed")
+
+        return step
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, 11))
+async def test_killed_at_any_step_the_next_start_finishes_and_says_everything_once(house, monkeypatch, at, after):
+    sealed = await house.recorded()
+    with monkeypatch.context() as patch:
+        dying = DiesAt(house, at, after=after)
+        dying.wrap(patch)
+        with suppress(asyncio.CancelledError, Unavailable):
+            await house.mover().hand_over(sealed.recording_id)
+        assert dying.n >= min(at, 9)
+
+    await house.mover().sweep()
+
+    house.handed_over_once()
+
+
+async def test_many_recordings_are_all_handed_over(house):
+    for segment in range(6):
+        await house.recorded(segment)
+
+    await house.mover().sweep()
+
+    house.handed_over_once(recordings=6)
+
+
+@pytest.mark.parametrize("damage", ["audio changed", "audio missing", "manifest changed", "manifest missing"])
+async def test_a_damaged_recording_is_set_aside_never_deleted_and_said(house, damage):
+    sealed = await house.recorded()
+    path = sealed.folder / (AUDIO_FILE if damage.startswith("audio") else MANIFEST_FILE)
+    path.write_bytes(b"damaged") if damage.endswith("changed") else path.unlink()
+
+    assert await house.mover().hand_over(sealed.recording_id) is None
+
+    assert house.spool.ids_in("corrupt") == (sealed.recording_id,)
+    assert house.spool.ready_ids() == ()
+    (incident,) = house.ledger.of(Kind.INCIDENT)
+    assert (incident.call_uid, incident.body["what"]) == (CALL, "recording.corrupt")
+    assert len(house.told) == 1
+    assert not house.store.held
+
+
+async def test_a_store_that_holds_something_else_is_an_incident_and_the_spool_keeps_its_own(house):
+    sealed = await house.recorded()
+
+    class Other:
+        async def put(self, given):
+            kept = await house.store.put(given)
+            return replace(kept, cipher_sha256="0" * 64)
+
+    assert await house.mover(Other()).hand_over(sealed.recording_id) is None
+
+    assert (house.spool.folder / "corrupt" / sealed.recording_id / AUDIO_FILE).exists()
+    assert house.said(Kind.RECORDING_KEPT) == 0
+
+
+async def test_what_the_store_refuses_stays_and_is_not_asked_again_until_a_restart(house):
+    sealed = await house.recorded()
+    asked = []
+
+    class Refusing:
+        async def put(self, given):
+            asked.append(given)
+            raise Refused("no retention rule")
+
+    mover = house.mover(Refusing())
+    await mover.sweep()
+    await mover.sweep()
+
+    assert len(asked) == 1
+    assert house.said(Kind.INCIDENT) == 1
+    assert house.spool.ready_ids() == (sealed.recording_id,)
+    await house.mover().sweep()
+    assert house.said(Kind.RECORDING_KEPT) == 1
+
+
+async def test_a_ledger_that_is_down_delays_and_loses_nothing(house):
+    await house.recorded()
+    house.ledger.fail = True
+    mover = house.mover()
+
+    with pytest.raises(Unavailable):
+        await mover.sweep()
+    house.ledger.recover()
+    await mover.sweep()
+
+    house.handed_over_once()
+
+
+async def test_a_mover_at_rest_is_woken_by_the_next_recording(house):
+    gone, mover = house.watch_hand_off(), house.mover()
+    running = asyncio.create_task(mover.run())
+    await asyncio.sleep(0)
+
+    await house.recorded()
+    mover.wake()
+    await asyncio.wait_for(gone.wait(), 10)
+    running.cancel()
+
+    house.handed_over_once()
+
+
+async def test_the_age_of_the_oldest_is_told(house):
+    mover = house.mover()
+    assert mover.oldest_unhanded_s() == 0.0
+
+    sealed = await house.recorded()
+    os.utime(sealed.folder, (0, 0))
+
+    assert mover.oldest_unhanded_s() > 1e9
+
+
+def test_waits_grow_with_each_failure_within_their_bounds_and_start_anew():
+    backoff = Backoff()
+    waits = [backoff.failed() for _ in range(200)]
+
+    assert all(BACKOFF_FIRST_S <= wait <= BACKOFF_MOST_S for wait in waits)
+    assert waits[0] <= 2 * BACKOFF_FIRST_S
+    assert max(waits[20:]) > 30
+    backoff.worked()
+    assert backoff.failed() <= 2 * BACKOFF_FIRST_S
