@@ -1,10 +1,11 @@
 # make demo    one recorded call on this machine; needs Python 3.11 or 3.12, make and the package registry
 # make test    everything that must hold, also installs what the tests need (root on Debian) or names what is missing
-# make lint    the checks of the source alone        make venv   .venv alone        make clean   remove what make made
+# make lint    the checks of the source alone       make install   .venv with what callrec needs
+# make venv    .venv with what tests need as well   make clean     remove what make made
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test lint venv clean
+.PHONY: demo test lint venv install clean
 .DEFAULT_GOAL := demo
 
 RUN := .venv/bin/python -m
@@ -31,6 +32,8 @@ lint: .venv/.dev
 	@echo "source: ruff, mypy and import-linter are content"
 
 venv: .venv/.dev
+
+install: .venv/.demo
 
 .venv/.dev: pyproject.toml .venv/.made-in
 	@echo "installing what callrec and its tests need into .venv"

@@ -323,7 +323,7 @@ exten => _500X,1,Answer()
  same => n,Dial(PJSIP/pbx/sip:600${EXTEN:3}@${PBX},300,b(headers^s^1))
  same => n,Hangup(${HANGUPCAUSE})
 [headers]
-exten => s,1,Set(PJSIP_HEADER(add,X-Callrec-Call-Id)=stand-in)
+exten => s,1,Set(PJSIP_HEADER(add,X-Callrec-Call)=stand-in)
  same => n,Set(PJSIP_HEADER(add,X-PBX-Linkedid)=${ORIGIN})
  same => n,Return()
 """
