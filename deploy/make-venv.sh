@@ -11,7 +11,7 @@ for python in ${1:-python3.11 python3.12 python3}; do
     if suits "$python"; then chosen=$python; break; fi
 done
 if [ -z "$chosen" ]; then
-    echo "callrec needs Python 3.11 or 3.12; ${1:-none of python3.11, python3.12 and python3 on PATH} is one." >&2
+    echo "callrec needs Python 3.11 or 3.12, and found neither as ${1:-python3.11, python3.12 or python3 on PATH}." >&2
     echo "  next: install one (Debian 12: apt-get install python3 python3-venv), or: make PYTHON=/path/to/python3.12 ..." >&2
     exit 1
 fi

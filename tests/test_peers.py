@@ -8,6 +8,7 @@ import pytest
 from tests.peers import audio, pcap, ports, sipp
 from tests.peers.baresip import Ear
 from tests.peers.ports import PeerFailed, Process
+from tests.peers.rtp import Media
 from tests.peers.sipp_steps import (
     PCAP_PORT,
     PCMU,
@@ -155,6 +156,32 @@ def test_keys_in_a_pcap_reach_the_ear_as_keys(tmp_path):
         assert staff.pressed == "2#"
 
     assert audio.share(staff.heard, audio.CALLER_HZ) > 0.9
+
+
+@pytest.mark.calls
+def test_media_in_our_own_hand_hears_on_after_a_hold_and_presses_keys(tmp_path):
+    speech = audio.speech("I would like to ask about my medicines, please.")
+    coded = audio.write_alaw(tmp_path / "speech.alaw", speech)
+    steps = [take(), answer(), stream(coded), talk(60_000)]
+    staff = sipp.answering(tmp_path / "staff", steps)
+    with Media() as media:
+        offer, held = sdp(port=str(media.port)), sdp(port=str(media.port), direction="inactive")
+        steps = [invite(offer=offer), talk(300), reinvite(offer=held), reinvite(offer=offer), talk(4000), bye()]
+        caller = sipp.calling(tmp_path / "caller", steps, to=staff.address)
+        caller.succeed(within_s=15)
+    staff.succeed(within_s=5)
+
+    assert audio.find(media.heard, audio.from_alaw(coded.read_bytes())).share > 0.9
+
+    with Ear(tmp_path / "ear", say=audio.silence(20), user="staff", auto_answer=True) as ear, Media() as media:
+        steps = [invite(offer=sdp(port=str(media.port))), talk(2000), bye()]
+        caller = sipp.calling(tmp_path / "caller2", steps, to=ear.address, dialled="staff")
+        to = caller.wait_received("SIP/2.0 200", seconds=5).media_address
+        media.speak(audio.tone(audio.CALLER_HZ, 1), to=to, keys={400: "5"})
+        caller.succeed(within_s=10)
+        ear.closed(within_s=5)
+        assert ear.pressed == "5"
+    assert audio.share(ear.heard, audio.CALLER_HZ) > 0.9
 
 
 CALLS = {

@@ -69,7 +69,15 @@ def _alaw_values() -> NDArray[np.int16]:
     return np.where(code & 0x80, size, -size).astype(np.int16)
 
 
+def _ulaw_values() -> NDArray[np.int16]:
+    """The 256 values of G.711 mu-law."""
+    code = ~np.arange(256) & 0xFF
+    size = ((((code & 15) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
+    return np.where(code & 0x80, -size, size).astype(np.int16)
+
+
 _VALUES = _alaw_values()
+_ULAW_VALUES = _ulaw_values()
 _ORDER = np.argsort(_VALUES)
 _EDGES = (_VALUES[_ORDER][1:].astype(np.int32) + _VALUES[_ORDER][:-1]) / 2
 
@@ -81,6 +89,10 @@ def to_alaw(samples: Samples) -> bytes:
 
 def from_alaw(coded: bytes) -> Samples:
     return _VALUES[np.frombuffer(coded, np.uint8)]
+
+
+def from_ulaw(coded: bytes) -> Samples:
+    return _ULAW_VALUES[np.frombuffer(coded, np.uint8)]
 
 
 def write_alaw(path: Path, samples: Samples) -> Path:

@@ -9,6 +9,7 @@
 
 `with Ear(..., auto_answer=True) as staff:` takes calls at `staff.uri`; `staff.established(within_s=5)` tells of one,
 `staff.pressed` of keys that came in. Without `auto_answer`: `staff.rang(within_s=5)`, then `staff.answer()`.
+After a re-INVITE (hold, resume) it hears nothing more: this baresip then writes no more; peers.rtp hears on.
 What was heard is complete after `hang_up`, `closed` or the end of the `with`.
 """
 

@@ -36,6 +36,13 @@ class Message:
     def body(self) -> str:
         return self.text.replace("\r", "").partition("\n\n")[2]
 
+    @property
+    def media_address(self) -> tuple[str, int]:
+        """Where the sender of this message wants its audio."""
+        found = re.search(r"^c=IN IP4 (\S+)$.*^m=audio (\d+)", self.body, re.MULTILINE | re.DOTALL)
+        assert found, f"no media address in {self.text}"
+        return found[1], int(found[2])
+
     def header(self, name: str) -> str | None:
         """The first header of this name, or None."""
         found = re.search(rf"^{re.escape(name)}\s*:[ \t]*(.*?)\r?$", self.text, re.MULTILINE | re.IGNORECASE)

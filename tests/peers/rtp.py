@@ -1,0 +1,181 @@
+"""A call's media under the test's own hand: what comes in, packet by packet, and what goes out, good or bad.
+
+For what baresip and sipp cannot do: hear on after a re-INVITE, stop and go on, press keys in the stream, be a stranger
+that sends into a call. sipp does the signalling:
+
+    with Media() as media:
+        caller = sipp.calling(folder, [invite(offer=sdp(port=str(media.port))), talk(5000), bye()], to=agent)
+        media.speak(voice, to=caller.wait_received("SIP/2.0 200", seconds=5).media_address)
+        media.heard_so_far(2, within_s=5)
+    assert audio.share(media.heard, audio.STAFF_HZ) > 0.9
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from tests.peers import audio, pcap, ports
+from tests.peers.audio import FRAME, RATE, Samples
+from tests.peers.ports import LOOPBACK
+
+Address = tuple[str, int]
+_PCMU, _PCMA = 0, 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """One RTP packet that came in. `at` is time.monotonic()."""
+
+    at: float
+    source: Address
+    payload_type: int
+    marker: bool
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+
+class Media:
+    """One RTP port, and its RTCP port above it. Takes everything in from the start; sends when told."""
+
+    def __init__(self, host: str = LOOPBACK) -> None:
+        self.port = ports.free_range(2)
+        self.packets: list[Packet] = []
+        self.rtcp: list[bytes] = []
+        self.ssrc = secrets.randbits(32)
+        self._rtp, self._rtcp = (self._open(host, self.port), self._open(host, self.port + 1))
+        self._over = threading.Event()
+        self._quiet = threading.Event()
+        self._speaking: threading.Thread | None = None
+        self._taking = [threading.Thread(target=take, daemon=True) for take in (self._take_rtp, self._take_rtcp)]
+        for thread in self._taking:
+            thread.start()
+
+    def _open(self, host: str, port: int) -> socket.socket:
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.bind((host, port))
+        one.settimeout(0.1)
+        return one
+
+    # ------------------------------------------------------------ taking in
+
+    def _take_rtp(self) -> None:
+        while not self._over.is_set():
+            try:
+                data, source = self._rtp.recvfrom(4096)
+            except TimeoutError:
+                continue
+            self.packets.append(_parse(data, source))
+
+    def _take_rtcp(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.rtcp.append(self._rtcp.recvfrom(4096)[0])
+            except TimeoutError:
+                continue
+
+    @property
+    def heard(self) -> Samples:
+        """All sound that came in, each packet at the place its timestamp says, silence where none came; one incarnation
+        of the stream (SSRC) after the other.
+        """
+        streams: dict[int, list[Packet]] = {}
+        for packet in list(self.packets):
+            if packet.payload_type in (_PCMA, _PCMU):
+                streams.setdefault(packet.ssrc, []).append(packet)
+        return np.concatenate([audio.silence(0), *map(_placed, streams.values())])
+
+    def heard_so_far(self, seconds: float, *, within_s: float) -> None:
+        """Wait until this much sound has come in."""
+        ports.until(
+            lambda: len(self.packets) * FRAME / RATE >= seconds,
+            seconds=within_s,
+            what=f"{seconds:g} s of sound come in at port {self.port}",
+        )
+
+    # ------------------------------------------------------------ sending
+
+    def speak(self, samples: Samples, *, to: Address, keys: Mapping[int, str] | None = None) -> None:
+        """Send this as PCMA from now on, one packet each 20 ms, over and over; `{at_ms: key}` are pressed in the first
+        round, as telephone-event 101. Returns at once.
+        """
+        sound = list(pcap.packets(samples, keys or {}, ssrc=self.ssrc))
+        again = list(pcap.packets(samples, {}, ssrc=self.ssrc))
+        self._speaking = threading.Thread(target=self._speak, args=(sound, again, len(samples), to), daemon=True)
+        self._speaking.start()
+
+    def _speak(self, sound: list[pcap.Timed], again: list[pcap.Timed], length: int, to: Address) -> None:
+        began, sequence, base = time.monotonic(), 0, 0
+        while not self._over.is_set():
+            for frame, packet in sound:
+                due = began + base / RATE + frame * 0.02
+                if self._over.wait(max(0.0, due - time.monotonic())):
+                    return
+                if not self._quiet.is_set():
+                    self._rtp.sendto(pcap.numbered(packet, sequence, base), to)
+                    sequence += 1
+            sound, base = again, base + length // FRAME * FRAME
+
+    def be_quiet(self) -> None:
+        """Send no more packets until `go_on`; time runs on."""
+        self._quiet.set()
+
+    def go_on(self) -> None:
+        self._quiet.clear()
+
+    def send(self, data: bytes, *, to: Address, rtcp: bool = False) -> None:
+        """Send these very bytes once."""
+        (self._rtcp if rtcp else self._rtp).sendto(data, to)
+
+    # ------------------------------------------------------------ ending
+
+    def stop(self) -> None:
+        self._over.set()
+        for thread in [*self._taking, *([self._speaking] if self._speaking else [])]:
+            thread.join(5)
+        self._rtp.close()
+        self._rtcp.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _parse(data: bytes, source: Address) -> Packet:
+    _, kind, sequence, timestamp, ssrc = struct.unpack(">BBHII", data[:12].ljust(12, b"\0"))
+    return Packet(
+        at=time.monotonic(),
+        source=source,
+        payload_type=kind & 0x7F,
+        marker=bool(kind & 0x80),
+        sequence=sequence,
+        timestamp=timestamp,
+        ssrc=ssrc,
+        payload=data[12:],
+    )
+
+
+def _placed(stream: list[Packet]) -> Samples:
+    first = stream[0].timestamp
+    decoded = [
+        ((one.timestamp - first) & 0xFFFFFFFF, (audio.from_alaw if one.payload_type == _PCMA else audio.from_ulaw))
+        for one in stream
+    ]
+    length = max(at + len(one.payload) for (at, _), one in zip(decoded, stream, strict=True))
+    assert length < RATE * 3600, "the timestamps of one stream leap by more than an hour"
+    sound = audio.silence(length / RATE)
+    for (at, decode), one in zip(decoded, stream, strict=True):
+        sound[at : at + len(one.payload)] = decode(one.payload)
+    return sound
