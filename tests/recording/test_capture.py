@@ -213,8 +213,9 @@ async def test_the_loop_takes_what_comes_and_ends_when_told(segment, tape):
     tape.staff.hear(staff)
     await asyncio.wait_for(taken.wait(), 10)
     stop.set()
-
     await asyncio.wait_for(running, 10)
+
+    assert capture.progress().samples == 4096
 
 
 async def test_the_loop_ends_with_the_spools_error(monkeypatch, segment, tape):

@@ -139,7 +139,7 @@ class House:
     def said(self, kind):
         return len(self.ledger.of(kind))
 
-    def handed_over_once(self, *, recordings=1):
+    def expect_handed_over_once(self, *, recordings=1):
         kinds = (Kind.RECORDING_SEALED, Kind.STORE_INTENT, Kind.RECORDING_KEPT)
         assert [self.said(kind) for kind in kinds] == [recordings] * 3
         assert self.spool.ready_ids() == self.spool.ids_in("done") == ()
@@ -156,7 +156,7 @@ async def test_a_sealed_recording_goes_into_the_store_and_out_of_the_spool(house
 
     kept = await house.mover().hand_over(sealed.recording_id)
 
-    house.handed_over_once()
+    house.expect_handed_over_once()
     (entry,) = house.ledger.of(Kind.RECORDING_KEPT)
     assert entry.body["readback_sha256"] == kept.cipher_sha256 == sealed.cipher_sha256
     assert entry.body["sealed_leaf"] == house.ledger.of(Kind.RECORDING_SEALED)[0].leaf
@@ -186,7 +186,7 @@ async def test_an_entry_that_the_shell_appended_is_not_appended_again(house):
 
     await house.mover().hand_over(sealed.recording_id)
 
-    house.handed_over_once()
+    house.expect_handed_over_once()
 
 
 @pytest.mark.parametrize("fault", [FailsAndLoses, FailsButKeeps])
@@ -199,7 +199,7 @@ async def test_a_failing_store_is_asked_until_it_answers_and_everything_is_said_
     await asyncio.wait_for(gone.wait(), 10)
     running.cancel()
 
-    house.handed_over_once()
+    house.expect_handed_over_once()
     assert len(house.pauses) == 3
     assert not mover.store_is_failing()
     assert await house.store.stat(sealed.recording_id)
@@ -260,7 +260,7 @@ async def test_killed_at_any_step_the_next_start_finishes_and_says_everything_on
 
     await house.mover().sweep()
 
-    house.handed_over_once()
+    house.expect_handed_over_once()
 
 
 async def test_many_recordings_are_all_handed_over(house):
@@ -269,7 +269,7 @@ async def test_many_recordings_are_all_handed_over(house):
 
     await house.mover().sweep()
 
-    house.handed_over_once(recordings=6)
+    house.expect_handed_over_once(recordings=6)
 
 
 @pytest.mark.parametrize("damage", ["audio changed", "audio missing", "manifest changed", "manifest missing"])
@@ -332,7 +332,7 @@ async def test_a_ledger_that_is_down_delays_and_loses_nothing(house):
     house.ledger.recover()
     await mover.sweep()
 
-    house.handed_over_once()
+    house.expect_handed_over_once()
 
 
 async def test_a_mover_at_rest_is_woken_by_the_next_recording(house):
@@ -345,7 +345,7 @@ async def test_a_mover_at_rest_is_woken_by_the_next_recording(house):
     await asyncio.wait_for(gone.wait(), 10)
     running.cancel()
 
-    house.handed_over_once()
+    house.expect_handed_over_once()
 
 
 async def test_the_age_of_the_oldest_is_told(house):

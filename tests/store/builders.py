@@ -101,6 +101,7 @@ class LedgerOf:
             "pcm_sha256": sealed.pcm_sha256,
             "samples": sealed.samples,
         }
+        self.asked = []
         self.entries = {
             PROVEN: {**place, "kind": "notice.proven", "seq": 3, "body": proven},
             STARTED: {**place, "kind": "recording.started", "seq": 4, "body": started},
@@ -114,6 +115,7 @@ class LedgerOf:
         self.entries[leaf] = entry
 
     async def entry(self, leaf, *, call_uid):
+        self.asked.append(leaf)
         return self.entries.get(leaf)
 
 

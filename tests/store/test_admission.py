@@ -14,7 +14,11 @@ def sealed(tmp_path):
 
 
 async def test_a_recording_with_all_its_entries_is_admitted(sealed):
-    await LedgerAdmission(LedgerOf(sealed)).check(sealed)
+    ledger = LedgerOf(sealed)
+
+    await LedgerAdmission(ledger).check(sealed)
+
+    assert ledger.asked == [SEALED_LEAF, STARTED, PROVEN]
 
 
 @pytest.mark.parametrize("leaf", [PROVEN, STARTED, SEALED_LEAF])
