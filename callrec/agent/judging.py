@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from callrec import _durable
 from callrec._canonical import canonical, sha256_hex
 from callrec.core import evidence_json
 from callrec.core.evidence import Binding, Evidence, Observation, PromptFacts
-from callrec.core.proof import BORDERLINE, LEVEL_MISS_CEILING, SENT_FLOOR, Granted, judge
+from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason
 from callrec.notice.compare import compare
 
 Judge = Callable[..., Granted | tuple[Reason, ...]]
-
-FLOORS: Final = {"sent": SENT_FLOOR, "level_miss": LEVEL_MISS_CEILING, "borderline": BORDERLINE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +27,7 @@ class Judged:
 
     def document(self) -> bytes:
         """The canonical evidence file. Its `verdict` is for the reader: who checks judges the evidence again."""
-        granted = isinstance(self.verdict, Granted)
-        return canonical(
-            {
-                "schema": "callrec/notice-evidence-file/1",
-                "evidence": evidence_json.to_json(self.evidence),
-                "verdict": "granted" if granted else "refused",
-                "grade": self.verdict.grade.value if isinstance(self.verdict, Granted) else None,
-                "reasons": [] if isinstance(self.verdict, Granted) else [reason.value for reason in self.verdict],
-                "floors": FLOORS,
-            }
-        )
+        return canonical(evidence_json.judged_to_json(self.evidence, self.verdict))
 
 
 def weigh(

@@ -20,6 +20,8 @@ from callrec.sip.media import FRAME_MS, RATE, Connection, Media, Player, finishe
 from callrec.sip.observe import SILENT_LEVEL, Window, loud_frames
 from callrec.sip.thread import SipThread
 
+LEVEL_TRIES: Final = 4
+"""How often the leg's level is read, a frame apart, before loud prompt and silent leg count as a miss."""
 POLL_S: Final = 0.1
 SETTLE_S: Final = 0.04
 STALL_S: Final = 1.0
@@ -137,7 +139,18 @@ class NoticePlay:
         if audio is None or frame >= len(self._loud) or not self._loud[frame]:
             return
         self.window.watch.level_checks += 1
-        self.window.watch.level_misses += audio.getRxLevel() < SILENT_LEVEL
+        self._expect_sound(LEVEL_TRIES)
+
+    def _expect_sound(self, tries: int) -> None:
+        """Position and level are not read at the same instant: only silence over some frames in a row is a miss."""
+        call = self._stage.caller
+        audio = call.audio() if call is not None else None
+        if self._ending or audio is None or audio.getRxLevel() >= SILENT_LEVEL:
+            return
+        if tries > 1:
+            self._thread.call_later(FRAME_MS / 1000, lambda: self._expect_sound(tries - 1))
+        else:
+            self.window.watch.level_misses += 1
 
     # ------------------------------------------------------------ end
 

@@ -1,0 +1,231 @@
+"""A real agent of its own: process, folders and ports, for one test. What it hears and keeps is looked at from outside.
+
+with House(tmp_path, staff=staff.address) as house:
+    ear.dial(house.uri("5000"))
+    ...
+house.entries("notice.proven")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import yaml
+
+from callrec.ledger.reading import read_entries
+from callrec.recording.open import open_recording
+from callrec.store.admission import UnsafeAdmitEverything
+from callrec.store.filesystem import FilesystemStore
+from callrec.store.keys import unwrap
+from tests.peers import audio, ports
+from tests.peers.ports import LOOPBACK, Process
+
+ROOT = Path(__file__).resolve().parents[2]
+CALLREC = Path(sys.executable).with_name("callrec")
+
+
+def settings(*, sip_port: int, rtp: int, staff: str, fallback: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A whole configuration on loopback; tests change what they are about."""
+    return {
+        "agent": {"name": "under-test", "data_dir": "var", "runtime_dir": "", "max_calls": 2, "drain_s": 5},
+        "responsible": {
+            "controller": "Test Advice Line",
+            "information_asset_owner": "Head of Tests",
+            "caldicott_guardian": "guardian@example.org",
+            "ownership": "Test Advice Line",
+            "privacy_page": "https://example.org/calls",
+            "privacy_page_version": "1",
+        },
+        "sip": {
+            "listen": [f"udp:{LOOPBACK}:{sip_port}", f"tcp:{LOOPBACK}:{sip_port}"],
+            "rtp_ports": f"{rtp}-{rtp + 199}",
+            "allow_from": ["127.0.0.1"],
+            "media_from": ["127.0.0.1"],
+            "leg_ends_at": "phone",
+        },
+        "lines": {
+            "advice": {
+                "match": {"dialled": ["5000"]},
+                "destination": f"sip:6000@{staff}",
+                "fallback": [f"sip:6002@{other}" for other in fallback],
+                "dial_timeout_s": 4,
+                "notice": "advice-line",
+                "languages": ["en"],
+                "purposes": ["medico-legal", "audit", "training"],
+                "keys": {"decline": "2", "decline_training": "3", "stop": "**2"},
+                "choice_window_s": 1,
+                "subject": "adult",
+            }
+        },
+        "notice": {"max_wait_s": 45},
+        "spool": {"path": "var/spool", "reserve_s": 60},
+        "ledger": {"url": "sqlite:///var/ledger.db", "anchors": [{"kind": "directory", "path": "anchors"}]},
+        "store": {"kind": "filesystem", "path": "var/store"},
+        "retention": {"nation": "england", "rules": str(ROOT / "config" / "retention.yaml")},
+        "keys": {"wrap_to": "file:keys/keeper.pub", "signing": "file:keys/ledger"},
+    }
+
+
+class House:
+    """One agent in `folder`, with a runtime directory in memory. `start` after changing `settings`, or use `with`."""
+
+    def __init__(
+        self, folder: Path, *, staff: str, fallback: tuple[str, ...] = (), notice: str | None = "short"
+    ) -> None:
+        self.folder = folder
+        self.runtime = Path("/dev/shm") / f"callrec-test-{os.getpid()}-{folder.name}"  # noqa: S108 - memory, ours alone
+        self.port = ports.free_port()
+        self.address = f"{LOOPBACK}:{self.port}"
+        self.settings = settings(sip_port=self.port, rtp=ports.free_range(200), staff=staff, fallback=fallback)
+        self.settings["agent"]["runtime_dir"] = str(self.runtime)
+        self.config = folder / "callrec.yaml"
+        self.environment: dict[str, str] = {}
+        self.notice = notice
+        self.process: Process | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self.runtime.mkdir(mode=0o700, parents=True)
+
+    @property
+    def line(self) -> dict[str, Any]:
+        return self.settings["lines"]["advice"]
+
+    @property
+    def var(self) -> Path:
+        return self.folder / "var"
+
+    def uri(self, dialled: str) -> str:
+        return f"sip:{dialled}@{self.address}"
+
+    # ------------------------------------------------------------ life
+
+    def callrec(self, *words: str, code: int | None = 0) -> str:
+        """Run a callrec command on this house; what it printed. `code` None: any exit status."""
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(
+            [CALLREC, "-c", self.config, *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environment,
+            check=False,
+        )
+        assert code is None or done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def prepare(self) -> None:
+        """Write the configuration; `init` once."""
+        self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        if not (self.var / "ledger.db").exists():
+            self.callrec("init")
+            if self.notice == "short":
+                self._short_notice()
+
+    def _short_notice(self) -> None:
+        """A notice of five seconds, approved like any other, so that a test does not wait twenty."""
+        source = ROOT / "tests" / "assets" / "short-notice.wav"
+        words = (ROOT / "tests" / "assets" / "short-notice.txt").read_text().strip()
+        self.callrec("prompts", "add", str(source), "--id", "short", "--lang", "en", "--text", words, *SHORT)
+        self.callrec("prompts", "approve", "short.en.1", "--by", "tester")
+        self.line["notice"] = "short"
+        self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+
+    def start(self) -> None:
+        self.prepare()
+        words = [CALLREC, "-c", self.config, "agent", "run", "--allow-unsafe-memory"]
+        self.process = Process(words, folder=self.folder, name="agent", env=self.environment)
+        self.process.wait_for_output("ready", seconds=20)
+
+    def stop(self) -> None:
+        """SIGTERM, and the end of the process with status 0."""
+        if self.process is not None and self.process.alive:
+            self.process.signal(signal.SIGTERM)
+            code = self.process.wait(30)
+            assert code == 0, f"the agent ended with {code}\n{self.process.output[-3000:]}"
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.signal(number)
+        if number == signal.SIGKILL:
+            self.process.wait(5)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self.stop()
+        finally:
+            if self.process is not None and self.process.alive:
+                self.process.signal(signal.SIGCONT)
+                self.kill()
+            shutil.rmtree(self.runtime, ignore_errors=True)
+
+    # ------------------------------------------------------------ what is there
+
+    def entries(self, kind: str | None = None) -> list[Any]:
+        """Ledger entries, of this kind or all."""
+        return [entry for entry in read_entries(self.var / "ledger.db") if kind in (None, entry.kind)]
+
+    def kinds(self) -> list[str]:
+        return [entry.kind for entry in self.entries()]
+
+    def wait_for(self, kind: str, *, seconds: float, count: int = 1) -> Any:
+        """The newest entry of this kind, once there are so many."""
+        found = ports.until(
+            lambda: len(self.entries(kind)) >= count and self.entries(kind), seconds=seconds, what=f"{count} x {kind}"
+        )
+        return found[-1]
+
+    def summary(self, *, seconds: float = 20, count: int = 1) -> Mapping[str, Any]:
+        """The body of the newest `call.closed`, once there are so many."""
+        return self.wait_for("call.closed", seconds=seconds, count=count).body
+
+    def recording(self, *, seconds: float = 15) -> tuple[audio.Samples, audio.Samples]:
+        """The one kept recording: what the caller said (left) and what staff said (right)."""
+        kept = self.wait_for("recording.kept", seconds=seconds)
+        stereo = self.open(f"{kept.call_uid}-{kept.segment}")
+        return stereo[:, 0], stereo[:, 1]
+
+    def open(self, recording_id: str) -> audio.Samples:
+        """Both channels, as the keeper gets them: decrypted and checked against every hash."""
+        store = FilesystemStore(self.var / "store", admission=UnsafeAdmitEverything())
+        key = self.folder / "keys" / "keeper.key"
+        opened = asyncio.run(open_recording(store, store, recording_id, lambda wrapped: unwrap(wrapped, key)))
+        return np.frombuffer(opened.pcm, "<i2").reshape(-1, 2)
+
+    def prompt_samples(self) -> audio.Samples:
+        """The notice that this house plays."""
+        listed = json.loads(self.callrec("prompts", "list", "--json"))
+        chosen = next(one for one in listed if one["id"] == self.line["notice"] and one["language"] == "en")
+        return audio.read_wav(self.var / "prompts" / chosen["file"])
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.callrec("agent", "status", "--json", code=None))
+
+
+SHORT = [
+    *("--purposes", "medico-legal=help", "--purposes", "audit=check", "--purposes", "training=train"),
+    *("--key", "2=decline", "--key", "3=decline_training"),
+    *("--explains", "who=Test line", "--explains", "recorded=We record calls"),
+    *(
+        "--explains",
+        "decline=Press 2 to say no",
+        "--explains",
+        "same_help=Same care",
+        "--explains",
+        "more=See example.org",
+    ),
+]
+"""What the words of the short notice say, as the register asks for it."""
