@@ -24,6 +24,8 @@ _EVALUATION_REMARKS: Final = (
     "100 Trying leaves before a stranger's INVITE is refused",
     "a burst of 32 INVITEs within half a second ends the process; keep the peer below 30 a second",
     "another local process can take over RTP that the caller has not sent yet",
+    "with both calls bridged a further INVITE is answered 486 by the library, not 503 by us",
+    "a BYE that nobody answers holds its slot for 32 seconds",
     "what is proven is what the player sent (tap: player)",
 )
 

@@ -20,13 +20,14 @@ import pjsua2 as pj
 from callrec.core.events import Event
 from callrec.core.values import Leg, Tone
 from callrec.ports import CapturePaths, Clock, Destination, EngineFacts, Invite, Telephony, TelephonySink
-from callrec.sip import options, parameters
+from callrec.sip import options
 from callrec.sip.capture import complete
 from callrec.sip.endpoint import Account, SipEndpoint
 from callrec.sip.engine import Engine
 from callrec.sip.leg import LegCall
 from callrec.sip.media import Media
 from callrec.sip.message import parse_message
+from callrec.sip.refusal import Answer, Refusal
 from callrec.sip.session import Session
 from callrec.sip.settings import SipSettings, within
 from callrec.sip.thread import SipThread
@@ -52,6 +53,7 @@ class PjsuaTelephony:
         self._endpoint: SipEndpoint | None = None
         self._engine: Engine | None = None
         self._sessions: dict[str, Session] = {}
+        self._refusals: set[Refusal] = set()
         self._sink: TelephonySink | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = self._running = False
@@ -159,12 +161,12 @@ class PjsuaTelephony:
         """An INVITE: turned away here, or made a call. The library answers 500 where no call object is made."""
         source, text = str(prm.rdata.srcAddress), str(prm.rdata.wholeMsg)
         message = parse_message(text)
-        refusal = self._refusal(source, message.body)
-        if refusal is not None:
-            status, phrase, retry = refusal
-            call = pj.Call(account, prm.callId)
-            call.answer(parameters.rejecting(status, phrase, retry))
-            self._refused(source, phrase)
+        answer = self._refusal(source, message.body)
+        if answer is not None:
+            refusal = Refusal(self._refusals.discard)
+            self._refusals.add(refusal)
+            refusal.refuse(LegCall(account, refusal, Leg.CALLER, (), prm.callId), answer)
+            self._refused(source, answer.phrase)
             return
         invite = invite_of(message, call_uid=secrets.token_hex(16), source=source)
         session = Session(self, invite, info_allowed=allows_info(message))
@@ -177,16 +179,16 @@ class PjsuaTelephony:
         if sink is not None:
             self._soon(lambda: sink.invited(invite))
 
-    def _refusal(self, source: str, sdp: str) -> tuple[int, str, int | None] | None:
+    def _refusal(self, source: str, sdp: str) -> Answer | None:
         if self._closing:
-            return _UNAVAILABLE, "Closing", _RETRY_AFTER_S
+            return Answer(status=_UNAVAILABLE, phrase="Closing", retry_after_s=_RETRY_AFTER_S)
         if not within(host_of_source(source), self.settings.allow_from):
-            return _FORBIDDEN, "Source not allowed", None
+            return Answer(status=_FORBIDDEN, phrase="Source not allowed")
         if foreign_media(sdp, self.settings.media_from):
-            return _FORBIDDEN, "Media address not allowed", None
+            return Answer(status=_FORBIDDEN, phrase="Media address not allowed")
         room = self._engine.facts(self.settings.max_calls).max_bridged_calls if self._engine is not None else 0
         if len(self._sessions) >= room:
-            return _UNAVAILABLE, "Engine limit reached", _RETRY_AFTER_S
+            return Answer(status=_UNAVAILABLE, phrase="Engine limit reached", retry_after_s=_RETRY_AFTER_S)
         return None
 
     def _rejected(self, source: str, status: int) -> None:

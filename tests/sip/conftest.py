@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.peers import audio, sipp, sipp_steps
+from tests.peers import audio, ports, sipp, sipp_steps
+from tests.peers.ports import PeerFailed
 from tests.sip.engine import EngineProcess, engine_settings
 
 CALLER_HZ, STAFF_HZ, NOTICE_HZ = 600, 800, 1200
@@ -68,6 +70,11 @@ class Calls:
         self._peers.append(sipp.answering(folder, list(steps)))
         return self._peers[-1]
 
+    def speaking_staff(self, *steps: str) -> sipp.Sipp:
+        """A callee who answers and speaks until somebody hangs up, or does these steps then."""
+        spoken = [sipp_steps.take(), sipp_steps.answer(), sipp_steps.stream(self.voices["staff"])]
+        return self.staff(*spoken, *(steps or (sipp_steps.until_bye(),)))
+
     def answered(self) -> str:
         """Answer the call that comes next; its uid."""
         uid = self.engine.wait("invited")["uid"]
@@ -95,8 +102,14 @@ class Calls:
         self.engine.wait("ended", uid)
 
     def stop(self) -> None:
+        """Nothing of this test is left to the next."""
+        for uid in self.engine.living():
+            self.over(uid)
+        with suppress(PeerFailed):  # their 200 to our BYE: without it the slot stays taken for 32 s
+            ports.until(lambda: not any(peer.alive for peer in self._peers), seconds=3, what="peers end")
         for peer in self._peers:
             peer.stop()
+        self.engine.forget()
 
 
 @pytest.fixture

@@ -50,7 +50,8 @@ def plain(value: object) -> Any:
 
 
 def say(**fact: object) -> None:
-    print(json.dumps(fact, default=plain), flush=True)
+    sys.stdout.write(json.dumps(fact, default=plain) + "\n")
+    sys.stdout.flush()
 
 
 class Teller:

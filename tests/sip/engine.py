@@ -44,6 +44,7 @@ class EngineProcess:
             self.process = subprocess.Popen(words, cwd=REPOSITORY, stderr=errors, **pipes)
         self._facts: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._kept: list[dict[str, Any]] = []
+        self._living: list[str] = []
         self.strays: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -77,6 +78,7 @@ class EngineProcess:
             if new is None:
                 self._facts.put(None)
                 raise PeerFailed(f"the engine ended before {kind}; waiting: {self.kinds()}\n{self.errors}")
+            self._follow(new)
             if new["kind"] == kind and uid in (None, new["uid"]):
                 return new
             self._kept.append(new)
@@ -84,6 +86,20 @@ class EngineProcess:
     def kinds(self, uid: str | None = None) -> list[str]:
         """Kinds of the facts that came and were not waited for."""
         return [fact["kind"] for fact in self._kept if uid in (None, fact["uid"])]
+
+    def _follow(self, fact: Fact) -> None:
+        if fact["kind"] == "invited":
+            self._living.append(fact["uid"])
+        elif fact["kind"] == "ended":
+            self._living.remove(fact["uid"])
+
+    def living(self) -> list[str]:
+        """Calls that have not ended yet."""
+        return list(self._living)
+
+    def forget(self) -> None:
+        """Drop the facts that nobody waited for."""
+        self._kept.clear()
 
     @property
     def errors(self) -> str:
