@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from callrec.audit.fields import text, texts
+from callrec.audit.fields import texts
 from callrec.audit.objects import differences, evidence_file, judged_again, read_judged
 from callrec.audit.verify import LIMITS, Places
+from callrec.audit.wording import lines_of, not_proven, proven
 from callrec.core.evidence_json import JudgedEvidence, judged_to_json
 from callrec.core.kinds import Kind
 from callrec.core.values import Tap
@@ -48,7 +49,11 @@ class CaseFile:
 
     def to_json(self) -> str:
         """One JSON object, indented."""
-        value = {
+        return json.dumps(self.to_value(), indent=2)
+
+    def to_value(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
             "call_uid": self.call_uid,
             "log": self.log,
             "log_size": self.size,
@@ -58,24 +63,30 @@ class CaseFile:
             "exit_code": self.exit_code,
             "limits": LIMITS,
         }
-        return json.dumps(value, indent=2, ensure_ascii=False)
 
     def to_text(self) -> str:
         """A time line for people."""
-        start = self.entries[0].boottime_ns
-        boot = self.entries[0].boot_id
-        lines = [f"call {self.call_uid} in {self.log} ({self.size} entries)", ""]
-        for entry in self.entries:
-            after = f"{(entry.boottime_ns - start) / 1e9:+9.3f} s" if entry.boot_id == boot else "other boot "
-            lines.append(
-                f"{entry.seq:8}  {entry.utc}  {after}  {'late ' * entry.late}{_sentence(entry, self.evidence)}"
-            )
-        lines.append("")
+        lines = [f"call {self.call_uid} in {self.log} ({self.size} entries)", "", *self.time_line(), ""]
         for item in self.evidence:
             outcome = "; ".join(item.wrong) or "fits its entry, and judged again gives the same verdict"
             lines.append(f"evidence {item.path.name}: {outcome}")
         lines += [f"object {path}" for path in self.objects]
-        return "\n".join([*lines, LIMITS]) + "\n"
+        return lines_of([*lines, LIMITS])
+
+    def time_line(self) -> list[str]:
+        """One line for each entry: place, time, seconds since the first, and what it says."""
+        first = self.entries[0]
+        lines = []
+        for entry in self.entries:
+            seconds = (entry.boottime_ns - first.boottime_ns) / 1e9
+            after = f"{seconds:+9.3f} s" if entry.boot_id == first.boot_id else "other boot "
+            said = f"{'late ' * entry.late}{_sentence(entry, self.next_hop(entry.seq))}"
+            lines.append(f"{entry.seq:8}  {entry.utc}  {after}  {said}")
+        return lines
+
+    def next_hop(self, seq: int) -> str:
+        """The next hop that the evidence of this entry names; empty where there is none to read."""
+        return next((i.judged.evidence.binding.next_hop for i in self.evidence if i.seq == seq and i.judged), "")
 
 
 def gather(places: Places, call_uid: str) -> CaseFile:
@@ -140,29 +151,30 @@ def _evidence_json(item: CaseEvidence) -> dict[str, Any]:
 # ---------------------------------------------------------------- sentences
 
 
-def _sentence(entry: LogEntry, evidence: tuple[CaseEvidence, ...]) -> str:
+def _sentence(entry: LogEntry, next_hop: str) -> str:
     say = _SENTENCES.get(entry.kind)
-    hop = next((i.judged.evidence.binding.next_hop for i in evidence if i.seq == entry.seq and i.judged), "")
-    return entry.kind if say is None else f"{entry.kind}: {say(entry.body, hop)}"
+    return entry.kind if say is None else f"{entry.kind}: {say(entry.body, next_hop)}"
 
 
 def _proven(body: Mapping[str, Any], hop: str) -> str:
     tap = "; evaluation tap" if body.get("tap") == Tap.PLAYER.value else ""
-    reached = {"sent": "sent to", "received": "received by", "acknowledged": "key pressed beyond"}
-    return (
-        f"notice played: proven ({reached.get(text(body.get('grade')), '?')} the next hop {hop or 'named in it'}{tap})"
-    )
+    return f"notice played: {proven(body, hop)[:-1]}{tap})"
 
 
 _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any], str], str]]] = {
     "call.offered": lambda body, _: f"call number {body.get('number')} for line {body.get('line')}",
     "notice.proven": _proven,
-    "notice.refused": lambda body, _: f"notice played: not proven ({', '.join(texts(body.get('reasons')))})",
+    "notice.refused": lambda body, _: f"notice played: {not_proven(body)}",
     "choice.made": lambda body, _: f"{body.get('choice')} (key {body.get('digit')}, {body.get('leg')} leg)",
     "recording.started": lambda body, _: f"for {', '.join(texts(body.get('purposes'))) or 'no purpose'}",
     "recording.sealed": lambda body, _: f"{body.get('samples')} samples, cipher {body.get('cipher_sha256')}",
     "recording.discarded": lambda body, _: f"destroyed ({body.get('reason')})",
     "recording.lost": lambda body, _: f"lost ({body.get('reason')})",
     "recording.kept": lambda body, _: f"in the store {body.get('store_id')}",
+    "access.granted": lambda body, _: f"{body.get('action')} by {body.get('person')} for {body.get('purpose')}",
+    "access.denied": lambda body, _: (
+        f"{body.get('action')} by {body.get('person')} for {body.get('purpose')}: {body.get('why')}"
+    ),
+    "export.made": lambda body, _: f"{body.get('form')}, sha256 {body.get('sha256')}",
     "call.closed": lambda body, _: f"{body.get('decision')} {body.get('reason') or ''}".rstrip(),
 }

@@ -26,6 +26,7 @@ class ChainCheck:
         self._frontier = Frontier()
         self._prev = NO_LEAF
         self._anchors = self._read_anchors(anchors)
+        self.held_outside = len(anchors)
         self._notes = log.notes()
         self._note: tuple[int, bytes] | None = next(self._notes, None)
         self._newest = 0

@@ -23,6 +23,8 @@ AUDIO_SUFFIXES: Final = frozenset((".wav", ".flac", ".mp3", ".ogg", ".opus", ".m
 _RECORDING_ID: Final = re.compile(r"[0-9a-f]{32}-[0-9]+")
 _SAFE: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _PIECE: Final = 1 << 20
+UNFINISHED: Final = "unfinished"
+"""Where a store on files puts what it is still writing."""
 
 
 def evidence_file(folder: Path, call_uid: str, attempt: int) -> Path:
@@ -129,10 +131,19 @@ def _granted_otherwise(entry: LogEntry, judged: JudgedEvidence, verdict: Granted
 
 
 class ObjectRules:
-    """Checks 11 and 12. Give it every entry by `see`, then each folder once, then `finish`."""
+    """Checks 11 and 12. Give it every entry by `see`, then `finish` once.
 
-    def __init__(self, findings: Findings) -> None:
+    What lies there is listed at once, before any entry is read: an agent that goes on recording meanwhile adds objects
+    whose entries are not among those read, and that is no finding.
+    """
+
+    def __init__(self, findings: Findings, *, store: Path | None, spool: Path | None) -> None:
         self._findings = findings
+        self._store = store
+        self._spool = spool
+        self._stored = [] if store is None else sorted(store.rglob(AUDIO_FILE))
+        self._ready = [] if spool is None else sorted(spool.glob(f"ready/*/{AUDIO_FILE}"))
+        self._spooled = [] if spool is None else sorted(path for path in spool.glob("*/*") if path.is_dir())
         self._started: set[str] = set()
         self._sealed: dict[str, LogEntry] = {}
         self._kept: dict[str, int] = {}
@@ -157,23 +168,41 @@ class ObjectRules:
         if sealed is not None and entry.body.get("readback_sha256") != sealed.body.get("cipher_sha256"):
             self._findings.add(11, f"the store read back another {name} than was sealed", entry.seq)
 
-    def check_store(self, folder: Path) -> None:
+    def finish(self) -> None:
+        """Compare everything that was there with the entries."""
+        if self._store is not None:
+            self._check_store(self._store)
+        if self._spool is not None:
+            self._check_spool(self._spool)
+
+    def _check_store(self, folder: Path) -> None:
         """Every object held, and every object that should be held."""
-        held = set()
-        for audio in sorted(folder.rglob(AUDIO_FILE)):
-            held.add(audio.parent.name)
-            self._check_object(audio, strict=True)
+        for audio in self._stored:
+            if audio.parent.parent == folder / UNFINISHED:
+                self._check_unfinished(audio)
+            elif audio.exists():
+                self._check_object(audio, strict=True)
+        held = {audio.parent.name for audio in folder.rglob(AUDIO_FILE)}
         for name, seq in self._kept.items():
             if name not in held and name not in self._disposed:
                 self._findings.add(11, f"the object {name} is gone from the store without a certificate", seq)
         self._check_strays(folder)
 
-    def check_spool(self, folder: Path) -> None:
+    def _check_unfinished(self, audio: Path) -> None:
+        """A write that is going on, or that a crash left: its recording was sealed before."""
+        name = audio.parent.name.partition(".")[0]
+        if name in self._sealed:
+            self._findings.still_open(f"a write of {name} to the store is not finished")
+        else:
+            self._findings.add(12, f"{audio.parent.name} lies unfinished in the store, and no entry sealed it")
+
+    def _check_spool(self, folder: Path) -> None:
         """Every recording that waits, is live, or was left by a crash."""
-        for audio in sorted(folder.glob(f"ready/*/{AUDIO_FILE}")):
-            self._check_object(audio, strict=False)
-        for path in sorted(folder.glob("*/*")):
-            if path.is_dir() and _RECORDING_ID.fullmatch(path.name) and path.name not in self._started:
+        for audio in self._ready:
+            if audio.exists():
+                self._check_object(audio, strict=False)
+        for path in self._spooled:
+            if _RECORDING_ID.fullmatch(path.name) and path.name not in self._started:
                 self._findings.add(12, f"{path.parent.name}/{path.name} lies in the spool, and no entry started it")
         self._check_strays(folder)
 

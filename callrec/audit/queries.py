@@ -40,15 +40,10 @@ class _Calls:
         self._filters = filters
         self.calls: dict[str, _Call] = {}
         self.spoken = False
-        self.software = ""
-        self.config_sha256 = ""
 
     def see(self, entry: LogEntry) -> None:
         self.spoken = self.spoken or self._filters.takes_time(entry.utc)
-        if entry.kind in (Kind.AGENT_STARTED.value, Kind.CONFIG_CHANGED.value):
-            self.software = text(entry.body.get("software")) or self.software
-            self.config_sha256 = text(entry.body.get("config_sha256"))
-        elif entry.kind == Kind.CALL_OFFERED.value:
+        if entry.kind == Kind.CALL_OFFERED.value:
             self._offered(entry)
         elif entry.call_uid in self.calls:
             self._of_call(entry, self.calls[entry.call_uid])
@@ -103,8 +98,6 @@ def coverage(places: Places, filters: Filters) -> Report:
         exceptions=tuple(exceptions),
         answered=calls.spoken,
         verification=verification,
-        software=calls.software,
-        config_sha256=calls.config_sha256,
     )
 
 
@@ -142,8 +135,6 @@ def refusals(places: Places, filters: Filters) -> Report:
         exceptions=(),
         answered=calls.spoken,
         verification=verification,
-        software=calls.software,
-        config_sha256=calls.config_sha256,
     )
 
 
@@ -166,8 +157,6 @@ def purpose_ceiling(places: Places, filters: Filters) -> Report:
         exceptions=tuple(f"{row[0]} is tagged {row[3]}, which its notice did not name" for row in rows if row[3]),
         answered=calls.spoken,
         verification=verification,
-        software=calls.software,
-        config_sha256=calls.config_sha256,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from callrec.audit.findings import CHECKS
 from callrec.audit.verify import LIMITS, Verification
+from callrec.audit.wording import lines_of, one_line
 
 _SHOWN: Final = 20
 
@@ -48,8 +49,6 @@ class Report:
     exceptions: tuple[str, ...]
     answered: bool
     verification: Verification
-    software: str = ""
-    config_sha256: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -71,15 +70,15 @@ class Report:
             "row_count": len(self.rows),
             "verification": verification_json(self.verification),
             "clock": self.verification.clock,
-            "software": self.software,
-            "config_sha256": self.config_sha256,
+            "software": self.verification.software,
+            "config_sha256": self.verification.config_sha256,
             "summary": self.summary,
             "exceptions": list(self.exceptions),
             "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows],
             "exit_code": self.exit_code,
             "limits": LIMITS,
         }
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        return json.dumps(value, indent=2)
 
     def to_text(self) -> str:
         """Header, table, exceptions, limits."""
@@ -88,16 +87,14 @@ class Report:
             f"report:       {self.name} - {self.question}",
             f"asked about:  {self.filters.text()}",
             f"rows:         {len(self.rows)}",
-            f"verification: {self.verification.summary()}{_key_remark(self.verification)}",
-            f"clock:        {self.verification.clock}",
-            f"software:     {self.software or 'unknown'}, configuration {self.config_sha256 or 'unknown'}",
+            *trust_lines(self.verification),
             f"result:       {self._result()}",
             "",
         ]
-        table = _table(self.columns, self.rows)
+        rows = table(self.columns, self.rows)
         told = [f"exception: {sentence}" for sentence in self.exceptions]
         found = finding_lines(self.verification)
-        return "\n".join([*head, *table, "", *told, *found, LIMITS]) + "\n"
+        return lines_of([*head, *rows, "", *told, *found, LIMITS])
 
     def _result(self) -> str:
         if self.exit_code == 30:  # noqa: PLR2004
@@ -105,6 +102,16 @@ class Report:
         if not self.answered:
             return "cannot be answered: the ledger says nothing about this period"
         return f"{self.summary}; {len(self.exceptions)} exceptions"
+
+
+def trust_lines(verification: Verification) -> list[str]:
+    """How far an answer can be trusted: what was verified, by which clock, and what wrote the ledger."""
+    config = verification.config_sha256 or "unknown"
+    return [
+        f"verification: {verification.summary()}{_key_remark(verification)}",
+        f"clock:        {verification.clock}",
+        f"software:     {verification.software or 'unknown'}, configuration {config}",
+    ]
 
 
 def anchored_text(verification: Verification) -> str:
@@ -124,6 +131,9 @@ def verification_json(verification: Verification) -> dict[str, Any]:
         "summary": verification.summary(),
         "key": "given" if verification.key_was_given else "taken from the ledger itself",
         "anchored_outside": anchored_text(verification),
+        "clock": verification.clock,
+        "software": verification.software,
+        "config_sha256": verification.config_sha256,
         "signatures_checked": verification.signatures,
         "skipped": list(verification.skipped),
         "open": list(verification.open),
@@ -138,15 +148,14 @@ def verification_text(verification: Verification) -> str:
     """A verification for people: each check with its outcome, then what was found, what is open, and the limits."""
     lines = [
         f"anchored outside: {anchored_text(verification)}",
-        f"log:    {verification.log}, {verification.size} entries, root {verification.root}",
-        f"result: {verification.summary()}{_key_remark(verification)}",
-        f"clock:  {verification.clock}",
+        f"log:          {verification.log}, {verification.size} entries, root {verification.root}",
+        *trust_lines(verification),
         "",
     ]
     for number, sentence in CHECKS.items():
         lines.append(f"{_outcome(verification, number):>12}  {number:2}. {sentence}")
     lines += ["", *finding_lines(verification), *(f"open: {sentence}" for sentence in verification.open[:_SHOWN])]
-    return "\n".join([*lines, LIMITS]) + "\n"
+    return lines_of([*lines, LIMITS])
 
 
 def finding_lines(verification: Verification) -> list[str]:
@@ -172,7 +181,8 @@ def _key_remark(verification: Verification) -> str:
     return "; the key was taken from the ledger itself, which proves nothing against whoever made both"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    cells = [[str(cell) for cell in row] for row in (columns, *rows)]
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Columns under their names, one line a row; nothing in a cell can leave it."""
+    cells = [[one_line(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(len(row[n]) for row in cells) for n in range(len(columns))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

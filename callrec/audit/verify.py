@@ -13,8 +13,10 @@ from typing import Final
 
 from callrec.audit.calls import CallRules
 from callrec.audit.chain import ChainCheck
+from callrec.audit.fields import text
 from callrec.audit.findings import CHECKS, Finding, Findings
 from callrec.audit.objects import EvidenceRules, ObjectRules
+from callrec.core.kinds import Kind
 from callrec.ledger.anchor import DirectoryAnchor
 from callrec.ledger.checkpoint import LogKey, parse_vkey
 from callrec.ledger.entry import LogEntry
@@ -52,6 +54,8 @@ class Verification:
     anchored_size: int | None
     anchored_utc: str
     clock: str
+    software: str
+    config_sha256: str
     signatures: int
     findings: tuple[Finding, ...]
     counts: dict[int, int]
@@ -84,18 +88,18 @@ def verify(places: Places, *, also: Sequence[Callable[[LogEntry], None]] = ()) -
     no ledger, `Unavailable` where it cannot be read, `Broken` where it is no ledger at all or the given key is none.
     """
     findings = Findings()
+    beside = _Beside(places, findings)  # before the log: whatever lies there by now has its entries in it
     with open_log(places.ledger) as log:
         key = log.key() if places.vkey is None else parse_vkey(places.vkey)
         if log.key() != key:
             findings.add(2, f"the log names another key than the one given: {log.key().name} instead of {key.name}")
         chain = ChainCheck(log, key, _anchor_notes(places.anchors), findings)
-        clocks = _Clocks()
-        beside = _Beside(places, findings)
+        origin = _Origin()
         calls = CallRules(findings)
-        _read_all(chain, (calls.see, clocks.see, *beside.watchers(), *also))
+        _read_all(chain, (calls.see, origin.see, *beside.watchers(), *also))
         calls.finish()
         beside.finish()
-        return _result(places, key, chain, clocks, findings)
+        return _result(places, key, chain, origin, findings)
 
 
 def _read_all(chain: ChainCheck, watchers: Sequence[Callable[[LogEntry], None]]) -> None:
@@ -108,8 +112,8 @@ def _anchor_notes(folders: Sequence[Path]) -> list[bytes]:
     return [note for folder in folders for note in DirectoryAnchor(folder).notes()]
 
 
-def _result(places: Places, key: LogKey, chain: ChainCheck, clocks: _Clocks, findings: Findings) -> Verification:
-    needed = {4: bool(places.anchors), 9: places.evidence is not None, 11: places.store is not None}
+def _result(places: Places, key: LogKey, chain: ChainCheck, origin: _Origin, findings: Findings) -> Verification:
+    needed = {4: chain.held_outside > 0, 9: places.evidence is not None, 11: places.store is not None}
     needed[12] = places.store is not None or places.spool is not None
     return Verification(
         log=key.name,
@@ -118,7 +122,9 @@ def _result(places: Places, key: LogKey, chain: ChainCheck, clocks: _Clocks, fin
         key_was_given=places.vkey is not None,
         anchored_size=None if chain.anchored is None else chain.anchored.size,
         anchored_utc=chain.anchored_utc,
-        clock=clocks.text(),
+        clock=origin.clock_text(),
+        software=origin.software,
+        config_sha256=origin.config_sha256,
         signatures=chain.signatures,
         findings=tuple(findings.found),
         counts=dict(findings.counts),
@@ -134,7 +140,7 @@ class _Beside:
         self._places = places
         self._evidence = None if places.evidence is None else EvidenceRules(places.evidence, findings)
         wanted = places.store is not None or places.spool is not None
-        self._objects = ObjectRules(findings) if wanted else None
+        self._objects = ObjectRules(findings, store=places.store, spool=places.spool) if wanted else None
 
     def watchers(self) -> list[Callable[[LogEntry], None]]:
         return [rules.see for rules in (self._evidence, self._objects) if rules is not None]
@@ -142,23 +148,28 @@ class _Beside:
     def finish(self) -> None:
         if self._evidence is not None:
             self._evidence.finish()
-        if self._objects is not None and self._places.store is not None:
-            self._objects.check_store(self._places.store)
-        if self._objects is not None and self._places.spool is not None:
-            self._objects.check_spool(self._places.spool)
+        if self._objects is not None:
+            self._objects.finish()
 
 
-class _Clocks:
+class _Origin:
+    """By which clock, software and configuration the entries were written."""
+
     def __init__(self) -> None:
         self._total = 0
         self._doubtful = 0
+        self.software = ""
+        self.config_sha256 = ""
 
     def see(self, entry: LogEntry) -> None:
         self._total += 1
         if entry.clock != "synchronised":
             self._doubtful += 1
+        if entry.kind in (Kind.AGENT_STARTED.value, Kind.CONFIG_CHANGED.value):
+            self.software = text(entry.body.get("software")) or self.software
+            self.config_sha256 = text(entry.body.get("config_sha256"))
 
-    def text(self) -> str:
+    def clock_text(self) -> str:
         if not self._doubtful:
             return "synchronised throughout"
         return f"not known to be synchronised in {self._doubtful} of {self._total} entries"

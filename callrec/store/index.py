@@ -72,7 +72,7 @@ def row_from_manifest(
         state=state,
         seconds=manifest["samples"] / manifest["rate"],
         truncated=manifest["truncated"],
-        due=str(manifest["retention"].get("due", "")),
+        due=str(manifest["retention"].get("due") or ""),
         started_leaf=header["started_leaf"],
         sealed_leaf=sealed_leaf,
         kept_leaf=kept_leaf,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from callrec.audit.findings import CHECKS, KEPT_PER_CHECK
 from callrec.audit.queries import QUESTIONS
 from callrec.audit.report import Filters
+from callrec.audit.verify import verify
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError
 from callrec.ledger.reading import open_log
@@ -459,3 +460,28 @@ def test_whatever_an_entry_says_the_verifier_comes_to_an_end(tmp_path_factory, c
     story.world.close()
     assert result.size == len(bodies)
     assert len(reports) == len(QUESTIONS)
+
+
+def test_a_write_to_the_store_that_is_not_finished_is_open_and_audio_that_was_never_sealed_is_not(story):
+    uid = story.day()[0]
+    write = story.store / "unfinished" / f"{uid}-0.0123abcd"
+    write.mkdir(parents=True)
+    (write / AUDIO_FILE).write_bytes(b"half")
+    result = story.verify()
+    assert result.sound
+    assert f"a write of {uid}-0 to the store is not finished" in result.open
+    write.rename(write.with_name(f"{'ab' * 16}-0.0123abcd"))
+    assert checks(story.verify()) == {12}
+
+
+def test_what_an_agent_records_while_the_log_is_read_is_no_finding(story):
+    story.day()
+    later = iter([None])
+
+    def goes_on(_entry):
+        for _ in later:
+            story.recorded_call()
+
+    result = verify(story.places(), also=(goes_on,))
+    assert result.counts == {}
+    assert story.verify().size > result.size
