@@ -83,7 +83,7 @@ class House:
         self, folder: Path, *, staff: str, fallback: tuple[str, ...] = (), notice: str | None = "short"
     ) -> None:
         self.folder = folder
-        self.runtime = Path("/dev/shm") / f"callrec-test-{os.getpid()}-{folder.name}"  # noqa: S108 - memory, ours alone
+        self.runtime = Path("/dev/shm") / f"callrec-test-{os.getpid()}-{folder.name}"
         self.port = ports.free_port()
         self.address = f"{LOOPBACK}:{self.port}"
         self.settings = settings(sip_port=self.port, rtp=ports.free_range(200), staff=staff, fallback=fallback)
