@@ -87,6 +87,13 @@ def anchors(config: Config) -> tuple[DirectoryAnchor, ...]:
     return tuple(DirectoryAnchor(anchor.path) for anchor in config.ledger.anchors)
 
 
+def reading_store(config: Config) -> FilesystemStore:
+    """The store, for commands that read it: no key of the agent is needed; its door is as strict as ever."""
+    with open_log(config.ledger.path) as log:
+        lookup = VerifiedLookup(config.ledger.path, log.key())
+    return FilesystemStore(config.store.path, admission=LedgerAdmission(lookup))
+
+
 # ---------------------------------------------------------------- init
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from callrec.audit.wording import lines_of
 from callrec.cli.root import root
 from callrec.errors import CallrecError
 
@@ -13,7 +14,7 @@ def main() -> None:
     try:
         root(prog_name="callrec")
     except CallrecError as error:
-        print(f"callrec: {error.diagnosis()}", file=sys.stderr)
+        print(lines_of(f"callrec: {error.diagnosis()}".split("\n")), end="", file=sys.stderr)
         sys.exit(error.exit_code)
 
 

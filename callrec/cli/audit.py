@@ -1,10 +1,123 @@
-"""`callrec audit`."""
+"""`callrec audit`: verify everything, ask the auditor's questions, gather one call. Reads only.
+
+Exit status: 0 clean, 1 exceptions, 20 cannot be answered, 30 the evidence contradicts itself.
+"""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import click
+
+from callrec.audit.casefile import CaseFile, gather
+from callrec.audit.queries import QUESTIONS
+from callrec.audit.report import anchored_text, trust_lines, verification_json, verification_text
+from callrec.audit.verify import LIMITS, Verification
+from callrec.audit.verify import verify as verify_places
+from callrec.audit.wording import lines_of, one_line
+from callrec.cli.evidence import filter_options, filters, json_option, named, place_options
+from callrec.errors import ConfigError
+from callrec.ledger.entry import LogEntry
 
 
 @click.group()
 def audit() -> None:
-    """To come."""
+    """Check every proof, offline; without the operator, on copies (--ledger and what else there is)."""
+
+
+@audit.command()
+@place_options
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
+    """Run the numbered checks over the ledger and the files beside it. Exit 0 or 30."""
+    finish(ctx, verify_places(named(ctx.obj, given)), as_json=as_json)
+
+
+def finish(ctx: click.Context, verification: Verification, *, as_json: bool) -> None:
+    """Print a verification and leave with its exit status."""
+    if as_json:
+        value = verification_json(verification) | {"exit_code": verification.exit_code, "limits": LIMITS}
+        click.echo(json.dumps(value, indent=2))
+    else:
+        click.echo(verification_text(verification), nl=False)
+    ctx.exit(verification.exit_code)
+
+
+@audit.command()
+@click.argument("call_uid", metavar="UID")
+@place_options
+@json_option
+@click.pass_context
+def call(ctx: click.Context, /, call_uid: str, as_json: bool, **given: Any) -> None:
+    """Gather one call: every entry, the evidence judged again, where its recordings lie. UID may be shortened."""
+    places = named(ctx.obj, given)
+    uids = _Uids(call_uid.partition("-")[0])
+    verification = verify_places(places, also=(uids.see,))
+    case = gather(places, uids.only())
+    code = max(verification.exit_code, case.exit_code)
+    if as_json:
+        value = {"anchored_outside": anchored_text(verification), "verification": verification_json(verification)}
+        click.echo(json.dumps(value | case.to_value() | {"exit_code": code}, indent=2))
+    else:
+        click.echo(_case_text(verification, case, code), nl=False)
+    ctx.exit(code)
+
+
+def _case_text(verification: Verification, case: CaseFile, code: int) -> str:
+    head = [
+        f"anchored outside: {anchored_text(verification)}",
+        f"report:       call {case.call_uid}",
+        f"rows:         {len(case.entries)}",
+        *trust_lines(verification),
+        f"result:       {_RESULT[code]}",
+        "",
+    ]
+    return lines_of(head) + case.to_text()
+
+
+_RESULT = {
+    0: "nothing contradicts itself",
+    30: "the evidence contradicts itself; `callrec audit verify` says where",
+}
+
+
+class _Uids:
+    """Calls whose id begins as asked, seen on the way."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._found: set[str] = set()
+
+    def see(self, entry: LogEntry) -> None:
+        """Take the next entry."""
+        if self._prefix and entry.call_uid.startswith(self._prefix):
+            self._found.add(entry.call_uid)
+
+    def only(self) -> str:
+        """The one that was meant, or what was asked for where none begins so. ConfigError where several do."""
+        if len(self._found) > 1:
+            what = f"{len(self._found)} calls begin with {one_line(self._prefix):.40}"
+            raise ConfigError(what, next_step="give more of the id")
+        return next(iter(self._found), self._prefix)
+
+
+def _question(name: str) -> click.Command:
+    ask = QUESTIONS[name]
+
+    @filter_options
+    @place_options
+    @json_option
+    @click.pass_context
+    def command(ctx: click.Context, /, as_json: bool, since: str, until: str, line: str, **given: Any) -> None:
+        report = ask(named(ctx.obj, given), filters(since=since, until=until, line=line))
+        click.echo(report.to_json() + "\n" if as_json else report.to_text(), nl=False)
+        ctx.exit(report.exit_code)
+
+    said = (ask.__doc__ or "").partition(" Errors as")[0]
+    return click.command(name, help=f"{said} Exit 0, 1, 20 or 30.")(command)
+
+
+for _name in QUESTIONS:
+    audit.add_command(_question(_name))

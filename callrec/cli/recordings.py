@@ -1,10 +1,190 @@
-"""`callrec recordings`."""
+"""`callrec recordings list|show|play|export`. Whoever opens audio says for what, and the ledger is told first."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
 import click
+
+from callrec._canonical import canonical
+from callrec._durable import remove, write_file
+from callrec.audit.report import table
+from callrec.audit.wording import lines_of, one_line
+from callrec.cli import recording_files as files
+from callrec.cli.desk import Desk
+from callrec.cli.evidence import filter_options, filters, json_option
+from callrec.cli.recording_story import tell
+from callrec.core.recording import RecordingState
+from callrec.core.values import Purpose
+from callrec.errors import Refused, Unavailable
+from callrec.recording.audio import to_wav
+from callrec.store.index import IndexRow
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PLAYERS: Final = (("aplay", "-q", "-"), ("play", "-q", "-t", "wav", "-"))
+"""Programs that play a WAV from their standard input, so that no file of it ever exists."""
+_PLAIN: Final = 0o600
 
 
 @click.group()
 def recordings() -> None:
-    """To come."""
+    """What was recorded: list, show, play, export."""
+
+
+# ---------------------------------------------------------------- look
+
+
+@recordings.command("list")
+@filter_options
+@click.option("--state", type=click.Choice([state.value for state in RecordingState]), help="Only in this state.")
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="At most so many.")
+@json_option
+@click.pass_obj
+def list_(desk: Desk, /, *, since: str, until: str, line: str, state: str | None, limit: int, as_json: bool) -> None:
+    """Show every recording, newest first: the ones kept, and the ones that wait for the store."""
+    period = filters(since=since, until=until, line=line)
+    wanted = files.Wanted(
+        since=period.since,
+        until=period.until,
+        line=line,
+        state=RecordingState(state) if state else None,
+        limit=limit + 1,
+    )
+    found = files.rows(desk.config, wanted)
+    if as_json:
+        click.echo(json.dumps([as_value(row) for row in found[:limit]], indent=2))
+    elif found:
+        click.echo(lines_of(table(_COLUMNS, [_cells(row) for row in found[:limit]])), nl=False)
+    else:
+        click.echo("There are no such recordings.")
+    if len(found) > limit:
+        click.echo(f"These are the newest {limit}; there are more: --limit, --from and --to choose.", err=True)
+
+
+_COLUMNS: Final = ("recording", "started", "seconds", "line", "state", "purposes", "due")
+
+
+def _cells(row: IndexRow) -> tuple[str, ...]:
+    seconds = f"{row.seconds:.1f}" + (" cut short" if row.truncated else "")
+    purposes = ", ".join(sorted(purpose.value for purpose in row.purposes))
+    return (row.recording_id, row.started_utc, seconds, row.line, row.state.value, purposes, row.due or "-")
+
+
+def as_value(row: IndexRow) -> dict[str, Any]:
+    """A row as plain values."""
+    return {
+        "recording_id": row.recording_id,
+        "call_uid": row.call_uid,
+        "segment": row.segment,
+        "line": row.line,
+        "started_utc": row.started_utc,
+        "seconds": row.seconds,
+        "truncated": row.truncated,
+        "state": row.state.value,
+        "purposes": sorted(purpose.value for purpose in row.purposes),
+        "due": row.due or None,
+        "started_leaf": row.started_leaf,
+        "sealed_leaf": row.sealed_leaf,
+        "kept_leaf": row.kept_leaf,
+    }
+
+
+@recordings.command()
+@click.argument("prefix", metavar="ID")
+@json_option
+@click.pass_context
+def show(ctx: click.Context, /, prefix: str, as_json: bool) -> None:
+    """Show one recording: what was proven, how far that reaches, gaps, retention, and the entries of its call.
+
+    ID may be shortened to any beginning that no other has. Exit 30 where ledger, evidence and manifest disagree.
+    """
+    story = tell(ctx.obj.config, files.find(ctx.obj.config, prefix))
+    if as_json:
+        click.echo(json.dumps({**as_value(story.row), **story.to_value()}, indent=2))
+    else:
+        click.echo(lines_of(story.lines()), nl=False)
+    ctx.exit(story.exit_code)
+
+
+# ---------------------------------------------------------------- open
+
+
+def access_options(command: Command) -> Command:
+    """ID, --purpose and --key."""
+    purposes = click.Choice([purpose.value for purpose in Purpose])
+    for option in (
+        click.option(
+            "--key", type=click.Path(path_type=Path), help="The keeper's private key; else beside keys.wrap_to."
+        ),
+        click.option("--purpose", type=purposes, required=True, help="What for. One of the recording's own purposes."),
+        click.argument("prefix", metavar="ID"),
+    ):
+        command = option(command)
+    return command
+
+
+@recordings.command()
+@access_options
+@click.pass_obj
+def play(desk: Desk, /, prefix: str, purpose: str, key: Path | None) -> None:
+    """Play one recording on this machine: left the caller, right the staff. The ledger is told first."""
+    access = files.ask(desk, prefix, purpose=Purpose(purpose), action="play", key=key)
+    player = next((words for words in PLAYERS if shutil.which(words[0])), None)
+    if player is None:
+        step = f"callrec recordings export {access.row.recording_id} -o FILE --format wav --purpose {purpose}"
+        raise Unavailable(f"no player is installed here ({', '.join(words[0] for words in PLAYERS)})", next_step=step)
+    wav = to_wav(files.opened(desk, access).pcm)
+    done = subprocess.run(player, input=wav, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        said = one_line(done.stderr.decode("utf-8", "replace").strip())
+        raise Unavailable(f"{player[0]} could not play it: {said:.200}", next_step="see that this machine has sound")
+
+
+@recordings.command()
+@access_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write; a new one.")
+@click.option(
+    "--format", "form", type=click.Choice(["flac", "wav"]), default="flac", show_default=True, help="As what."
+)
+@click.pass_obj
+def export(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, output: Path, form: str) -> None:
+    """Write one recording and its manifest to FILE and FILE.manifest.json. The ledger is told before and after."""
+    access = files.ask(desk, prefix, purpose=Purpose(purpose), action="export", key=key)
+    manifest = output.with_name(f"{output.name}.manifest.json")
+    for path in (output, manifest):
+        if path.exists():
+            raise Refused(f"{path} exists and is never overwritten", next_step="choose another name")
+    found = files.opened(desk, access)
+    audio = found.flac if form == "flac" else to_wav(found.pcm)
+    digest = hashlib.sha256(audio).hexdigest()
+    _written({manifest: canonical(dict(found.manifest)), output: audio})
+    try:
+        files.told_export(desk, access, form=form, sha256=digest)
+    except BaseException:
+        _removed(output, manifest)  # no copy leaves that the ledger does not know
+        raise
+    click.echo(f"Wrote {one_line(output)}: {form}, sha256 {digest}")
+    click.echo(f"Wrote {one_line(manifest)}: the manifest as it was sealed")
+
+
+def _written(contents: dict[Path, bytes]) -> None:
+    done: list[Path] = []
+    try:
+        for path, data in contents.items():
+            write_file(path, data, mode=_PLAIN, exclusive=True)
+            done.append(path)
+    except BaseException:
+        _removed(*done)
+        raise
+
+
+def _removed(*paths: Path) -> None:
+    for path in paths:
+        remove(path)

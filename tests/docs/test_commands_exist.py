@@ -7,6 +7,8 @@ from importlib import import_module
 import click
 import pytest
 
+from callrec.audit.queries import QUESTIONS
+
 PROMISED = {
     "init": (),
     "agent": ("run", "status", "reload"),
@@ -24,6 +26,9 @@ PROMISED = {
 """Every command of the design, by group. Questions of `audit` are commands of their own besides these."""
 
 BUILT = {
+    "audit": ("callrec.cli.audit:audit", ("call", "verify")),
+    "ledger": ("callrec.cli.ledger:ledger", ("verify", "checkpoint", "export")),
+    "recordings": ("callrec.cli.recordings:recordings", ("list", "show", "play", "export")),
     "config": ("callrec.cli.config_check:config_group", ("check",)),
     "prompts": ("callrec.cli.prompts:prompts", ("list", "check", "add", "approve", "retire")),
 }
@@ -54,6 +59,10 @@ def test_what_is_built_is_there(group):
 def test_what_is_built_was_promised(group):
     assert group in PROMISED
     assert set(BUILT[group][1]) <= set(PROMISED[group])
+
+
+def test_every_question_of_the_auditor_is_a_command():
+    assert set(QUESTIONS) | set(BUILT["audit"][1]) == set(group_at(BUILT["audit"][0]).commands)
 
 
 @pytest.mark.parametrize("group", BUILT)

@@ -1,0 +1,209 @@
+"""Finding recordings, and opening one: the ledger says who and why before any audio is decrypted (R23, R48)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from callrec._canonical import canonical, sha256_hex
+from callrec.audit.wording import one_line
+from callrec.cli.desk import Desk
+from callrec.config import Config
+from callrec.core.kinds import Kind
+from callrec.core.recording import RecordingState
+from callrec.core.values import Purpose
+from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
+from callrec.ledger.entry import LogEntry
+from callrec.ledger.reading import open_log
+from callrec.ports import Entry, Json
+from callrec.recording.manifest import checked, read_sealed
+from callrec.recording.open import Opened, open_recording
+from callrec.store.filesystem import FilesystemStore
+from callrec.store.index import Index, IndexRow, row_from_manifest
+from callrec.store.keys import load_private, unwrap
+from callrec.wiring import index_path, key_file, reading_store
+
+_CALL_STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
+_ANY: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which recordings are listed. Times in ISO 8601 UTC; empty means any."""
+
+    since: str = ""
+    until: str = ""
+    line: str = ""
+    state: RecordingState | None = None
+    limit: int = _ANY
+
+    def takes(self, row: IndexRow) -> bool:
+        """True where this recording is among them."""
+        in_time = row.started_utc >= self.since and (not self.until or row.started_utc < self.until)
+        return in_time and self.line in ("", row.line) and self.state in (None, row.state)
+
+
+# ---------------------------------------------------------------- find
+
+
+def rows(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
+    """Recordings, newest first: from the index, or from the store itself where there is none that can be read; and
+    those that are sealed in the spool and wait for the store.
+    """
+    kept = {row.recording_id: row for row in _kept(config, wanted)}
+    waiting = {row.recording_id: row for row in _waiting(config) if wanted.takes(row)}
+    found = sorted((waiting | kept).values(), key=lambda row: (row.started_utc, row.recording_id), reverse=True)
+    return tuple(found[: wanted.limit])
+
+
+def _kept(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
+    if index_path(config).exists():
+        try:
+            with closing(Index(index_path(config))) as index:
+                return index.list(
+                    since=wanted.since,
+                    until=wanted.until or "9999",
+                    line=wanted.line or None,
+                    state=wanted.state,
+                    limit=wanted.limit,
+                )
+        except Unavailable:
+            pass  # nothing depends on the index: what is kept says everything itself
+    return tuple(row for row in asyncio.run(_held(reading_store(config))) if wanted.takes(row))
+
+
+async def _held(store: FilesystemStore) -> list[IndexRow]:
+    found = [await store.manifest(recording_id) async for recording_id in store.ids()]
+    return [row_from_manifest(manifest, RecordingState.KEPT) for manifest in found]
+
+
+def _waiting(config: Config) -> Iterator[IndexRow]:
+    for folder in sorted((config.spool.path / "ready").glob("*")):
+        try:
+            yield row_from_manifest(read_sealed(folder).manifest, RecordingState.SEALED)
+        except CallrecError:
+            continue  # handed over meanwhile, or damaged: `audit verify` tells which
+
+
+def find(config: Config, prefix: str) -> IndexRow:
+    """The one recording whose id begins so. ConfigError where there is none, or more than one."""
+    found = [row for row in rows(config, Wanted()) if row.recording_id.startswith(prefix)]
+    exact = [row for row in found if row.recording_id == prefix]
+    if len(exact) == 1 or len(found) == 1:
+        return (exact or found)[0]
+    asked = f"{one_line(prefix):.40}"
+    if not found or not prefix:
+        raise ConfigError(f"no recording begins with {asked!r}", next_step="see `callrec recordings list`")
+    some = ", ".join(row.recording_id for row in found[:3])
+    raise ConfigError(f"{len(found)} recordings begin with {asked!r}: {some}", next_step="give more of the id")
+
+
+# ---------------------------------------------------------------- what is known of one
+
+
+def entries_of(config: Config, row: IndexRow) -> list[LogEntry]:
+    """The ledger's entries of its call, in order."""
+    with open_log(config.ledger.path) as log:
+        return log.of_call(row.call_uid)
+
+
+def sealed_entry(entries: list[LogEntry], row: IndexRow) -> LogEntry:
+    """Its `recording.sealed`. `Broken` where the ledger knows none: nothing may be done with such audio (R62)."""
+    wanted = (Kind.RECORDING_SEALED.value, row.segment)
+    found = [entry for entry in entries if (entry.kind, entry.segment) == wanted]
+    if not found:
+        raise Broken(f"the ledger holds no recording.sealed of {row.recording_id}", next_step=_CALL_STEP)
+    return found[-1]
+
+
+def manifest_of(config: Config, row: IndexRow) -> Mapping[str, Json]:
+    """Its manifest, from the store or, while it waits, from the spool. `Unavailable` where it is in neither."""
+    if row.state is RecordingState.SEALED:
+        return read_sealed(config.spool.path / "ready" / row.recording_id).manifest
+    return checked(asyncio.run(reading_store(config).manifest(row.recording_id)))
+
+
+def is_sealed_one(manifest: Mapping[str, Json], sealed: LogEntry) -> bool:
+    """Whether this is the manifest that the ledger says was sealed."""
+    return sha256_hex(canonical(dict(manifest))) == sealed.body.get("manifest_sha256")
+
+
+# ---------------------------------------------------------------- open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Somebody's wish to hear one recording. `action` is play or export; `key` the keeper's private key."""
+
+    row: IndexRow
+    manifest: Mapping[str, Json]
+    purpose: Purpose
+    action: str
+    key: Path
+
+
+def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | None) -> Access:
+    """Check that this may be done at all; nothing is opened yet.
+
+    `Refused`, with `access.denied` in the ledger, where the purpose is not among the recording's. `Unavailable` where
+    it waits for the store, `Broken` where it is not what was sealed, ConfigError where the keeper's key is not usable.
+    """
+    row = find(desk.config, prefix)
+    manifest = manifest_of(desk.config, row)
+    if not is_sealed_one(manifest, sealed_entry(entries_of(desk.config, row), row)):
+        raise Broken(f"{row.recording_id}: its manifest is not the one in the ledger", next_step=_CALL_STEP)
+    if purpose.value not in manifest["purposes"]:
+        _deny(desk, row, manifest, purpose=purpose, action=action)
+    if row.state is RecordingState.SEALED:
+        step = "look at `callrec agent status`: the agent hands it over when the store takes it"
+        raise Unavailable(f"{row.recording_id} waits in the spool for the store", next_step=step)
+    return Access(row=row, manifest=manifest, purpose=purpose, action=action, key=_usable(desk.config, key))
+
+
+def _deny(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], *, purpose: Purpose, action: str) -> None:
+    why = f"not recorded for {purpose.value}"
+    desk.append(_entry(desk, Kind.ACCESS_DENIED, row, purpose=purpose.value, action=action, why=why))
+    its = ", ".join(one_line(name) for name in manifest["purposes"])
+    step = f"its purposes are {its}; another use needs a consent or a disclosure record"
+    raise Refused(f"{row.recording_id} was {why}", next_step=step)
+
+
+def _usable(config: Config, key: Path | None) -> Path:
+    """The keeper's private key. ConfigError where it is not there, is none, or others can read it."""
+    path = key or key_file(config, "keeper").with_suffix(".key")
+    if not path.is_file():
+        step = "do this where the keeper's private key is, or name it with --key FILE"
+        raise ConfigError(f"the keeper's private key {path} is not there", next_step=step)
+    load_private(path)
+    return path
+
+
+def opened(desk: Desk, access: Access) -> Opened:
+    """Say in the ledger who opens it and why; once that is durable, decrypt it and check every hash."""
+    desk.append(_entry(desk, Kind.ACCESS_GRANTED, access.row, purpose=access.purpose.value, action=access.action))
+    store = reading_store(desk.config)
+    expected = sha256_hex(canonical(dict(access.manifest)))
+    opening = open_recording(
+        store, store, access.row.recording_id, lambda wrapped: unwrap(wrapped, access.key), manifest_sha256=expected
+    )
+    return asyncio.run(opening)
+
+
+def told_export(desk: Desk, access: Access, *, form: str, sha256: str) -> None:
+    """Say in the ledger what left."""
+    desk.append(_entry(desk, Kind.EXPORT_MADE, access.row, form=form, sha256=sha256, purpose=access.purpose.value))
+
+
+def _entry(desk: Desk, kind: Kind, row: IndexRow, **body: str) -> Entry:
+    person = desk.person()
+    return Entry(
+        kind=kind,
+        call_uid=row.call_uid,
+        segment=row.segment,
+        body={"recording_id": row.recording_id, "person": person, **body},
+        actor=person,
+    )
