@@ -89,6 +89,7 @@ class NoticeDesk:
 
     async def _weigh(self, attempt: int, observation: Observation) -> judging.Judged | None:
         """None where the ledger has not confirmed offer and answer: then nothing can be bound to them."""
+        await self._receipts()
         binding = self._binding(attempt)
         if binding is None or self.prepared is None or self.prepared.prompt is None:
             return None
@@ -101,6 +102,12 @@ class NoticeDesk:
             language=self.prepared.language,
             judge_by=self._services.judge_by,
         )
+
+    async def _receipts(self) -> None:
+        """The ledger has had the whole notice to answer; it gets what is left of the time to decide, and no more."""
+        noted = {task for task in (self.offered, self.answered) if task is not None and not task.done()}
+        if noted:
+            await asyncio.wait(noted, timeout=self._services.config.notice.decide_within_ms / 2000)
 
     def _binding(self, attempt: int) -> Binding | None:
         offered, answered = receipt_of(self.offered), receipt_of(self.answered)

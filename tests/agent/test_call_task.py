@@ -1,0 +1,216 @@
+"""The shell: it performs what the core orders, and whatever fails around it costs the recording, never the call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from callrec.agent.call import CallTask
+from callrec.core import events as e
+from callrec.core.kinds import Kind
+from callrec.core.reasons import Reason
+from callrec.core.values import KeyMethod, Leg
+from callrec.errors import Unavailable
+from tests.agent.world import INVITE, MEMORY, UID, a_world, heard_whole, leg_ended
+
+
+@pytest.fixture
+def runtime():
+    folder = MEMORY / f"callrec-test-{uuid4().hex}"
+    folder.mkdir(mode=0o700)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def services(tmp_path, runtime):
+    return a_world(tmp_path, runtime)
+
+
+@contextlib.asynccontextmanager
+async def a_call(services):
+    """A call that was offered; at the end of the block it is over and its summary is written."""
+    call = CallTask(services, services.config.lines[0], INVITE, number=1, watch=lambda _uid, _what: None)
+    task = asyncio.create_task(call.run())
+    try:
+        yield call
+        call.happened(leg_ended())
+        call.ended()
+        await asyncio.wait_for(task, 20)
+    finally:
+        task.cancel()
+
+
+async def answered(call):
+    await call.services.telephony.asked("answer")
+    call.happened(e.CallerAnswered(at_ns=1))
+    await call.services.telephony.asked("play_notice")
+
+
+async def announced(call):
+    await answered(call)
+    call.happened(e.NoticeEnded(at_ns=2, attempt=1, observation=heard_whole(call.services)))
+    await call.services.telephony.asked("dial")
+
+
+async def bridged(call):
+    await announced(call)
+    call.happened(e.StaffAnswered(at_ns=3))
+    call.happened(e.LegsBridged(at_ns=4))
+
+
+def summary(services):
+    closed = services.ledger.of(Kind.CALL_CLOSED)
+    assert len(closed) == 1
+    return closed[0].body
+
+
+def nothing_was_captured(services):
+    assert "start_capture" not in services.telephony.names()
+    assert not services.ledger.of(Kind.RECORDING_STARTED)
+    assert not list((services.spool.runtime_dir / "live").iterdir())
+    assert not services.spool.ids_in("tmp")
+    return True
+
+
+async def test_a_proven_call_is_recorded_sealed_and_summed_up(services):
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+
+    assert summary(services)["decision"] == "RECORDED"
+    kinds = [Kind.CALL_OFFERED, Kind.CALL_ANSWERED, Kind.NOTICE_PROVEN, Kind.RECORDING_STARTED, Kind.RECORDING_SEALED]
+    seqs = [services.ledger.of(kind, UID)[0].seq for kind in kinds]
+    assert seqs == sorted(seqs)
+    assert services.spool.ready_ids() == (f"{UID}-0",)
+
+
+async def test_a_judge_that_raises_costs_the_recording_and_not_the_call(services):
+    def raises(*_evidence, **_more):
+        raise RuntimeError("broken judge")
+
+    services.judge_by = raises
+    async with a_call(services) as call:
+        await bridged(call)
+
+    assert summary(services)["reason"] == Reason.NOTICE_UNDECIDED.value
+    assert "bridge" in services.telephony.names()
+    assert nothing_was_captured(services)
+
+
+async def test_a_ledger_that_hangs_before_the_call_lets_it_through_unrecorded(services):
+    services.ledger.hang()
+    async with a_call(services) as call:
+        await services.telephony.asked("answer")
+        call.happened(e.CallerAnswered(at_ns=1))
+        await services.telephony.asked("dial")
+        services.ledger.recover()
+
+    assert "play_notice" not in services.telephony.names()
+    assert nothing_was_captured(services)
+
+
+async def test_a_ledger_that_hangs_in_the_notice_lets_the_call_through_unrecorded(services):
+    async with a_call(services) as call:
+        await answered(call)
+        services.ledger.hang()
+        call.happened(e.NoticeEnded(at_ns=2, attempt=1, observation=heard_whole(services)))
+        await services.telephony.asked("dial")
+        call.happened(e.StaffAnswered(at_ns=3))
+        call.happened(e.LegsBridged(at_ns=4))
+        services.ledger.recover()
+
+    assert nothing_was_captured(services)
+
+
+async def test_a_spool_that_fails_at_the_start_of_capture_keeps_nothing_and_says_so(services, monkeypatch):
+    def full(*_words):
+        raise Unavailable("the disk is full")
+
+    monkeypatch.setattr(services.spool, "open_segment", full)
+    async with a_call(services) as call:
+        await bridged(call)
+        async with asyncio.timeout(5):
+            while not services.ledger.of(Kind.RECORDING_DISCARDED):  # noqa: ASYNC110 - a ledger has no event to wait for
+                await asyncio.sleep(0.01)
+
+    assert summary(services)["reason"] == Reason.STORE_UNAVAILABLE.value
+    assert "start_capture" not in services.telephony.names()
+
+
+async def test_a_decline_in_the_notice_dials_at_once_and_records_nothing(services):
+    async with a_call(services) as call:
+        await answered(call)
+        call.happened(e.KeyPressed(at_ns=2, leg=Leg.CALLER, digit="2", method=KeyMethod.INFO))
+        await services.telephony.asked("dial")
+        call.happened(e.StaffAnswered(at_ns=3))
+        call.happened(e.LegsBridged(at_ns=4))
+
+    assert services.telephony.names().index("stop_notice") < services.telephony.names().index("dial")
+    assert summary(services)["reason_class"] == "caller's choice"
+    assert nothing_was_captured(services)
+
+
+async def test_an_event_that_cannot_happen_is_an_incident_and_the_caller_reaches_the_line(services):
+    async with a_call(services) as call:
+        await answered(call)
+        call.happened(e.LegsBridged(at_ns=2))
+        await services.telephony.asked("dial")
+
+    assert services.ledger.of(Kind.INCIDENT)[0].body["what"] == "out of order"
+    assert summary(services)["reason"] == Reason.AGENT_FAILED.value
+    assert nothing_was_captured(services)
+
+
+async def test_an_event_that_cannot_happen_in_the_talk_stops_capture_and_keeps_it(services):
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+        call.happened(e.CallerAnswered(at_ns=9))
+        await services.telephony.asked("stop_capture")
+
+    assert services.ledger.of(Kind.RECORDING_STOPPED)[0].body["reason"] == Reason.AGENT_FAILED.value
+    assert summary(services)["decision"] == "RECORDED"
+    assert "hang_up" not in services.telephony.names()[: services.telephony.names().index("stop_capture")]
+
+
+async def test_a_prompt_that_was_changed_on_disk_is_not_played_as_a_notice(services, tmp_path):
+    prompt: Path = next((tmp_path / "prompts").glob("advice-line.en*.wav"))
+    prompt.chmod(0o644)
+    data = bytearray(prompt.read_bytes())
+    data[-1] ^= 1
+    prompt.write_bytes(data)
+
+    async with a_call(services) as call:
+        await services.telephony.asked("answer")
+        call.happened(e.CallerAnswered(at_ns=1))
+        await services.telephony.asked("dial")
+
+    assert summary(services)["reason"] == Reason.NOTICE_ALTERED.value
+    assert nothing_was_captured(services)
+
+
+async def test_a_stop_ordered_while_the_recording_starts_leaves_nothing_captured_after_it(services, monkeypatch):
+    opened = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    real = services.spool.open_segment
+
+    def slowly(*words):
+        loop.call_soon_threadsafe(opened.set)
+        return real(*words)
+
+    monkeypatch.setattr(services.spool, "open_segment", slowly)
+    async with a_call(services) as call:
+        await bridged(call)
+        await asyncio.wait_for(opened.wait(), 5)
+        call.happened(e.StopRequested(at_ns=9, reason=Reason.OPERATOR_STOPPED, actor="uid:0"))
+        await services.telephony.asked("suspend_capture")
+
+    orders = services.telephony.names()
+    assert "start_capture" not in orders or orders.index("start_capture") > orders.index("suspend_capture")
+    assert len(services.ledger.of(Kind.CALL_CLOSED)) == 1
