@@ -23,7 +23,7 @@ from callrec.sip.thread import SipThread
 LEVEL_TRIES: Final = 4
 """How often the leg's level is read, a frame apart, before loud prompt and silent leg count as a miss."""
 POLL_S: Final = 0.1
-SETTLE_S: Final = 0.04
+SETTLE_S: Final = 0.01
 STALL_S: Final = 1.0
 """A player that does not advance for so long has stalled."""
 _TAP_WAIT_S: Final = 0.5

@@ -1,7 +1,6 @@
 """One call with its two legs, as the engine sees it: performs orders, reports facts, decides nothing. SIP thread only.
 
-Audio is wired by statement: `_wanted` says which connections this call should have now, and nothing else is connected.
-Ports change with every re-negotiation, so that they are asked for anew each time.
+It is over 400 lines because it is one state machine: its orders and its facts share every field.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from callrec.core.values import DialFailure, KeyMethod, Leg, Tone
 from callrec.errors import CallrecError
 from callrec.ports import CapturePaths, Clock, Destination, Invite
 from callrec.sip import parameters
-from callrec.sip.capture import Capture
 from callrec.sip.counters import Counters
 from callrec.sip.keys import FLUSH_S, KeyRelay
 from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
-from callrec.sip.media import RATE, RINGBACK, TONES, Connection, Media, Player, Wiring
+from callrec.sip.media import RINGBACK, TONES, Media
 from callrec.sip.play import NoticePlay
 from callrec.sip.settings import SipSettings
+from callrec.sip.sound import Sound
 from callrec.sip.thread import SipThread
 from callrec.sip.translate import dial_failure_of, dialled_uri, status_of
 
@@ -34,7 +33,6 @@ TONE_S: Final = 4.0
 _TOO_MANY: Final = 70010
 _RETRY_S: Final = 0.2
 _RETRIES: Final = 10
-_ANNOUNCE_TAIL_S: Final = 0.3
 
 
 class House(Protocol):
@@ -78,17 +76,11 @@ class Session:
         self._invite = invite
         self.info_allowed = info_allowed
         self._sides = {Leg.CALLER: Side(), Leg.STAFF: Side()}
-        self._wiring = Wiring()
-        self._play: NoticePlay | None = None
+        self._sound = Sound(house.media, house.thread, self._audio)
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
         self._dial_number = 0
-        self._ringing = self._early = False
-        self._tone: pj.ToneGenerator | None = None
-        self._bridging = self._bridged = False
-        self._capture: Capture | None = None
-        self._announcements: list[tuple[Player, tuple[Leg, ...]]] = []
-        self._over = False
+        self._ringing = self._bridged = self._over = False
 
     def adopt(self, call: LegCall) -> None:
         """Take the incoming dialog."""
@@ -129,27 +121,27 @@ class Session:
         """Play; the running one, if any, is stopped."""
         if self._over:
             return
-        if self._play is not None:
+        if self._sound.play is not None:
             self._interrupt(Interruption.STOPPED)
         house = self._house
         name = self._invite.call_uid
-        self._play = play = NoticePlay(self, house.thread, house.media, house.clock, attempt=attempt, name=name)
+        self._sound.play = play = NoticePlay(self, house.thread, house.media, house.clock, attempt=attempt, name=name)
         play.begin(pcm)
 
     def stop_notice(self, attempt: int) -> None:
         """Stop this attempt."""
-        if self._play is not None and self._play.attempt == attempt:
+        if self._sound.play is not None and self._sound.play.attempt == attempt:
             self._interrupt(Interruption.STOPPED)
 
     def _interrupt(self, why: Interruption) -> None:
-        if self._play is not None:
-            self._play.interrupt(why)
+        if self._sound.play is not None:
+            self._sound.play.interrupt(why)
 
     def notice_ending(self, play: NoticePlay) -> None:
         """It plays no more; its last word follows. What happens meanwhile waits for it."""
         self._telling.add(play)
-        if self._play is play:
-            self._play = None
+        if self._sound.play is play:
+            self._sound.play = None
 
     def notice_ended(self, play: NoticePlay, observation: Observation) -> None:
         """Its last word."""
@@ -225,7 +217,7 @@ class Session:
 
     def bridge(self) -> None:
         """Connect both legs from now on."""
-        self._bridging = True
+        self._sound.bridging = True
         self._stop_alerting()
         self.rewire()
 
@@ -233,43 +225,25 @@ class Session:
 
     def start_capture(self, paths: CapturePaths) -> None:
         """Start both recorders."""
-        if self._over or self._capture is not None:
+        if self._over or self._sound.captures:
             return
         try:
-            self._capture = Capture(self._house.media, paths)
+            self._sound.start_capture(paths)
         except (pj.Error, CallrecError, OSError):
             self._tell(e.RecordingFailed(at_ns=self._now(), reason=Reason.CAPTURE_FAILED, started=False))
-            return
-        self.rewire()
 
     def suspend_capture(self, *, suspended: bool) -> None:
         """Only silence, or voices again."""
-        if self._capture is not None:
-            self._capture.suspended = suspended
-            self.rewire()
+        self._sound.suspend_capture(suspended=suspended)
 
     def stop_capture(self) -> tuple[Path, ...]:
         """Close both files; their headers are complete soon after."""
-        capture, self._capture = self._capture, None
-        if capture is None:
-            return ()
-        self.rewire()
-        return capture.close()
+        return self._sound.stop_capture()
 
     def announce(self, pcm: bytes, legs: tuple[Leg, ...]) -> None:
         """Play over the conversation."""
-        if self._over:
-            return
-        player = self._house.media.player(pcm, _ignore)
-        self._announcements.append((player, legs))
-        self.rewire()
-        self._house.thread.call_later(len(pcm) / (2 * RATE) + _ANNOUNCE_TAIL_S, lambda: self._announced(player))
-
-    def _announced(self, player: Player) -> None:
-        if any(one is player for one, _ in self._announcements):
-            self._announcements = [pair for pair in self._announcements if pair[0] is not player]
-            self.rewire()
-            self._house.media.retire(player)
+        if not self._over:
+            self._sound.announce(pcm, legs)
 
     # ------------------------------------------------------------ orders: keys and ends
 
@@ -282,11 +256,10 @@ class Session:
         """The tone, then BYE."""
         if self.caller is None:
             return
-        self._stop_alerting()
-        self._bridging = False
-        self._tone = self._house.media.tone(TONES[tone])
-        self.rewire()
         self._house.thread.call_later(TONE_S, lambda: self._end(Leg.CALLER, cause))
+        self._stop_alerting()
+        self._sound.bridging = False
+        self._sound.start_tone(TONES[tone])
 
     def hang_up(self, leg: Leg, cause: str) -> None:
         """End this leg."""
@@ -314,11 +287,12 @@ class Session:
         side = self._sides[Leg.STAFF]
         if number != self._dial_number or side.up or side.call is None:
             return
-        self._early = side.call.media.negotiated
-        if not self._early and self._tone is None:
-            self._tone = self._house.media.tone(RINGBACK)
-        self.rewire()
-        self._tell(e.StaffRinging(at_ns=self._now(), early_media=self._early))
+        self._sound.early = early = side.call.media.negotiated
+        self._tell(e.StaffRinging(at_ns=self._now(), early_media=early))
+        if early:
+            self.rewire()
+        else:
+            self._sound.start_tone(RINGBACK)
 
     def leg_confirmed(self, leg: Leg) -> None:
         """ACK."""
@@ -334,9 +308,9 @@ class Session:
             return
         if side.up:
             self._compare(leg, side, side.call)
-        elif leg is Leg.STAFF and self._ringing and side.call.media.negotiated and not self._early:
-            self._early = True
-            self._stop_tone()
+        elif leg is Leg.STAFF and self._ringing and side.call.media.negotiated:
+            self._sound.early = True
+            self._sound.stop_tone()
         self._maybe_up(leg)
         self.rewire()
 
@@ -361,23 +335,23 @@ class Session:
             self._tell(e.LegHeld(at_ns=at_ns, leg=leg) if held else e.LegResumed(at_ns=at_ns, leg=leg))
         elif renewed:
             self._tell(e.LegRenegotiated(at_ns=self._now(), leg=leg))
-        if leg is Leg.CALLER and self._play is not None and (held != was or renewed):
-            self._play.window.direction(call.media.direction)
-            self._play.window.renegotiated()
+        if leg is Leg.CALLER and self._sound.play is not None and (held != was or renewed):
+            self._sound.play.window.direction(call.media.direction)
+            self._sound.play.window.renegotiated()
             self._interrupt(Interruption.HELD if held else Interruption.RENEGOTIATED)
 
     def leg_stream_ending(self, leg: Leg, last: Counters) -> None:
         """Its counters are read for the last time; its port goes."""
         side = self._sides[leg]
-        if leg is Leg.CALLER and self._play is not None:
-            self._play.window.bank(last)
+        if leg is Leg.CALLER and self._sound.play is not None:
+            self._sound.play.window.bank(last)
         if side.call is not None:
-            self._wiring.forget(side.call.media.port)
+            self._sound.forget(side.call.media.port)
 
     def leg_key(self, leg: Leg, digit: str, method: KeyMethod) -> None:
         """A key: told in any case, passed on where it is not ours."""
-        if self._play is not None:
-            self._play.window.key(leg, digit, method)
+        if self._sound.play is not None:
+            self._sound.play.window.key(leg, digit, method)
         self._tell(e.KeyPressed(at_ns=self._now(), leg=leg, digit=digit, method=method))
         if not self._bridged:
             return
@@ -425,53 +399,27 @@ class Session:
         side = self._sides[leg]
         if side.call is not None:
             side.call.detach()
-            self._wiring.forget(side.call.media.port)
+            self._sound.forget(side.call.media.port)
         side.call, side.up = None, False
         if leg is Leg.STAFF:
-            self._bridged = self._bridging = False
+            self._bridged = self._sound.bridging = False
             self._stop_alerting()
         self.rewire()
 
     def _stop_alerting(self) -> None:
-        self._ringing = self._early = False
-        self._stop_tone()
-
-    def _stop_tone(self) -> None:
-        tone, self._tone = self._tone, None
-        if tone is not None:
-            self.rewire()
-            self._house.media.give_back(tone)
+        self._ringing = self._sound.early = False
+        self._sound.stop_tone()
 
     def _audio(self, leg: Leg) -> pj.AudioMedia | None:
         call = self._sides[leg].call
         return call.audio() if call is not None else None
 
     def rewire(self) -> None:
-        """Connect what is wanted now, and nothing else."""
-        self._wiring.apply(self._wanted())
-        if self._bridging and not self._bridged and self._audio(Leg.CALLER) and self._audio(Leg.STAFF):
+        """Connect what is wanted now, and nothing else; the first time that joins both legs is told."""
+        self._sound.rewire()
+        if self._sound.bridging and not self._bridged and self._sound.both_there():
             self._bridged = True
             self._tell(e.LegsBridged(at_ns=self._now()))
-
-    def _wanted(self) -> list[Connection]:
-        caller, staff = self._audio(Leg.CALLER), self._audio(Leg.STAFF)
-        wanted: list[Connection] = self._play.connections() if self._play is not None else self._heard(caller, staff)
-        for player, legs in self._announcements:
-            wanted += [(player, audio) for audio in map(self._audio, legs) if audio is not None]
-        if self._capture is not None:
-            wanted += self._capture.connections(self._audio)
-        return wanted
-
-    def _heard(self, caller: pj.AudioMedia | None, staff: pj.AudioMedia | None) -> list[Connection]:
-        """What the legs hear while no notice plays."""
-        wanted: list[Connection] = []
-        if caller is not None and staff is not None and (self._bridging or self._early):
-            wanted.append((staff, caller))
-        if caller is not None and staff is not None and self._bridging:
-            wanted.append((caller, staff))
-        if caller is not None and self._tone is not None:
-            wanted.append((self._tone, caller))
-        return wanted
 
     def _tell(self, event: e.Event) -> None:
         """Tell now, or after the last word of a notice that is ending."""
@@ -487,14 +435,5 @@ class Session:
         if self._over or self._telling or any(side.call is not None for side in self._sides.values()):
             return
         self._over = True
-        self.stop_capture()
-        self._stop_tone()
-        for player, _ in self._announcements:
-            self._house.media.retire(player)
-        self._announcements.clear()
-        self._wiring.apply(())
+        self._sound.close()
         self._house.over(self._invite.call_uid)
-
-
-def _ignore() -> None:
-    """An announcement ends by time."""

@@ -9,7 +9,18 @@ import pytest
 
 from tests.peers import sipp
 from tests.peers.ports import LOOPBACK, free_port
-from tests.peers.sipp_steps import answer, invite, stream, take, until_bye
+from tests.peers.sipp_steps import (
+    _in_dialog,
+    answer,
+    invite,
+    response,
+    sdp,
+    send,
+    stream,
+    take,
+    talk,
+    until_bye,
+)
 from tests.sip.engine import EngineProcess, engine_settings
 
 pytestmark = pytest.mark.calls
@@ -78,6 +89,39 @@ def test_media_is_sent_only_where_it_may_go(tmp_path):
     caller = sipp.calling(tmp_path / "caller", [invite(refused_with=403)], to=engine.address)
 
     assert engine.wait("refused")["why"] == "Media address not allowed"
+
+    caller.succeed(within_s=10)
+    assert engine.finish() == 0
+
+
+def test_a_reinvite_that_would_move_media_elsewhere_is_refused_and_the_call_goes_on(tmp_path, voices):
+    engine = started(tmp_path, media_from=[LOOPBACK])
+    elsewhere = (
+        send("INVITE [next_url] SIP/2.0", _in_dialog("INVITE"), sdp(address="127.0.0.9"))
+        + response(100, more='optional="true"')
+        + response(488)
+        + send("ACK [next_url] SIP/2.0", _in_dialog("ACK"))
+    )
+    steps = [invite(), stream(voices["caller"]), talk(500), elsewhere, until_bye()]
+    caller = sipp.calling(tmp_path / "caller", steps, to=engine.address)
+    uid = engine.wait("invited")["uid"]
+    engine.order("answer", uid)
+    engine.wait("CallerAnswered", uid)
+
+    caller.wait_received("SIP/2.0 488", seconds=10)
+
+    assert engine.kinds(uid) == []
+    engine.order("hang_up", uid, leg="caller", cause="normal")
+    engine.wait("ended", uid)
+    caller.succeed(within_s=10)
+    assert engine.finish() == 0
+
+
+def test_a_caller_without_a_common_codec_gets_488_and_is_told_to_the_sink(tmp_path):
+    engine = started(tmp_path)
+    caller = sipp.calling(tmp_path / "caller", [invite(offer=sdp(codecs=[18]), refused_with=488)], to=engine.address)
+
+    assert engine.wait("refused")["why"] == "turned away by the engine with 488"
 
     caller.succeed(within_s=10)
     assert engine.finish() == 0

@@ -1,0 +1,142 @@
+"""What the two legs of one call hear, and what is captured of them. SIP thread only.
+
+Audio is wired by statement: `_wanted` says which connections this call should have now, and nothing else is connected.
+Ports change with every re-negotiation, so that they are asked for anew each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pjsua2 as pj
+
+from callrec.core.values import Leg
+from callrec.ports import CapturePaths
+from callrec.sip.capture import Capture
+from callrec.sip.media import RATE, Cadence, Connection, Media, Player, Wiring
+from callrec.sip.play import NoticePlay
+from callrec.sip.thread import SipThread
+
+_ANNOUNCE_TAIL_S: Final = 0.3
+
+Audio = Callable[[Leg], pj.AudioMedia | None]
+"""The conference port of a leg as it is now."""
+
+
+class Sound:
+    """Set what should be, then `rewire`. Methods that change something audible rewire by themselves."""
+
+    def __init__(self, media: Media, thread: SipThread, audio: Audio) -> None:
+        self._media, self._thread, self._audio = media, thread, audio
+        self._wiring = Wiring()
+        self._tone: pj.ToneGenerator | None = None
+        self._capture: Capture | None = None
+        self._announcements: list[tuple[Player, tuple[Leg, ...]]] = []
+        self.play: NoticePlay | None = None
+        self.early = self.bridging = False
+
+    # ------------------------------------------------------------ tones
+
+    def start_tone(self, cadence: Cadence) -> None:
+        """The caller hears this over and over."""
+        self.stop_tone()
+        self._tone = self._media.tone(cadence)
+        self.rewire()
+
+    def stop_tone(self) -> None:
+        """The caller hears no tone any more."""
+        tone, self._tone = self._tone, None
+        if tone is not None:
+            self.rewire()
+            self._media.give_back(tone)
+
+    # ------------------------------------------------------------ announcements
+
+    def announce(self, pcm: bytes, legs: tuple[Leg, ...]) -> None:
+        """These legs hear this beside whatever else they hear; recorders do not."""
+        player = self._media.player(pcm, _ignore)
+        self._announcements.append((player, legs))
+        self.rewire()
+        self._thread.call_later(len(pcm) / (2 * RATE) + _ANNOUNCE_TAIL_S, lambda: self._announced(player))
+
+    def _announced(self, player: Player) -> None:
+        if any(one is player for one, _ in self._announcements):
+            self._announcements = [pair for pair in self._announcements if pair[0] is not player]
+            self.rewire()
+            self._media.retire(player)
+
+    # ------------------------------------------------------------ capture
+
+    @property
+    def captures(self) -> bool:
+        """True while recorders run."""
+        return self._capture is not None
+
+    def start_capture(self, paths: CapturePaths) -> None:
+        """Start both recorders; raises what the library or the file system raises."""
+        self._capture = Capture(self._media, paths)
+        self.rewire()
+
+    def suspend_capture(self, *, suspended: bool) -> None:
+        """Only silence, or voices again."""
+        if self._capture is not None:
+            self._capture.suspended = suspended
+            self.rewire()
+
+    def stop_capture(self) -> tuple[Path, ...]:
+        """Close both files; their headers are complete soon after."""
+        capture, self._capture = self._capture, None
+        if capture is None:
+            return ()
+        self.rewire()
+        return capture.close()
+
+    # ------------------------------------------------------------ wiring
+
+    def forget(self, port: int) -> None:
+        """This port is gone."""
+        self._wiring.forget(port)
+
+    def rewire(self) -> None:
+        """Connect what is wanted now, and nothing else."""
+        self._wiring.apply(self._wanted())
+
+    def both_there(self) -> bool:
+        """True where both legs have audio that can be connected."""
+        return self._audio(Leg.CALLER) is not None and self._audio(Leg.STAFF) is not None
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.early = self.bridging = False
+        self.stop_capture()
+        self.stop_tone()
+        for player, _ in self._announcements:
+            self._media.retire(player)
+        self._announcements.clear()
+        self._wiring.apply(())
+
+    def _wanted(self) -> list[Connection]:
+        wanted = self.play.connections() if self.play is not None else self._heard()
+        for player, legs in self._announcements:
+            wanted += [(player, audio) for audio in map(self._audio, legs) if audio is not None]
+        if self._capture is not None:
+            wanted += self._capture.connections(self._audio)
+        return wanted
+
+    def _heard(self) -> list[Connection]:
+        """What the legs hear while no notice plays."""
+        caller, staff = self._audio(Leg.CALLER), self._audio(Leg.STAFF)
+        wanted: list[Connection] = []
+        if caller is not None and staff is not None and (self.bridging or self.early):
+            wanted.append((staff, caller))
+        if caller is not None and staff is not None and self.bridging:
+            wanted.append((caller, staff))
+        if caller is not None and self._tone is not None:
+            wanted.append((self._tone, caller))
+        return wanted
+
+
+def _ignore() -> None:
+    """An announcement ends by time."""
