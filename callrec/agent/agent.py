@@ -292,7 +292,11 @@ class Agent:
         if self.house.notify is not None:
             self.house.notify(message)
         if self.config.alerts.command:
-            self._spawn(run_alert(self.config.alerts.command, message))
+            self._spawn(self._run_alert(self.config.alerts.command, message))
+
+    async def _run_alert(self, command: tuple[str, ...], message: str) -> None:
+        if code := await run_alert(command, message):
+            log.warning("alert", problem=f"alerts.command ended with {code}", next="run it by hand with one argument")
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)

@@ -17,6 +17,7 @@ _HOUR_NS: Final = 3_600 * 10**9
 _FEWEST: Final = 5
 """Calls in the hour below which a share says nothing."""
 _COMMAND_S: Final = 30.0
+_NOT_STARTED: Final = 127
 
 
 @dataclass(slots=True)
@@ -96,12 +97,18 @@ class Board:
         return {"lines": dict(lines), "not_served": list(self.not_served)}
 
 
-async def run_alert(command: tuple[str, ...], message: str) -> None:
-    """Run the configured command with the message as its last argument; bounded, its output ignored."""
+async def run_alert(command: tuple[str, ...], message: str) -> int:
+    """Run the configured command with the message as its last argument, bounded in time and without a shell.
+
+    Its exit status; 127 where it could not be started. Never raises: an alarm that fails must not stop the agent.
+    """
     null = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*command, message, stdin=null, stdout=null, stderr=null)
     try:
-        await asyncio.wait_for(process.wait(), _COMMAND_S)
+        process = await asyncio.create_subprocess_exec(*command, message, stdin=null, stdout=null, stderr=null)
+    except OSError:
+        return _NOT_STARTED
+    try:
+        return await asyncio.wait_for(process.wait(), _COMMAND_S)
     except TimeoutError:
         process.kill()
-        await process.wait()
+        return await process.wait()

@@ -80,5 +80,5 @@ def test_only_the_newest_invites_not_served_are_remembered(board):
         board.turned_away(utc="T", source=f"192.0.2.{number}:5060", why="404", key="lines.*.match.dialled")
 
     kept = board.as_json()["not_served"]
-    assert [one["source"] for one in kept][0] == "192.0.2.5:5060"
+    assert kept[0]["source"] == "192.0.2.5:5060"
     assert len(kept) == NOT_SERVED_KEPT

@@ -70,6 +70,12 @@ def summary(services):
     return closed[0].body
 
 
+def change_last_byte(path: Path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
 def nothing_was_captured(services):
     assert "start_capture" not in services.telephony.names()
     assert not services.ledger.of(Kind.RECORDING_STARTED)
@@ -132,12 +138,15 @@ async def test_a_spool_that_fails_at_the_start_of_capture_keeps_nothing_and_says
     def full(*_words):
         raise Unavailable("the disk is full")
 
+    failed = asyncio.Event()
     monkeypatch.setattr(services.spool, "open_segment", full)
     async with a_call(services) as call:
+        call._recorder._failed = lambda reason, *, started: (
+            call._recording_failed(reason, started=started),
+            failed.set(),
+        )
         await bridged(call)
-        async with asyncio.timeout(5):
-            while not services.ledger.of(Kind.RECORDING_DISCARDED):  # noqa: ASYNC110 - a ledger has no event to wait for
-                await asyncio.sleep(0.01)
+        await asyncio.wait_for(failed.wait(), 5)
 
     assert summary(services)["reason"] == Reason.STORE_UNAVAILABLE.value
     assert "start_capture" not in services.telephony.names()
@@ -180,11 +189,7 @@ async def test_an_event_that_cannot_happen_in_the_talk_stops_capture_and_keeps_i
 
 
 async def test_a_prompt_that_was_changed_on_disk_is_not_played_as_a_notice(services, tmp_path):
-    prompt: Path = next((tmp_path / "prompts").glob("advice-line.en*.wav"))
-    prompt.chmod(0o644)
-    data = bytearray(prompt.read_bytes())
-    data[-1] ^= 1
-    prompt.write_bytes(data)
+    change_last_byte(next((tmp_path / "prompts").glob("advice-line.en*.wav")))
 
     async with a_call(services) as call:
         await services.telephony.asked("answer")

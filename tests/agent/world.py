@@ -6,6 +6,9 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
+from callrec.agent.clock import SystemClock
 from callrec.agent.services import Services
 from callrec.config import loads
 from callrec.core import events as e
@@ -15,7 +18,7 @@ from callrec.ledger.memory import MemoryLedger
 from callrec.notice.approval import install_samples
 from callrec.notice.audio import RATE, wav_of
 from callrec.notice.register import Register
-from callrec.ports import EngineFacts, Entry, Invite
+from callrec.ports import Entry, Invite
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
 from callrec.store.admission import UnsafeAdmitEverything
@@ -92,28 +95,13 @@ class Switchboard:
                 await self._asked.wait()
 
 
-class TestClock:
-    """Boot time that the test sets; everything else is real enough."""
-
-    __test__ = False
-
-    def __init__(self):
-        from callrec.agent.clock import SystemClock
-
-        self._real = SystemClock()
-        self.utc, self.boot_id, self.state = self._real.utc, self._real.boot_id, self._real.state
-        self.boottime_ns = self._real.boottime_ns
-
-
 def a_world(folder: Path, runtime: Path, **changes) -> Services:
     """Services of one call: real register, spool, keys and mover; store and ledger in memory."""
-    import yaml
-
     plain = settings(sip_port=5999, rtp=30000, staff="127.0.0.1:6000")
     plain["agent"]["runtime_dir"] = str(runtime)
     plain["lines"]["advice"] |= {"choice_window_s": 0} | changes
     config = loads(yaml.safe_dump(plain), "test.yaml", folder=folder)
-    clock = TestClock()
+    clock = SystemClock()
     ledger = MemoryLedger(clock)
 
     def append(entry: Entry) -> str:
