@@ -38,7 +38,9 @@ def close(ledger, uid, number, leaf):
 
 def start(ledger, uid):
     offered = ledger.of(Kind.CALL_OFFERED, uid)[0].leaf
-    proven = {"offered_leaf": offered, "answered_leaf": "", "attempt": 1, "party": "caller", "grade": "sent"}
+    answered = {"offered_leaf": offered, "next_hop": "", "leg_ends_at": "", "commitments": {}}
+    answered_leaf = tell(ledger, Kind.CALL_ANSWERED, answered, uid).leaf
+    proven = {"offered_leaf": offered, "answered_leaf": answered_leaf, "attempt": 1, "party": "caller", "grade": "sent"}
     proof = tell(ledger, Kind.NOTICE_PROVEN, proven | {"tap": "player", "purposes": [], "evidence_sha256": ""}, uid)
     body = {"proven_leaves": [proof.leaf], "key_id": "", "wrapped_key_sha256": "", "purposes": [], "streams": {}}
     return tell(ledger, Kind.RECORDING_STARTED, body, uid)
