@@ -78,13 +78,19 @@ def _ulaw_values() -> NDArray[np.int16]:
 
 _VALUES = _alaw_values()
 _ULAW_VALUES = _ulaw_values()
-_ORDER = np.argsort(_VALUES)
+_ORDER, _ULAW_ORDER = np.argsort(_VALUES), np.argsort(_ULAW_VALUES)
 _EDGES = (_VALUES[_ORDER][1:].astype(np.int32) + _VALUES[_ORDER][:-1]) / 2
+_ULAW_EDGES = (_ULAW_VALUES[_ULAW_ORDER][1:].astype(np.int32) + _ULAW_VALUES[_ULAW_ORDER][:-1]) / 2
 
 
 def to_alaw(samples: Samples) -> bytes:
     """G.711 A-law: the nearest value of each sample."""
     return _ORDER[np.searchsorted(_EDGES, samples)].astype(np.uint8).tobytes()
+
+
+def to_ulaw(samples: Samples) -> bytes:
+    """G.711 mu-law: the nearest value of each sample."""
+    return _ULAW_ORDER[np.searchsorted(_ULAW_EDGES, samples)].astype(np.uint8).tobytes()
 
 
 def from_alaw(coded: bytes) -> Samples:

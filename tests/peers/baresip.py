@@ -65,7 +65,9 @@ snd_path                {sounds}
 
 
 class Ear:
-    """One phone with its own folder and ports. `user` is that of its From, `host` any address of 127.0.0.0/8."""
+    """One phone with its own folder and ports. `user` is that of its From, `host` any address of 127.0.0.0/8, `port` one
+    of `ports.free_port` where it must be known beforehand.
+    """
 
     def __init__(
         self,
@@ -77,11 +79,12 @@ class Ear:
         codecs: str = "PCMA/8000,PCMU/8000",
         srtp: bool = False,
         host: str = LOOPBACK,
+        port: int | None = None,
     ) -> None:
         self.folder = folder
         self._sounds = folder / "snd"
         self._sounds.mkdir(parents=True)
-        self.port = ports.free_port()
+        self.port = port or ports.free_port()
         self.address = f"{host}:{self.port}"
         self.uri = f"sip:{user}@{self.address}"
         self._control_port = ports.free_port()

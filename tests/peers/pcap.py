@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tests.peers.audio import FRAME, Samples, to_alaw
+from tests.peers.audio import FRAME, Samples, to_alaw, to_ulaw
 
 Timed = tuple[int, bytes]
 """Number of the 20 ms frame in which to send it, and the RTP packet."""
@@ -32,9 +32,12 @@ def numbered(packet: bytes, sequence: int, later_by: int = 0) -> bytes:
     return packet[:2] + head + packet[8:]
 
 
-def packets(samples: Samples, keys: Mapping[int, str], *, ssrc: int, telephone_event: int = 101) -> Iterator[Timed]:
-    """The speech as RTP, in order of sending; sequence numbers are still all nought."""
-    coded, presses = to_alaw(samples), {ms // 20: key for ms, key in keys.items()}
+def packets(
+    samples: Samples, keys: Mapping[int, str], *, ssrc: int, telephone_event: int = 101, payload_type: int = 8
+) -> Iterator[Timed]:
+    """The speech as RTP, PCMA (8) or PCMU (0), in order of sending; sequence numbers are still all nought."""
+    coded = (to_alaw if payload_type else to_ulaw)(samples)
+    presses = {ms // 20: key for ms, key in keys.items()}
     pressed, began = "", 0
     for frame in range(len(coded) // FRAME):
         if frame in presses:
@@ -45,7 +48,7 @@ def packets(samples: Samples, keys: Mapping[int, str], *, ssrc: int, telephone_e
             # the last one twice more (RFC 4733 section 2.5.1.4)
             yield from [(frame, key)] * (3 if since == _KEY_PACKETS - 1 else 1)
         else:
-            yield frame, _rtp(8, frame, ssrc, first=frame == 0) + coded[frame * FRAME : (frame + 1) * FRAME]
+            yield frame, _rtp(payload_type, frame, ssrc, first=frame == 0) + coded[frame * FRAME : (frame + 1) * FRAME]
 
 
 def _rtp(payload_type: int, frame: int, ssrc: int, *, first: bool) -> bytes:

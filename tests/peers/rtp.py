@@ -105,12 +105,14 @@ class Media:
 
     # ------------------------------------------------------------ sending
 
-    def speak(self, samples: Samples, *, to: Address, keys: Mapping[int, str] | None = None) -> None:
-        """Send this as PCMA from now on, one packet each 20 ms, over and over; `{at_ms: key}` are pressed in the first
-        round, as telephone-event 101. Returns at once.
+    def speak(
+        self, samples: Samples, *, to: Address, keys: Mapping[int, str] | None = None, payload_type: int = _PCMA
+    ) -> None:
+        """Send this from now on, one packet each 20 ms, over and over; `{at_ms: key}` are pressed in the first round, as
+        telephone-event 101. Returns at once.
         """
-        sound = list(pcap.packets(samples, keys or {}, ssrc=self.ssrc))
-        again = list(pcap.packets(samples, {}, ssrc=self.ssrc))
+        sound = list(pcap.packets(samples, keys or {}, ssrc=self.ssrc, payload_type=payload_type))
+        again = list(pcap.packets(samples, {}, ssrc=self.ssrc, payload_type=payload_type))
         self._speaking = threading.Thread(target=self._speak, args=(sound, again, len(samples), to), daemon=True)
         self._speaking.start()
 

@@ -52,9 +52,18 @@ class Message:
 class Sipp(Process):
     """A running sipp. `address` is where it takes calls."""
 
-    def __init__(self, folder: Path, steps: Sequence[str], words: Sequence[str], *, calls: int, limit_s: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        steps: Sequence[str],
+        words: Sequence[str],
+        *,
+        calls: int,
+        limit_s: int,
+        port: int | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, control = ports.free_port(), ports.free_port()
+        self.port, control = port or ports.free_port(), ports.free_port()
         self.address = f"{LOOPBACK}:{self.port}"
         self._messages, self._errors = folder / "messages.log", folder / "errors.log"
         script = folder / "scenario.xml"
@@ -119,8 +128,12 @@ def calling(
     return Sipp(folder, steps, words, calls=calls, limit_s=limit_s)
 
 
-def answering(folder: Path, steps: Sequence[str], *, calls: int = 1, limit_s: int = 120) -> Sipp:
-    """Start a callee and wait until it listens; it ends after `calls` calls, or fails after `limit_s`."""
-    peer = Sipp(folder, steps, [], calls=calls, limit_s=limit_s)
+def answering(
+    folder: Path, steps: Sequence[str], *, calls: int = 1, limit_s: int = 120, port: int | None = None
+) -> Sipp:
+    """Start a callee and wait until it listens; it ends after `calls` calls, or fails after `limit_s`. `port` is one of
+    `ports.free_port`, where it must be known beforehand.
+    """
+    peer = Sipp(folder, steps, [], calls=calls, limit_s=limit_s, port=port)
     ports.wait_udp(peer.port, peer)
     return peer
