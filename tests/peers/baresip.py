@@ -65,8 +65,8 @@ snd_path                {sounds}
 
 
 class Ear:
-    """One phone with its own folder and ports. `user` is that of its From, `host` any address of 127.0.0.0/8, `port` one
-    of `ports.free_port` where it must be known beforehand.
+    """One phone with its own folder and ports. `user` is that of its From, `host` any address of 127.0.0.0/8, `port`
+    one of `ports.free_port` where it must be known beforehand.
     """
 
     def __init__(

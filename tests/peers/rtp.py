@@ -108,8 +108,8 @@ class Media:
     def speak(
         self, samples: Samples, *, to: Address, keys: Mapping[int, str] | None = None, payload_type: int = _PCMA
     ) -> None:
-        """Send this from now on, one packet each 20 ms, over and over; `{at_ms: key}` are pressed in the first round, as
-        telephone-event 101. Returns at once.
+        """Send this from now on, one packet each 20 ms, over and over; `{at_ms: key}` are pressed in the first round,
+        as telephone-event 101. Returns at once.
         """
         sound = list(pcap.packets(samples, keys or {}, ssrc=self.ssrc, payload_type=payload_type))
         again = list(pcap.packets(samples, {}, ssrc=self.ssrc, payload_type=payload_type))

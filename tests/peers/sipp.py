@@ -38,10 +38,12 @@ class Message:
 
     @property
     def media_address(self) -> tuple[str, int]:
-        """Where the sender of this message wants its audio."""
-        found = re.search(r"^c=IN IP4 (\S+)$.*^m=audio (\d+)", self.body, re.MULTILINE | re.DOTALL)
-        assert found, f"no media address in {self.text}"
-        return found[1], int(found[2])
+        """Where the sender of this message wants its audio. There is one stream, so the last `c=` is its own."""
+        media = re.search(r"^m=audio (\d+)", self.body, re.MULTILINE)
+        hosts = re.findall(r"^c=IN IP4 (\S+)$", self.body, re.MULTILINE)
+        assert media, f"no media address in {self.text}"
+        assert hosts, f"no media address in {self.text}"
+        return hosts[-1], int(media[1])
 
     def header(self, name: str) -> str | None:
         """The first header of this name, or None."""
