@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -122,18 +123,14 @@ def initialise(config: Config) -> str:
     return half_page(key, created=created, controller=config.responsible.controller)
 
 
-class opened_ledger:  # noqa: N801 - used as `with opened_ledger(...) as append`
-    """The ledger, for a command that writes while no agent runs. Gives `append(entry) -> leaf`."""
-
-    def __init__(self, config: Config, clock: Clock, *, holder: str) -> None:
-        signing = key_file(config, "signing")
-        self._ledger = SqliteLedger(config.ledger.path, signing_key=signing, clock=clock, holder=holder)
-
-    def __enter__(self) -> Callable[[Entry], str]:
-        return lambda entry: self._ledger.append_blocking(entry).leaf
-
-    def __exit__(self, *_: object) -> None:
-        self._ledger.close()
+@contextmanager
+def opened_ledger(config: Config, clock: Clock, *, holder: str) -> Iterator[Callable[[Entry], str]]:
+    """The ledger, for a command that writes while no agent runs: `append(entry) -> leaf`, once durable."""
+    ledger = SqliteLedger(config.ledger.path, signing_key=key_file(config, "signing"), clock=clock, holder=holder)
+    try:
+        yield lambda entry: ledger.append_blocking(entry).leaf
+    finally:
+        ledger.close()
 
 
 # ---------------------------------------------------------------- agent
