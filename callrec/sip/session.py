@@ -1,14 +1,10 @@
-"""One call with its two legs, as the engine sees it: performs orders, reports facts, decides nothing. SIP thread only.
-
-It is over 400 lines because it is one state machine: its orders and its facts share every field.
-"""
+"""One call with its two legs, as the engine sees it: orders in, facts out, nothing decided. SIP thread only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import pjsua2 as pj
 
@@ -17,55 +13,21 @@ from callrec.core.evidence import Interruption, Observation
 from callrec.core.reasons import Reason
 from callrec.core.values import DialFailure, KeyMethod, Leg, Tone
 from callrec.errors import CallrecError
-from callrec.ports import CapturePaths, Clock, Destination, Invite
+from callrec.ports import CapturePaths, Destination, Invite
 from callrec.sip import parameters
 from callrec.sip.counters import Counters
-from callrec.sip.keys import FLUSH_S, KeyRelay
+from callrec.sip.house import House, Side
+from callrec.sip.keys import FLUSH_S
 from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
-from callrec.sip.media import RINGBACK, TONES, Media
+from callrec.sip.media import RINGBACK, TONES
 from callrec.sip.play import NoticePlay
-from callrec.sip.settings import SipSettings
 from callrec.sip.sound import Sound
-from callrec.sip.thread import SipThread
 from callrec.sip.translate import dial_failure_of, dialled_uri, status_of
 
 TONE_S: Final = 4.0
 _TOO_MANY: Final = 70010
 _RETRY_S: Final = 0.2
 _RETRIES: Final = 10
-
-
-class House(Protocol):
-    """What all calls share."""
-
-    settings: SipSettings
-    thread: SipThread
-    media: Media
-    clock: Clock
-
-    def account_for(self, uri: str) -> pj.Account:
-        """The account that this destination is dialled from."""
-
-    def conference(self) -> Iterable[pj.AudioMedia]:
-        """Every conference port, where they are few enough to be looked at."""
-
-    def happened(self, call_uid: str, event: e.Event) -> None:
-        """Tell the sink."""
-
-    def over(self, call_uid: str) -> None:
-        """The call is over and holds nothing any more."""
-
-
-@dataclass(slots=True)
-class Side:
-    """One leg as it stands. `call` is the only lasting reference to the library's object."""
-
-    call: LegCall | None = None
-    up: bool = False
-    held: bool = False
-    streams: int = 0
-    presses: int = 0
-    keys: KeyRelay = field(default_factory=KeyRelay)
 
 
 class Session:
@@ -123,8 +85,7 @@ class Session:
             return
         if self._sound.play is not None:
             self._interrupt(Interruption.STOPPED)
-        house = self._house
-        name = self._invite.call_uid
+        house, name = self._house, self._invite.call_uid
         self._sound.play = play = NoticePlay(self, house.thread, house.media, house.clock, attempt=attempt, name=name)
         play.begin(pcm)
 

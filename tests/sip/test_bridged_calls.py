@@ -354,6 +354,7 @@ def test_refer_is_declined_and_the_call_goes_on(calls):
 
     caller.wait_received("SIP/2.0 603", seconds=10)
 
+    assert calls.engine.kinds(uid) == []
     calls.over(uid)
     caller.succeed(within_s=10)
 
