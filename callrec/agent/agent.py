@@ -11,9 +11,10 @@ from typing import Any, Final
 import structlog
 
 from callrec import __version__
-from callrec.agent import bodies, leftovers
+from callrec.agent import bodies
 from callrec.agent.board import Board, run_alert
 from callrec.agent.call import CallTask
+from callrec.agent.opening import ReadBack, settle
 from callrec.agent.plan import first_obstacle
 from callrec.agent.services import Services
 from callrec.config import Line
@@ -22,10 +23,7 @@ from callrec.core.kinds import Kind
 from callrec.core.reasons import REASON_CLASS, Reason
 from callrec.errors import CallrecError, Refused, Unavailable
 from callrec.ledger.anchor import AnchorShipper
-from callrec.ledger.entry import LogEntry
 from callrec.ports import EngineFacts, Entry, Invite, TelephonySink
-from callrec.recording.salvage import Outcome, Salvaged, salvage
-from callrec.recording.seal import forget_discarded
 
 HEARTBEAT_S: Final = 60.0
 CHECK_S: Final = 5.0
@@ -36,8 +34,6 @@ END_S: Final = 10.0
 log = structlog.get_logger()
 
 Watch = Callable[[str, Any], None]
-ReadBack = Callable[[], leftovers.Leftovers]
-EntriesOf = Callable[[str], list[LogEntry]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +69,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event, *, ready: Callable[[], None] = lambda: None) -> None:
         """Settle what an earlier run left, then take calls until `stop`, then drain and end in order."""
-        self.number = await self._settle_leftovers()
+        self.number = await settle(self.services, self.house.read_back)
         self.services.spool.start()
         self.engine = self.services.telephony.start(self)
         await self._note(Kind.AGENT_STARTED, self._started_body(self.engine))
@@ -134,40 +130,6 @@ class Agent:
         while True:
             await asyncio.sleep(seconds)
             await work()
-
-    # ------------------------------------------------------------ what an earlier run left
-
-    async def _settle_leftovers(self) -> int:
-        """Salvage the spool, then write the ends that the ledger is owed. The last number that was given."""
-        found = await asyncio.to_thread(salvage, self.services.spool)
-        left = await asyncio.to_thread(self.house.read_back)
-        alive = {item.recording_id for item in found if item.outcome is Outcome.SEALED}
-        alive |= set(await asyncio.to_thread(self.services.spool.ready_ids))
-        for item in found:
-            await self._settle(item, left)
-        for (call_uid, segment), started in left.started.items():
-            if f"{call_uid}-{segment}" not in alive:
-                await self.services.ledger.note(leftovers.lost(started))
-        with contextlib.suppress(Unavailable):
-            await self.services.mover.sweep()
-        for offered in left.offered.values():
-            kept = any(name.startswith(offered.call_uid) for name in alive)
-            recorded = kept or any(uid == offered.call_uid for uid, _ in left.ended)
-            await self.services.ledger.note(leftovers.closed(offered, recorded=recorded))
-        return left.next_number - 1
-
-    async def _settle(self, item: Salvaged, left: leftovers.Leftovers) -> None:
-        if item.outcome is not Outcome.SEALED:
-            log.warning("salvage", recording=item.recording_id, outcome=item.outcome.value, why=item.why)
-        if item.outcome is not Outcome.DISCARDED or item.header is None:
-            return
-        place = (item.header.call_uid, item.header.segment)
-        if place in left.started:
-            body = {"started_leaf": item.header.started_leaf, "reason": item.why}
-            entry = Entry(kind=Kind.RECORDING_DISCARDED, body=body, call_uid=place[0], segment=place[1])
-            await self.services.ledger.note(entry)
-            del left.started[place]
-        await asyncio.to_thread(forget_discarded, self.services.spool, item.recording_id)
 
     # ------------------------------------------------------------ sink
 

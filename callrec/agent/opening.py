@@ -1,0 +1,63 @@
+"""At start: what an earlier run left in the spool and in the ledger is brought to its end. Repeating it is harmless."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+from callrec.agent import leftovers
+from callrec.agent.services import Services
+from callrec.core.kinds import Kind
+from callrec.errors import Unavailable
+from callrec.ports import Entry
+from callrec.recording.salvage import Outcome, Salvaged, salvage
+from callrec.recording.seal import forget_discarded
+
+ReadBack = Callable[[], leftovers.Leftovers]
+"""Reads the ledger back to the last start. Blocking."""
+
+log = structlog.get_logger()
+
+
+async def settle(services: Services, read_back: ReadBack) -> int:
+    """Salvage the spool, then write the ends that the ledger is owed; the last number that a call was given."""
+    found = await asyncio.to_thread(salvage, services.spool)
+    left = await asyncio.to_thread(read_back)
+    for item in found:
+        await _settle(services, item, left)
+    whole = {item.recording_id for item in found if item.outcome is Outcome.SEALED}
+    whole |= set(await asyncio.to_thread(services.spool.ready_ids))
+    await _write_lost(services, left, whole)
+    with contextlib.suppress(Unavailable):  # a store that is away now is the mover's to try again
+        await services.mover.sweep()
+    await _write_closed(services, left, whole)
+    return left.next_number - 1
+
+
+async def _settle(services: Services, item: Salvaged, left: leftovers.Leftovers) -> None:
+    if item.outcome is not Outcome.SEALED:
+        log.warning("salvage", recording=item.recording_id, outcome=item.outcome.value, why=item.why)
+    if item.outcome is not Outcome.DISCARDED or item.header is None:
+        return
+    place = (item.header.call_uid, item.header.segment)
+    if place in left.started:
+        body = {"started_leaf": item.header.started_leaf, "reason": item.why}
+        entry = Entry(kind=Kind.RECORDING_DISCARDED, body=body, call_uid=place[0], segment=place[1])
+        await services.ledger.note(entry)
+        del left.started[place]
+    await asyncio.to_thread(forget_discarded, services.spool, item.recording_id)
+
+
+async def _write_lost(services: Services, left: leftovers.Leftovers, whole: set[str]) -> None:
+    for (call_uid, segment), started in left.started.items():
+        if f"{call_uid}-{segment}" not in whole:
+            await services.ledger.note(leftovers.lost(started))
+
+
+async def _write_closed(services: Services, left: leftovers.Leftovers, whole: set[str]) -> None:
+    sealed = {name.rpartition("-")[0] for name in whole} | {call_uid for call_uid, _ in left.ended}
+    for call_uid, offered in left.offered.items():
+        await services.ledger.note(leftovers.closed(offered, recorded=call_uid in sealed))
