@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,9 +80,16 @@ class House:
     """One agent in `folder`, with a runtime directory in memory. `start` after changing `settings`, or use `with`."""
 
     def __init__(
-        self, folder: Path, *, staff: str, fallback: tuple[str, ...] = (), notice: str | None = "short"
+        self,
+        folder: Path,
+        *,
+        staff: str,
+        fallback: tuple[str, ...] = (),
+        notice: str | None = "short",
+        module: str | None = None,
     ) -> None:
         self.folder = folder
+        self._module = module
         self.runtime = Path("/dev/shm") / f"callrec-test-{os.getpid()}-{folder.name}"
         self.port = ports.free_port()
         self.address = f"{LOOPBACK}:{self.port}"
@@ -102,6 +109,10 @@ class House:
     @property
     def var(self) -> Path:
         return self.folder / "var"
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / self.settings["ledger"]["url"].removeprefix("sqlite:///")
 
     def uri(self, dialled: str) -> str:
         return f"sip:{dialled}@{self.address}"
@@ -125,7 +136,7 @@ class House:
     def prepare(self) -> None:
         """Write the configuration; `init` once."""
         self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
-        if not (self.var / "ledger.db").exists():
+        if not self.ledger.exists():
             self.callrec("init")
             if self.notice == "short":
                 self._short_notice()
@@ -141,9 +152,15 @@ class House:
 
     def start(self) -> None:
         self.prepare()
-        words = [CALLREC, "-c", self.config, "agent", "run", "--allow-unsafe-memory"]
-        self.process = Process(words, folder=self.folder, name="agent", env=self.environment)
+        self.process = Process(self._program(), folder=self.folder, name="agent", env=self.environment)
         self.process.wait_for_output("ready", seconds=20)
+
+    def _program(self) -> Sequence[str | Path]:
+        """callrec, or the module that is to be run in its stead with the configuration as its one argument."""
+        if self._module is None:
+            return [CALLREC, "-c", self.config, "agent", "run", "--allow-unsafe-memory"]
+        self.environment["PYTHONPATH"] = str(ROOT)
+        return [sys.executable, "-m", self._module, self.config]
 
     def stop(self) -> None:
         """SIGTERM, and the end of the process with status 0."""
@@ -176,7 +193,7 @@ class House:
 
     def entries(self, kind: str | None = None) -> list[Any]:
         """Ledger entries, of this kind or all."""
-        return [entry for entry in read_entries(self.var / "ledger.db") if kind in (None, entry.kind)]
+        return [entry for entry in read_entries(self.ledger) if kind in (None, entry.kind)]
 
     def kinds(self) -> list[str]:
         return [entry.kind for entry in self.entries()]

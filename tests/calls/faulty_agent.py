@@ -1,0 +1,88 @@
+"""The agent as wiring builds it, behind doors for faults: `python -m tests.calls.faulty_agent CONFIG`.
+
+The file that CALLREC_TEST_FAULT names says which fault there is now, so that one agent can meet several, one after the
+other, and recover from each. An empty file, or none, is no fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from callrec.cli.agent import serve
+from callrec.config import load
+from callrec.core.proof import judge
+from callrec.ledger.logfile import commit
+from callrec.sip.play import NoticePlay
+from callrec.wiring import Faults, build_agent
+
+JUDGE_RAISES = "the verifier raises"
+JUDGE_HANGS = "the verifier hangs"
+COMMIT_HANGS = "the ledger's commit hangs"
+PLAYER_CUT = "the player is cut off from the leg"
+
+VARIABLE = "CALLREC_TEST_FAULT"
+JUDGE_HANGS_S = 5.0
+COMMIT_HANGS_S = 30.0
+CUT_AFTER_S = 1.0
+
+
+def fault() -> str:
+    """The fault of this moment."""
+    try:
+        return Path(os.environ[VARIABLE]).read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def faulty_judge(*evidence: Any, **more: Any) -> Any:
+    if fault() == JUDGE_RAISES:
+        raise RuntimeError("the verifier has a defect")
+    if fault() == JUDGE_HANGS:
+        time.sleep(JUDGE_HANGS_S)
+    return judge(*evidence, **more)
+
+
+def faulty_commit(connection: sqlite3.Connection) -> None:
+    """Thirty seconds at the longest, as a disk that comes back; less where the fault is taken away before."""
+    until = time.monotonic() + COMMIT_HANGS_S
+    while fault() == COMMIT_HANGS and time.monotonic() < until:
+        time.sleep(0.05)
+    commit(connection)
+
+
+class CutPlay(NoticePlay):
+    """A notice whose player loses the caller leg, and keeps its tap."""
+
+    def begin(self, pcm: bytes) -> None:
+        super().begin(pcm)
+        if fault() == PLAYER_CUT:
+            self._thread.call_later(CUT_AFTER_S, self._cut)
+
+    def _cut(self) -> None:
+        caller = self._stage.caller
+        leg = caller.audio() if caller is not None else None
+        if self._player is None or leg is None:
+            raise RuntimeError("there is nothing to cut")
+        self._player.stopTransmit(leg)
+
+
+def main(config: Path) -> None:
+    import callrec.sip.session as session  # noqa: PLC0415, PLR0402 - its name for the class is replaced
+
+    session.NoticePlay = CutPlay  # type: ignore[misc]
+    faults = Faults(judge_by=faulty_judge, commit=faulty_commit)
+    built = build_agent(load(config), faults=faults, allow_unsafe_memory=True)
+    try:
+        asyncio.run(serve(built))
+    finally:
+        built.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
