@@ -91,12 +91,12 @@ def _waiting(config: Config) -> Iterator[IndexRow]:
 
 def find(config: Config, prefix: str) -> IndexRow:
     """The one recording whose id begins so. ConfigError where there is none, or more than one."""
-    found = [row for row in rows(config, Wanted()) if row.recording_id.startswith(prefix)]
+    found = [row for row in rows(config, Wanted()) if prefix and row.recording_id.startswith(prefix)]
     exact = [row for row in found if row.recording_id == prefix]
     if len(exact) == 1 or len(found) == 1:
         return (exact or found)[0]
     asked = f"{one_line(prefix):.40}"
-    if not found or not prefix:
+    if not found:
         raise ConfigError(f"no recording begins with {asked!r}", next_step="see `callrec recordings list`")
     some = ", ".join(row.recording_id for row in found[:3])
     raise ConfigError(f"{len(found)} recordings begin with {asked!r}: {some}", next_step="give more of the id")

@@ -42,18 +42,20 @@ class LogReader:
     def bodies(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes of entries `start` to before `end`, in order."""
         rows = self._connection.execute(
-            "SELECT body FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end)
+            "SELECT cast(body AS BLOB) FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end)
         )
         yield from (bytes(body) for (body,) in rows)
 
     def bodies_of_call(self, call_uid: str) -> list[bytes]:
         """The bytes of all entries of one call, in order."""
-        rows = self._connection.execute("SELECT body FROM entries WHERE call_uid = ? ORDER BY seq", (call_uid,))
+        rows = self._connection.execute(
+            "SELECT cast(body AS BLOB) FROM entries WHERE call_uid = ? ORDER BY seq", (call_uid,)
+        )
         return [bytes(body) for (body,) in rows]
 
     def newest_first(self) -> Iterator[LogEntry]:
         """Every entry from the end backwards, for those who stop early."""
-        for (body,) in self._connection.execute("SELECT body FROM entries ORDER BY seq DESC"):
+        for (body,) in self._connection.execute("SELECT cast(body AS BLOB) FROM entries ORDER BY seq DESC"):
             yield read(body)
 
     def notes(self) -> Iterator[tuple[int, bytes]]:
@@ -62,7 +64,9 @@ class LogReader:
 
     def newest_note(self) -> bytes:
         """The newest checkpoint's signed note. `Broken` where there is none."""
-        row = self._connection.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
+        row = self._connection.execute(
+            "SELECT cast(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1"
+        ).fetchone()
         if row is None:
             raise Broken("the ledger has no checkpoint", next_step=_STEP)
         return bytes(row[0])
@@ -78,7 +82,7 @@ class LogReader:
 
     def entry(self, seq: int) -> LogEntry | None:
         """The entry at this place."""
-        row = self._connection.execute("SELECT body FROM entries WHERE seq = ?", (seq,)).fetchone()
+        row = self._connection.execute("SELECT cast(body AS BLOB) FROM entries WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else read(row[0])
 
     def of_call(self, call_uid: str) -> list[LogEntry]:

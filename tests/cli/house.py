@@ -1,0 +1,214 @@
+"""A house as `callrec init` makes it, with calls that were really proven, recorded, sealed and kept; no agent runs."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner
+
+from callrec import wiring
+from callrec._canonical import canonical, sha256_hex
+from callrec.agent.clock import SystemClock
+from callrec.audit.verify import Places, verify
+from callrec.cli.desk import Desk
+from callrec.cli.root import root
+from callrec.config import load
+from callrec.core.evidence_json import judged_to_json, to_json
+from callrec.core.kinds import Kind
+from callrec.core.proof import judge
+from callrec.core.values import Purpose
+from callrec.ledger.log import SqliteLedger
+from callrec.ledger.lookup import VerifiedLookup
+from callrec.ledger.reading import read_entries
+from callrec.ports import Entry, SegmentHeader
+from callrec.recording.manifest import Ending, sealed_body
+from callrec.recording.mover import Mover
+from callrec.recording.seal import seal
+from callrec.recording.segment import SegmentFacts
+from callrec.recording.spool import Spool
+from callrec.store.index import Index
+from callrec.store.keys import FileKeyRing
+from tests.core.builders import GOOD_EVIDENCE
+from tests.ledger.world import entry
+
+ROOT = Path(__file__).parents[2]
+NEXT_HOP = "192.0.2.5:5060"
+SAMPLES = 16_000
+
+
+def voices(seed=1):
+    """Two legs of noise, interleaved."""
+    return np.random.default_rng(seed).integers(-3000, 3000, (SAMPLES, 2)).astype("<i2").tobytes()
+
+
+class House:
+    """Everything lies under `folder`, as configured there."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.config_path = folder / "callrec.yaml"
+        shutil.copy(ROOT / "config/callrec.example.yaml", self.config_path)
+        self.change("rules: config/retention.yaml", f"rules: {ROOT / 'config/retention.yaml'}")
+        self.change("runtime_dir: /run/callrec", f"runtime_dir: {folder / 'run'}")
+        self.config = load(self.config_path)
+        self.half_page = wiring.initialise(self.config)
+        self.spool = Spool(self.config.spool.path, folder / "run", reserve_s=2)
+        self.number = 0
+
+    def change(self, old, new):
+        text = self.config_path.read_text()
+        assert old in text, old
+        self.config_path.write_text(text.replace(old, new, 1))
+
+    # ------------------------------------------------------------ calls
+
+    def record(
+        self, *, purposes=("audit", "medico-legal"), keep=True, tap="player", started="2026-03-01T10:00:00.000Z"
+    ):
+        """One call from its offer to its end; its recording id. `keep` False leaves it in the spool."""
+        ledger = self.ledger()
+        try:
+            return asyncio.run(self._recorded(ledger, purposes=purposes, keep=keep, tap=tap, started=started))
+        finally:
+            ledger.close()
+
+    def ledger(self):
+        return SqliteLedger(
+            self.config.ledger.path,
+            signing_key=wiring.key_file(self.config, "signing"),
+            clock=SystemClock(),
+            holder="a test",
+        )
+
+    async def _recorded(self, ledger, *, purposes, keep, tap, started):
+        uid = secrets.token_hex(16)
+        self.number += 1
+
+        async def tell(kind, **fields):
+            return (await ledger.append(entry(kind, uid, **fields), timeout_s=10)).leaf
+
+        offered = await tell(Kind.CALL_OFFERED, number=self.number, line="advice", commitments={})
+        answered = await tell(Kind.CALL_ANSWERED, offered_leaf=offered, next_hop=NEXT_HOP, leg_ends_at="pbx")
+        digest = self._evidence(uid, offered, answered)
+        proof = {"attempt": 1, "party": "caller", "grade": "sent", "tap": tap, "evidence_sha256": digest}
+        links = {"offered_leaf": offered, "answered_leaf": answered, "purposes": ["audit", "medico-legal", "training"]}
+        proven = await tell(Kind.NOTICE_PROVEN, **proof, **links)
+        key = FileKeyRing(wiring.key_file(self.config, "keeper")).new_key()
+        start = {"proven_leaves": [proven], "key_id": key.key_id, "wrapped_key_sha256": sha256_hex(key.wrapped)}
+        started_leaf = await tell(Kind.RECORDING_STARTED, **start, purposes=list(purposes), streams={})
+        header = SegmentHeader(
+            log_id=ledger.log_id,
+            call_uid=uid,
+            segment=0,
+            key_id=key.key_id,
+            proven_leaf=proven,
+            started_leaf=started_leaf,
+        )
+        sealed = self._sealed(header, key, facts(digest, purposes, started))
+        leaf = await tell(Kind.RECORDING_SEALED, **sealed_body(sealed))
+        self.spool.note_sealed(sealed.recording_id, leaf)
+        if keep:
+            await self._hand_over(ledger, sealed.recording_id)
+        await tell(Kind.CALL_CLOSED, number=self.number, offered_leaf=offered, decision="RECORDED", reason="")
+        return sealed.recording_id
+
+    def _evidence(self, uid, offered, answered):
+        binding = replace(
+            GOOD_EVIDENCE.binding, call_uid=uid, offered_leaf=offered, answered_leaf=answered, next_hop=NEXT_HOP
+        )
+        evidence = replace(GOOD_EVIDENCE, binding=binding)
+        digest = sha256_hex(canonical(to_json(evidence)))
+        folder = wiring.evidence_dir(self.config)
+        folder.mkdir(exist_ok=True)
+        verdict = judge(evidence, evidence_sha256=digest)
+        (folder / f"{uid}-1.json").write_bytes(canonical(judged_to_json(evidence, verdict)))
+        return digest
+
+    def _sealed(self, header, key, facts):
+        live = self.spool.open_segment(header, key, facts)
+        live.append(voices())
+        live.mark_gap(8000, "hold")
+        live.mark_gap_end(12_000)
+        return seal(self.spool, live, Ending(ended_utc="2026-03-01T10:00:02.000Z", stop_reason="", stopped_by="caller"))
+
+    async def _hand_over(self, ledger, recording_id):
+        index = Index(wiring.index_path(self.config))
+        lookup = VerifiedLookup(self.config.ledger.path, ledger.public_key)
+        mover = Mover(
+            self.spool,
+            wiring.reading_store(self.config),
+            ledger,
+            lookup,
+            notify=self.told,
+            on_kept=wiring._indexer(index),
+        )
+        assert await mover.hand_over(recording_id) is not None
+        index.close()
+
+    def told(self, message):
+        raise AssertionError(message)
+
+    # ------------------------------------------------------------ the command line
+
+    def callrec(self, *words, configured=True):
+        """Run a command: its result, with what it raised."""
+        before = ("-c", str(self.config_path)) if configured else ()
+        return CliRunner().invoke(root, [*before, *map(str, words)])
+
+    def entries(self, *kinds):
+        return [e for e in read_entries(self.config.ledger.path) if not kinds or e.kind in {k.value for k in kinds}]
+
+    def kinds(self):
+        return [e.kind for e in self.entries()]
+
+    def append(self, kind, call_uid="", **fields):
+        return Desk(self.config_path).append(Entry(kind=kind, call_uid=call_uid, body=fields))
+
+    def vkey(self):
+        return next(word for word in self.half_page.split() if word.startswith("callrec/") and "+" in word)
+
+    def verified(self):
+        """What an auditor finds with everything there is."""
+        config = self.config
+        return verify(
+            Places(
+                ledger=config.ledger.path,
+                evidence=wiring.evidence_dir(config),
+                store=config.store.path,
+                spool=config.spool.path,
+            )
+        )
+
+    def tamper(self, statement, *values):
+        """Run SQL as somebody who owns the ledger's file."""
+        connection = sqlite3.connect(self.config.ledger.path, isolation_level=None)
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(statement, values)
+        connection.close()
+
+
+def facts(digest, purposes, started):
+    return SegmentFacts(
+        line="advice",
+        purposes=frozenset(map(Purpose, purposes)),
+        notice={"evidence_sha256": digest, "grade": "sent"},
+        retention={"rule": "ML-A", "version": 1, "trigger": "2026-03-01", "due": "2034-03-01"},
+        started_utc=started,
+    )
+
+
+def in_another_process(*words):
+    """Run the console script's own entry with these words, pjsua2 forbidden to be imported."""
+    forbid = "import sys; sys.modules['pjsua2'] = sys.modules['_pjsua2'] = None; from callrec.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", forbid, *map(str, words)], capture_output=True, text=True, timeout=60, check=False
+    )
