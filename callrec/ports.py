@@ -287,7 +287,7 @@ class RecordingStore(Protocol):
 
     A `put` that returns is durable across a power cut. One that raises `Unavailable` may or may not have happened, and
     repeating it is harmless. An object is never changed: another content under the same id is `Broken`. The store
-    itself refuses (`Refused`) an object whose `notice.proven` and `recording.sealed` it cannot verify in the ledger (R42).
+    itself refuses (`Refused`) what has no `notice.proven` and `recording.sealed` that the ledger shows it (R42).
     """
 
     async def put(self, sealed: Sealed) -> Kept:

@@ -12,6 +12,9 @@ from callrec.ports import Entry
 
 _ENDS = {Kind.RECORDING_SEALED.value, Kind.RECORDING_DISCARDED.value, Kind.RECORDING_LOST.value}
 
+NOES = frozenset({"decline", "emergency"})
+"""Choices after which nothing of the call may be kept."""
+
 
 @dataclass(slots=True)
 class Leftovers:
@@ -21,6 +24,7 @@ class Leftovers:
     offered: dict[str, LogEntry] = field(default_factory=dict)
     started: dict[tuple[str, int], LogEntry] = field(default_factory=dict)
     ended: set[tuple[str, int]] = field(default_factory=set)
+    declined: set[str] = field(default_factory=set)
 
 
 def find(newest_first: Iterable[LogEntry]) -> Leftovers:
@@ -47,6 +51,8 @@ def _take(left: Leftovers, entry: LogEntry) -> None:
         left.offered.pop(entry.call_uid, None)
     elif entry.kind == Kind.RECORDING_STARTED.value:
         left.started[place] = entry
+    elif entry.kind == Kind.CHOICE_MADE.value and entry.body.get("choice") in NOES:
+        left.declined.add(entry.call_uid)
     elif entry.kind in _ENDS:
         left.started.pop(place, None)
         if entry.kind == Kind.RECORDING_SEALED.value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -24,8 +25,8 @@ log = structlog.get_logger()
 
 async def settle(services: Services, read_back: ReadBack) -> int:
     """Salvage the spool, then write the ends that the ledger is owed; the last number that a call was given."""
-    found = await asyncio.to_thread(salvage, services.spool)
     left = await asyncio.to_thread(read_back)
+    found = await asyncio.to_thread(partial(salvage, services.spool, declined=left.declined))
     for item in found:
         await _settle(services, item, left)
     whole = {item.recording_id for item in found if item.outcome is Outcome.SEALED}

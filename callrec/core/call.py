@@ -175,8 +175,8 @@ def _granted(call: Call, event: e.NoticeGranted) -> Step:
         return call, ()
     if event.verdict.grade.rank < call.plan.required_grade.rank:
         return _refuse(call, (Reason.GRADE_TOO_LOW,))
-    proving = (c.RecordProof(attempt=event.attempt, verdict=event.verdict),)
-    return _then(_dial(replace(call, notice=Notice.SETTLED)), proving)
+    dialled, orders = _dial(replace(call, notice=Notice.SETTLED))
+    return dialled, (*orders, c.RecordProof(attempt=event.attempt, verdict=event.verdict))
 
 
 def _refused(call: Call, event: e.NoticeRefused) -> Step:
@@ -304,7 +304,7 @@ def _without_training(call: Call, digit: str) -> Step:
     told = (c.RecordChoice(digit=digit, choice="without training"),)
     reduced = replace(call, without=call.without | {Purpose.TRAINING})
     if call.capture in (Capture.ON, Capture.SUSPENDED):  # pressed in time, arrived late: captured under too much
-        return _then(_discard(reduced, Reason.NO_PURPOSE), told)
+        return _with(told, _discard(reduced, Reason.NO_PURPOSE))
     return reduced, told
 
 
@@ -320,7 +320,7 @@ def _withdraw(call: Call, digit: str, reason: Reason) -> Step:
         reason=reason,
     )
     if call.capture in (Capture.ON, Capture.SUSPENDED):
-        return _then(_discard(no, reason), told)
+        return _with(told, _discard(no, reason))
     if call.stage is Stage.NOTICE:
         return _with((*told, *stopped), _dial(no))
     return no, told
@@ -443,10 +443,6 @@ def _nothing(call: Call, _event: e.Event) -> Step:
 
 def _with(first: tuple[c.Command, ...], step: Step) -> Step:
     return step[0], (*first, *step[1])
-
-
-def _then(step: Step, last: tuple[c.Command, ...]) -> Step:
-    return step[0], (*step[1], *last)
 
 
 Handler = Callable[[Call, Any], Step]

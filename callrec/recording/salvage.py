@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from enum import Enum, unique
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from callrec._aead import KEY_BYTES
 from callrec._canonical import parse
 from callrec._durable import remove
+from callrec.core.reasons import Reason
 from callrec.errors import Broken, CallrecError
 from callrec.ports import Sealed, SegmentHeader
 from callrec.recording.seal import destroy, discard_mark, seal_left
@@ -44,14 +45,19 @@ class Salvaged:
     why: str = ""
 
 
-def salvage(spool: Spool) -> tuple[Salvaged, ...]:
+def salvage(spool: Spool, *, declined: Container[str] = ()) -> tuple[Salvaged, ...]:
     """Deal with all that is in the spool and in memory and not live in this process. Call it before the first call.
+
+    `declined` are calls (call_uid) whose caller said no: what was captured of them is destroyed, whatever came between.
 
     `Unavailable` only where the spool itself is gone. What lies in `ready` is the mover's. Blocking.
     """
     for recording_id in spool.ids_in("done"):
         spool.hand_off(recording_id)
-    found = [*_marked(spool), *(_left(spool, name) for name in spool.ids_in("tmp") if not spool.is_open(name))]
+    found = [
+        *_marked(spool),
+        *(_left(spool, name, declined) for name in spool.ids_in("tmp") if not spool.is_open(name)),
+    ]
     _sweep_memory(spool)
     return tuple(item for item in found if item is not None)
 
@@ -68,7 +74,7 @@ def _marked(spool: Spool) -> Iterator[Salvaged]:
             yield Salvaged(recording_id=recording_id, outcome=Outcome.DISCARDED, header=header, why=mark["reason"])
 
 
-def _left(spool: Spool, recording_id: str) -> Salvaged | None:
+def _left(spool: Spool, recording_id: str, declined: Container[str]) -> Salvaged | None:
     if spool.ready(recording_id).exists():  # killed between the commit and the cleaning up
         spool.clear(recording_id)
         return None
@@ -78,6 +84,14 @@ def _left(spool: Spool, recording_id: str) -> Salvaged | None:
             spool.clear(recording_id)
             return Salvaged(recording_id=recording_id, outcome=Outcome.LOST, header=None, why="nothing was written")
         header = read_description(spool.tmp(recording_id)).header
+        if header.call_uid in declined:
+            destroy(spool, recording_id, Reason.CALLER_DECLINED.value)
+            return Salvaged(
+                recording_id=recording_id,
+                outcome=Outcome.DISCARDED,
+                header=header,
+                why=Reason.CALLER_DECLINED.value,
+            )
         return _sealed_or_parked(spool, recording_id, header)
     except CallrecError as error:
         return Salvaged(recording_id=recording_id, outcome=Outcome.FAILED, header=header, why=str(error))

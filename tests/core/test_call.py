@@ -249,8 +249,8 @@ def test_a_decline_pressed_in_time_that_arrives_late_destroys_what_was_captured(
     call, orders = walk(*GOOD, key("2", at_ns=4))
 
     assert orders[-2:] == [
-        c.DiscardRecording(reason=Reason.CALLER_DECLINED),
         c.RecordChoice(digit="2", choice="decline"),
+        c.DiscardRecording(reason=Reason.CALLER_DECLINED),
     ]
     assert not call.recorded
 

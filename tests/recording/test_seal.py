@@ -268,6 +268,16 @@ def test_a_crash_in_a_call_is_salvaged_to_the_last_sample_and_called_truncated(s
     assert manifest["ended_utc"] == "2026-03-01T10:00:01.250Z"
 
 
+def test_a_crash_after_the_caller_declined_leaves_nothing_of_the_call(spool):
+    after = crashed(spool)
+
+    (found,) = salvage(after, declined={ID.rpartition("-")[0]})
+
+    assert (found.outcome, found.why) == (Outcome.DISCARDED, "CALLER_DECLINED")
+    assert after.ids_in("tmp") == after.ready_ids() == ()
+    assert not after.live_key(ID).exists()
+
+
 def test_salvage_twice_is_salvage_once(spool):
     after = crashed(spool)
     (found,) = salvage(after)
