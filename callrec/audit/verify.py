@@ -76,7 +76,8 @@ class Verification:
         """One sentence for a report's header."""
         checked = len(CHECKS) - len(self.skipped)
         if self.sound:
-            return f"{checked} of {len(CHECKS)} checks hold over {self.size} entries"
+            unseen = f", not looked at: {', '.join(map(str, self.skipped))}" if self.skipped else ""
+            return f"{checked} of {len(CHECKS)} checks hold over {self.size} entries{unseen}"
         failed = ", ".join(str(number) for number in sorted(self.counts))
         return f"NOT SOUND: check {failed} found {sum(self.counts.values())} contradictions in {self.size} entries"
 

@@ -50,9 +50,9 @@ class Story:
             return ["notice played: NOT PROVEN: the ledger holds no notice.proven for it"]
         lines = []
         for proof in self.proofs:
-            ends_at = text(proof.body.get("leg_ends_at"))
-            where = f" ({ends_at}, as configured)" if ends_at else ""
-            lines.append(f"notice played: {proven(proof.body, self.case.next_hop(proof.seq))}{where}")
+            ends_at = text(proof.body.get("leg_ends_at")) or "unknown"
+            lines.append(f"notice played: {proven(proof.body, self.case.next_hop(proof.seq))}")
+            lines.append(f"proof ends at: {ends_at}, as configured")
             lines.append(f"tap:           {tap_remark(proof.body.get('tap'))}")
         return lines
 

@@ -143,7 +143,7 @@ def play(desk: Desk, /, prefix: str, purpose: str, key: Path | None) -> None:
     wav = to_wav(files.opened(desk, access).pcm)
     done = subprocess.run(player, input=wav, stderr=subprocess.PIPE, check=False)
     if done.returncode:
-        said = one_line(done.stderr.decode("utf-8", "replace").strip())
+        said = one_line(done.stderr.decode("utf-8", "replace").strip().partition("\n")[0])
         raise Unavailable(f"{player[0]} could not play it: {said:.200}", next_step="see that this machine has sound")
 
 

@@ -98,7 +98,15 @@ class House:
         offered = await tell(Kind.CALL_OFFERED, number=self.number, line="advice", commitments={})
         answered = await tell(Kind.CALL_ANSWERED, offered_leaf=offered, next_hop=NEXT_HOP, leg_ends_at="pbx")
         digest = self._evidence(uid, offered, answered)
-        proof = {"attempt": 1, "party": "caller", "grade": "sent", "tap": tap, "evidence_sha256": digest}
+        proof = {
+            "attempt": 1,
+            "next_hop": NEXT_HOP,
+            "leg_ends_at": "pbx",
+            "party": "caller",
+            "grade": "sent",
+            "tap": tap,
+            "evidence_sha256": digest,
+        }
         links = {"offered_leaf": offered, "answered_leaf": answered, "purposes": ["audit", "medico-legal", "training"]}
         proven = await tell(Kind.NOTICE_PROVEN, **proof, **links)
         key = FileKeyRing(wiring.key_file(self.config, "keeper")).new_key()

@@ -104,6 +104,7 @@ def test_a_verification_is_told_to_programs(recorded):
 
     assert (value["sound"], value["exit_code"], value["anchored_outside"]) == (True, 0, "never")
     assert value["skipped"] == [4, 9, 11, 12]
+    assert value["summary"].endswith("entries, not looked at: 4, 9, 11, 12")
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ def test_a_recording_is_shown_with_what_was_proven_and_how_far_that_reaches(hous
     shown = said(house.callrec("recordings", "show", recording))
 
     assert f"notice played: proven (sent to the next hop {NEXT_HOP})" in shown
+    assert "proof ends at: pbx, as configured" in shown
     assert "tap:           player, an evaluation grade" in shown
     assert "prompt:        advice-line version 1, en" in shown
     assert "judged again, the same verdict" in shown
