@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -90,7 +91,7 @@ class House:
     ) -> None:
         self.folder = folder
         self._module = module
-        self.runtime = Path("/dev/shm") / f"callrec-test-{os.getpid()}-{folder.name}"
+        self.runtime = Path("/dev/shm") / f"callrec-test-{os.getpid()}-{secrets.token_hex(4)}"
         self.port = ports.free_port()
         self.address = f"{LOOPBACK}:{self.port}"
         self.settings = settings(sip_port=self.port, rtp=ports.free_range(200), staff=staff, fallback=fallback)

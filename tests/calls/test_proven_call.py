@@ -1,0 +1,283 @@
+"""One whole call, judged by what independent phones heard and by what the store opens; the agent's own word is not asked.
+
+Caller and staff speak a tone each, to be told apart by, with noise of their own above it, by which any second of it can
+be found again to the sample. Both ears and the recording hear a leg through the same mixer, so that where a channel of
+the recording lies in what the other party heard is exact, whatever the network did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callrec.audit.verify import Places, Verification, verify
+from tests.calls.house import House
+from tests.peers import audio, ports, sipp
+from tests.peers.audio import RATE, Samples
+from tests.peers.baresip import Ear
+from tests.peers.rtp import Media
+from tests.peers.sipp_steps import (
+    PCMU,
+    answer,
+    bye,
+    early_media,
+    invite,
+    reinvite,
+    sdp,
+    stream,
+    take,
+    talk,
+    until_bye,
+)
+
+pytestmark = pytest.mark.calls
+
+MARKER_HZ, CALLER_HZ, STAFF_HZ, EARLY_HZ = 700, 600, 800, 900
+"""Said by the caller before the bridge and in the talk, by staff in the talk, by the destination before it answers."""
+CHOICE_WINDOW_S = 1.0
+RINGS_S = 2.0
+SOON_S = 0.1
+"""How late a recording may begin."""
+PATIENCE_S = 30
+
+
+def voice(hz: float, seconds: float, *, seed: int) -> Samples:
+    """A tone, and noise between 1500 and 3400 Hz that never repeats."""
+    dice = np.random.default_rng(seed)
+    noise = above_the_tones(dice.normal(0, 1, round(seconds * RATE)))
+    quiet = noise / noise.std() * 32767 * 10 ** (-26 / 20)
+    return np.clip(audio.tone(hz, seconds, dbfs=-15) + quiet, -32767, 32767).astype(np.int16)
+
+
+def above_the_tones(samples: np.ndarray) -> np.ndarray:
+    """Only what is between 1500 and 3400 Hz."""
+    spectrum = np.fft.rfft(samples)
+    hertz = np.fft.rfftfreq(len(samples), 1 / RATE)
+    spectrum[(hertz < 1500) | (hertz > 3400)] = 0
+    return np.fft.irfft(spectrum, len(samples))
+
+
+def place(said: Samples, heard: Samples) -> float:
+    """At which second of `heard` this begins, by its noise; the likeness there must leave no doubt."""
+    noise, around = above_the_tones(said), above_the_tones(heard)
+    size = len(noise) + len(around)
+    likeness = np.fft.irfft(np.fft.rfft(around, size) * np.conj(np.fft.rfft(noise, size)), size)[: len(around)]
+    at = int(np.argmax(likeness))
+    there = around[at : at + len(noise)]
+    alike = likeness[at] / (np.linalg.norm(noise[: len(there)]) * np.linalg.norm(there))
+    assert alike > 0.9, f"what is nearest is alike by {alike:.2f} only"
+    return at / RATE
+
+
+def begins(samples: Samples) -> float:
+    """The second in which sound begins, in a recording that may begin with a frame or two of silence."""
+    return float(np.flatnonzero(np.abs(samples.astype(np.int32)) > 300)[0] / RATE)
+
+
+def second(samples: Samples, at: float, seconds: float = 1.0) -> Samples:
+    return samples[round(at * RATE) : round((at + seconds) * RATE)]
+
+
+def verified(house: House) -> Verification:
+    """The whole ledger and all that lies beside it, by the auditor's checks."""
+    return verify(
+        Places(
+            ledger=house.var / "ledger.db",
+            anchors=(house.folder / "anchors",),
+            evidence=house.var / "evidence",
+            store=house.var / "store",
+            spool=house.var / "spool",
+        )
+    )
+
+
+# ---------------------------------------------------------------- a call to a phone that rings first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A call that is over: what each ear heard, what was kept, and what was played."""
+
+    caller: Samples
+    staff: Samples
+    left: Samples
+    right: Samples
+    notice: Samples
+    house: House
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
+    """The caller speaks from the first moment on; staff's phone rings for two seconds before it is taken."""
+    folder = tmp_path_factory.mktemp("proven")
+    said = np.concatenate([voice(MARKER_HZ, 8.5, seed=1), voice(CALLER_HZ, 40, seed=2)])
+    with (
+        Ear(folder / "staff", say=voice(STAFF_HZ, 40, seed=3), user="6000") as staff,
+        House(folder / "house", staff=staff.address) as house,
+    ):
+        notice = house.prompt_samples()
+        rings_until = len(notice) / RATE + RINGS_S
+        with Ear(folder / "caller", say=said) as caller:
+            caller.dial(house.uri("5000"))
+            staff.rang(within_s=PATIENCE_S)
+            caller.heard_so_far(rings_until, within_s=PATIENCE_S)
+            staff.answer()
+            caller.heard_so_far(rings_until + 4, within_s=PATIENCE_S)
+            caller.hang_up()
+            staff.closed(within_s=10)
+            left, right = house.recording()
+            house.summary()
+            house.stop()  # its last checkpoint is then held outside
+            yield Heard(caller=caller.heard, staff=staff.heard, left=left, right=right, notice=notice, house=house)
+
+
+def test_the_caller_hears_the_whole_notice_then_ringback_then_staff(call: Heard):
+    notice = audio.find(call.caller, call.notice)
+    after = call.caller[round((notice.at_s + len(call.notice) / RATE) * RATE) :]
+    ringing, talking = audio.ringback_spans(after), audio.tone_spans(after, STAFF_HZ)
+
+    assert notice.share >= 0.99
+    assert notice.at_s < 0.2
+    assert ringing[0][0] < 0.5
+    assert [round(ringing[1][n] - ringing[0][n], 1) for n in (0, 1)] == [0.6, 0.6]
+    assert len(talking) == 1
+    assert ringing[-1][1] <= talking[0][0] + 0.02
+    assert talking[0][1] - talking[0][0] >= 3
+
+
+def test_nothing_but_the_notice_is_heard_while_it_plays(call: Heard):
+    at = round(audio.find(call.caller, call.notice).at_s * RATE)
+    beside = call.caller[at : at + len(call.notice)].astype(np.int32) - call.notice
+
+    assert np.abs(beside).max() <= audio.NEAR_LSB
+
+
+def test_the_caller_is_left_and_staff_is_right(call: Heard):
+    assert len(call.left) == len(call.right)
+    assert audio.share(call.left, CALLER_HZ) > 0.97
+    assert audio.share(call.right, STAFF_HZ) > 0.97
+    assert audio.share(call.left, STAFF_HZ) == 0
+    assert audio.share(call.right, CALLER_HZ) == 0
+
+
+def test_the_recording_begins_with_the_bridge(call: Heard):
+    for kept, other_ear, hz in ((call.left, call.staff, CALLER_HZ), (call.right, call.caller, STAFF_HZ)):
+        bridged = audio.tone_spans(other_ear, hz)[0][0]
+        first = begins(kept)
+
+        assert first <= 0.06
+        assert -0.02 <= place(second(kept, first), other_ear) - first - bridged <= SOON_S
+
+
+def test_nothing_from_before_the_talk_is_kept(call: Heard):
+    for kept in (call.left, call.right):
+        assert audio.share(kept, MARKER_HZ) == 0
+        assert audio.ringback_spans(kept) == []
+    assert audio.share(call.staff, MARKER_HZ) == 0
+    for kept in (call.left, call.right):
+        with pytest.raises(AssertionError, match="alike"):
+            place(call.notice[RATE : 3 * RATE], kept)
+
+
+def test_the_ledger_tells_the_call_in_order_and_binds_each_step_to_the_one_before(call: Heard):
+    told = {entry.kind: entry for entry in call.house.entries() if entry.call_uid}
+    steps = ["call.offered", "call.answered", "notice.proven", "recording.started", "recording.sealed"]
+    steps += ["recording.kept"]
+
+    seqs = [told[kind].seq for kind in steps]
+    assert seqs == sorted(seqs)
+    assert told["call.answered"].body["offered_leaf"] == told["call.offered"].leaf
+    assert told["notice.proven"].body["offered_leaf"] == told["call.offered"].leaf
+    assert told["notice.proven"].body["answered_leaf"] == told["call.answered"].leaf
+    assert told["recording.started"].body["proven_leaves"] == [told["notice.proven"].leaf]
+    assert told["recording.sealed"].body["started_leaf"] == told["recording.started"].leaf
+    assert told["recording.sealed"].body["samples"] == len(call.left)
+
+
+def test_the_call_is_closed_once_and_as_recorded(call: Heard):
+    (closed,) = call.house.entries("call.closed")
+
+    assert (closed.body["decision"], closed.body["reason"], closed.body["connected"]) == ("RECORDED", "", True)
+
+
+def test_an_auditor_finds_ledger_evidence_and_store_sound(call: Heard):
+    found = verified(call.house)
+
+    assert found.sound, [str(one) for one in found.findings]
+    assert found.exit_code == 0
+    assert found.skipped == ()
+
+
+# ---------------------------------------------------------------- other ways through a call
+
+
+def test_early_media_is_heard_and_not_kept_and_the_recording_waits_for_the_choice_window(tmp_path: Path):
+    early = audio.write_alaw(tmp_path / "early.alaw", audio.tone(EARLY_HZ, 20))
+    spoken = audio.write_alaw(tmp_path / "staff.alaw", voice(STAFF_HZ, 20, seed=4))
+    steps = [take(), early_media(early, 400), answer(), stream(spoken), until_bye()]
+    with (
+        sipp.answering(tmp_path / "staff", steps) as staff,
+        House(tmp_path / "house", staff=staff.address) as house,
+        Ear(tmp_path / "caller", say=voice(CALLER_HZ, 40, seed=5)) as caller,
+    ):
+        notice = house.prompt_samples()
+        caller.dial(house.uri("5000"))
+        caller.heard_so_far(len(notice) / RATE + CHOICE_WINDOW_S + 2, within_s=PATIENCE_S)
+        caller.hang_up()
+        staff.succeed(within_s=10)
+        left, right = house.recording()
+
+    over = audio.find(caller.heard, notice).at_s + len(notice) / RATE
+    after = second(caller.heard, over, 10)
+    assert audio.tone_spans(after, EARLY_HZ)[0][1] - audio.tone_spans(after, EARLY_HZ)[0][0] >= 0.3
+    assert audio.ringback_spans(after) == []
+    assert audio.tone_spans(after, STAFF_HZ)[0][0] < CHOICE_WINDOW_S - 0.2, "they talk before the window closes"
+    assert audio.share(left, EARLY_HZ) == audio.share(right, EARLY_HZ) == 0
+    assert abs(place(second(right, 0.1), caller.heard) - 0.1 - over - CHOICE_WINDOW_S) <= SOON_S
+    assert begins(right) <= 0.06
+
+
+def test_a_hold_and_another_codec_leave_a_marked_silence_and_both_legs_in_step(tmp_path: Path):
+    said, answered = voice(CALLER_HZ, 30, seed=6), voice(STAFF_HZ, 30, seed=7)
+    with (
+        Ear(tmp_path / "staff", say=answered, user="6000", auto_answer=True) as staff,
+        House(tmp_path / "house", staff=staff.address) as house,
+        Media() as in_alaw,
+        Media() as in_ulaw,
+    ):
+        steps = [invite(offer=sdp(port=str(in_alaw.port))), talk(11_500)]
+        steps += [reinvite(offer=sdp(direction="sendonly", port=str(in_alaw.port))), talk(1500)]
+        steps += [reinvite(offer=sdp(codecs=[PCMU], port=str(in_ulaw.port))), talk(2500), bye()]
+        with sipp.calling(tmp_path / "caller", steps, to=house.address) as caller:
+            to = caller.wait_received("SIP/2.0 200", seconds=5).media_address
+            began = time.monotonic()
+            in_alaw.speak(said, to=to)
+            renewed = ports.until(lambda: caller.received("SIP/2.0 200")[2:], seconds=PATIENCE_S, what="another codec")
+            in_alaw.be_quiet()
+            spent = round((time.monotonic() - began) * RATE)
+            in_ulaw.speak(said[spent:], to=renewed[0].media_address, payload_type=PCMU)
+            caller.succeed(within_s=PATIENCE_S)
+        left, right = house.recording()
+        (gap,) = house.entries("recording.sealed")[0].body["gaps"]
+        paused = house.kinds().count("recording.paused"), house.kinds().count("recording.resumed")
+
+    start, end = gap["from_sample"] / RATE, gap["to_sample"] / RATE
+    assert len(left) == len(right)
+    assert gap["why"] == "caller leg on hold"
+    assert paused == (1, 1)
+    assert 1.2 <= end - start <= 2.0
+    for kept, hz, whole in ((left, CALLER_HZ, said), (right, STAFF_HZ, answered)):
+        spans = audio.tone_spans(kept, hz)
+        assert len(spans) == 2
+        assert abs(spans[0][1] - start) <= SOON_S
+        assert abs(spans[1][0] - end) <= 0.2
+        assert not second(kept, start + SOON_S, end - start - 2 * SOON_S).any()
+        before = place(second(kept, start - 1.5), whole)
+        later = place(second(kept, end + 0.5), whole)
+        assert abs((later - before) - (end + 0.5 - (start - 1.5))) <= SOON_S
+    assert audio.share(in_ulaw.heard, STAFF_HZ) > 0.8
