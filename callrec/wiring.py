@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from callrec import _durable
+from callrec._shipped import shipped
 from callrec.agent import leftovers
 from callrec.agent.agent import Agent, House, Watch
 from callrec.agent.clock import SystemClock
@@ -74,8 +74,7 @@ def evidence_dir(config: Config) -> Path:
 
 def shipped_prompts() -> Path:
     """The sample prompts that came with callrec."""
-    beside = Path(__file__).resolve().parent.parent / "prompts"
-    return beside if beside.is_dir() else Path(str(files("callrec"))) / "prompts"
+    return shipped("prompts/manifest.yaml").parent
 
 
 def rules(config: Config) -> tuple[Rule, ...]:
