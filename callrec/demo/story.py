@@ -79,7 +79,7 @@ def _notice_ended(what: e.NoticeEnded) -> str:
 
 def _chosen(what: c.RecordChoice) -> str:
     no = what.choice in ("decline", "emergency")
-    return "the caller said no: from here on nothing can start a recording of this call" if no else what.choice
+    return "the caller said no: nothing can start a recording of this call now" if no else what.choice
 
 
 def _ended(what: e.LegEnded) -> str:
@@ -100,7 +100,7 @@ WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
     e.KeyPressed: lambda what: f"the {what.leg.value} presses {what.digit}",
     c.RecordChoice: _chosen,
     e.NoticeEnded: _notice_ended,
-    e.NoticeGranted: lambda _: "proven: every sample of the approved notice was played, only to this leg",
+    e.NoticeGranted: lambda _: "proven: the whole approved notice, and nothing else, fed this leg",
     e.NoticeRefused: lambda what: f"not proven: {', '.join(reason.value for reason in what.reasons)}",
     e.ProofRecorded: _proof,
     e.ProofUnrecorded: lambda _: "the ledger did not take the proof in time: this call is not recorded",
