@@ -122,6 +122,8 @@ class Media:
         self._prompts, self.taps = runtime_dir / "prompts", runtime_dir / "tap"
         for folder in (self._prompts, self.taps):
             _durable.make_dir(folder)
+        for left in self.taps.iterdir():  # of a notice that a crash of an earlier run cut off
+            _durable.remove(left)
         self._call_later = call_later
         self._drawer: dict[int, object] = {}
         self._idle_tones: list[pj.ToneGenerator] = []

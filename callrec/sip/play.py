@@ -25,7 +25,9 @@ LEVEL_TRIES: Final = 4
 POLL_S: Final = 0.1
 SETTLE_S: Final = 0.01
 STALL_S: Final = 1.0
-"""A player that does not advance for so long has stalled."""
+"""A player that does not advance for so long has stalled; and one that nobody could watch for so long may have: a
+process that was stopped plays on as if nothing had been, and the caller heard a hole.
+"""
 _TAP_WAIT_S: Final = 0.5
 _TAP_POLL_S: Final = 0.005
 
@@ -75,6 +77,7 @@ class NoticePlay:
         self._tap: pj.AudioMediaRecorder | None = None
         self._loud: Sequence[bool] = ()
         self._position, self._moved_s = 0, monotonic()
+        self._looked_s = self._moved_s
         self._ending = self._tapped = False
 
     def begin(self, pcm: bytes) -> None:
@@ -109,8 +112,9 @@ class NoticePlay:
     def _poll(self) -> None:
         if self._ending:
             return
+        unwatched_s, self._looked_s = monotonic() - self._looked_s, monotonic()
         self._look()
-        if monotonic() - self._moved_s > STALL_S:
+        if max(unwatched_s, monotonic() - self._moved_s) > STALL_S:
             self.interrupt(Interruption.STALLED)
             return
         self._thread.call_later(POLL_S, self._poll)

@@ -22,7 +22,7 @@ from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
 from callrec.sip.media import RINGBACK, TONES
 from callrec.sip.play import NoticePlay
 from callrec.sip.sound import Sound
-from callrec.sip.translate import dial_failure_of, dialled_uri, status_of
+from callrec.sip.translate import dial_failure_of, dialled_uri, ending_of, status_of
 
 TONE_S: Final = 4.0
 _TOO_MANY: Final = 70010
@@ -233,7 +233,7 @@ class Session:
         if call is None or call.getId() == pj.PJSUA_INVALID_ID:
             return
         status = status_of(cause) if leg is Leg.CALLER and not call.confirmed else 0
-        call.hangup(parameters.ending(status, cause))
+        call.hangup(parameters.ending(status, ending_of(cause) if call.confirmed else cause))
 
     # ------------------------------------------------------------ facts from the legs
 

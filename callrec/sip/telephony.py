@@ -31,7 +31,7 @@ from callrec.sip.refusal import Answer, Refusal
 from callrec.sip.session import Session
 from callrec.sip.settings import SipSettings, within
 from callrec.sip.thread import SipThread
-from callrec.sip.translate import allows_info, dialled_uri, foreign_media, host_of_source, invite_of
+from callrec.sip.translate import BROKEN, allows_info, dialled_uri, foreign_media, host_of_source, invite_of
 
 _START_S: Final = 15.0
 _CLOSE_S: Final = 1.0
@@ -93,8 +93,8 @@ class PjsuaTelephony:
         if endpoint is None:
             return
         for session in tuple(self._sessions.values()):
-            session.hang_up(Leg.CALLER, "normal")
-            session.hang_up(Leg.STAFF, "normal")
+            session.hang_up(Leg.CALLER, BROKEN)
+            session.hang_up(Leg.STAFF, BROKEN)
         deadline = monotonic() + _CLOSE_S
         while self._sessions and monotonic() < deadline:
             endpoint.poll(10)

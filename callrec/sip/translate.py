@@ -24,6 +24,8 @@ from callrec.sip.message import (
 )
 from callrec.sip.settings import Network, Trunk, within
 
+BROKEN: Final = "Q.850;cause=41"
+"""Temporary failure: it was we, not the people on the phone."""
 NORMAL: Final = "Q.850;cause=16"
 _OK: Final = 200
 _FIRST_FAILURE: Final = 300
@@ -141,6 +143,13 @@ def status_of(cause: str) -> int:
     if protocol == "SIP" and _FIRST_FAILURE <= number <= _LAST_STATUS:
         return number
     return _Q850_STATUS.get(number, 480) if protocol == "Q.850" else 480
+
+
+def ending_of(cause: str) -> str:
+    """How a BYE says this cause: a failure that came as a SIP status is a temporary failure there (Q.850 cause 41), so
+    that a PBX can tell a call that broke from one that was finished, and take the caller on.
+    """
+    return BROKEN if _parsed(cause)[0] == "SIP" else cause
 
 
 def _parsed(cause: str) -> tuple[str, int]:

@@ -28,6 +28,7 @@ from callrec.sip.translate import (
     dial_failure_of,
     dialled_uri,
     direction_of,
+    ending_of,
     foreign_media,
     from_value,
     host_of_source,
@@ -183,3 +184,11 @@ def test_a_source_gives_its_host():
     assert host_of_source("127.0.0.1:5060") == "127.0.0.1"
     assert host_of_source("[::1]:5060") == "::1"
     assert host_of_source("") == ""
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [("SIP;cause=408", "Q.850;cause=41"), ("Q.850;cause=16", "Q.850;cause=16"), ("User busy", "User busy")],
+)
+def test_a_call_that_broke_does_not_end_like_one_that_was_finished(cause, said):
+    assert ending_of(cause) == said
