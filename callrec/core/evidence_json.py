@@ -16,7 +16,7 @@ from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from callrec.core.evidence import SCHEMA, Evidence
-from callrec.core.proof import BORDERLINE, LEVEL_MISS_CEILING, SENT_FLOOR, Granted
+from callrec.core.proof import BORDERLINE, HOLES_CEILING_NS, LEVEL_MISS_CEILING, SENT_FLOOR, Granted
 from callrec.core.reasons import Reason
 from callrec.core.values import Grade, Purpose
 
@@ -62,7 +62,12 @@ def judged_to_json(evidence: Evidence, verdict: Granted | tuple[Reason, ...]) ->
         "grade": verdict.grade.value if isinstance(verdict, Granted) else None,
         "purposes": sorted(p.value for p in verdict.purposes) if isinstance(verdict, Granted) else [],
         "reasons": [] if isinstance(verdict, Granted) else [reason.value for reason in verdict],
-        "floors": {"sent": SENT_FLOOR, "level_miss": LEVEL_MISS_CEILING, "borderline": BORDERLINE},
+        "floors": {
+            "sent": SENT_FLOOR,
+            "level_miss": LEVEL_MISS_CEILING,
+            "holes_ms": HOLES_CEILING_NS // 1_000_000,
+            "borderline": BORDERLINE,
+        },
     }
 
 

@@ -19,10 +19,15 @@ SENT_FLOOR: Final = 0.97
 """Share of the expected RTP packets that must have left us in the window."""
 LEVEL_MISS_CEILING: Final = 0.05
 """Share of level samples in which the leg may lag behind a loud prompt (jitter of the sampling, not of the audio)."""
+HOLES_CEILING_NS: Final = 1_000_000_000
+"""How much longer than the prompt the window may be: a process that stood still sent nothing, and its counters, which
+count packets and not time, do not show it. A caller who hears seconds of nothing in the middle hangs up or looks away.
+"""
 BORDERLINE: Final = 1e-3
 """Closer than this to a floor is doubt, and doubt is a refusal."""
 RECEIPT_MAX_AGE_NS: Final = 10_000_000_000
 """A receipt that comes later than this after the notice ended proves nothing any more."""
+_NS_PER_SAMPLE: Final = 125_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,14 @@ def _undisturbed(e: Evidence) -> bool:
     return e.complete and e.interruption is None and e.renegotiations == 0 and open_throughout
 
 
+def _steady(e: Evidence) -> bool:
+    """Without holes of its own. A prompt or a window without a length has its own refusal below."""
+    if e.prompt.samples <= 0 or e.start_ns <= 0:
+        return True
+    prompt_ns = e.prompt.samples * _NS_PER_SAMPLE
+    return e.end_ns - e.start_ns - prompt_ns < HOLES_CEILING_NS * (1 - BORDERLINE)
+
+
 def _whole(e: Evidence) -> bool:
     return e.prompt.samples > 0 and e.tap.matched_samples == e.prompt.samples and e.tap.at_sample is not None
 
@@ -132,6 +145,7 @@ RULES: Final[tuple[tuple[Reason, Callable[[Evidence], bool]], ...]] = (
     (Reason.PARTY_WITHOUT_NOTICE, _bound),
     (Reason.EARLY_MEDIA_ONLY, _answered),
     (Reason.NOTICE_INTERRUPTED, _undisturbed),
+    (Reason.NOTICE_INTERRUPTED, _steady),
     (Reason.NOTICE_ALTERED, _whole),
     (Reason.NOTICE_NOT_SENT, _fed),
     (Reason.NOTICE_NOT_SENT, _sent),

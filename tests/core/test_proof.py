@@ -8,7 +8,15 @@ import pytest
 
 from callrec.core.evidence import Direction, DirectionChange, Interruption, KeyCapability
 from callrec.core.kinds import Kind
-from callrec.core.proof import BORDERLINE, RECEIPT_MAX_AGE_NS, SENT_FLOOR, Granted, NoticeProof, judge
+from callrec.core.proof import (
+    BORDERLINE,
+    HOLES_CEILING_NS,
+    RECEIPT_MAX_AGE_NS,
+    SENT_FLOOR,
+    Granted,
+    NoticeProof,
+    judge,
+)
 from callrec.core.reasons import Reason
 from callrec.core.values import Grade, Leg, Purpose
 from tests.core.builders import (
@@ -79,6 +87,7 @@ WRONGS = [
     ({"renegotiations": 1}, Reason.NOTICE_INTERRUPTED),
     ({"directions": ()}, Reason.NOTICE_INTERRUPTED),
     ({"directions": (*GOOD_EVIDENCE.directions, HELD)}, Reason.NOTICE_INTERRUPTED),
+    ({"end_ns": GOOD_EVIDENCE.end_ns + HOLES_CEILING_NS}, Reason.NOTICE_INTERRUPTED),
     (tap(matched_samples=39_999), Reason.NOTICE_ALTERED),
     (tap(at_sample=None), Reason.NOTICE_ALTERED),
     (prompt(samples=0) | tap(matched_samples=0), Reason.NOTICE_ALTERED),
@@ -114,6 +123,11 @@ def test_all_that_is_wrong_is_named_in_order_and_once():
 def test_the_floor_of_packets_sent_is_97_in_100_and_a_thousandth_more(packets, enough):
     assert isinstance(verdict(**sent(packets)), Granted) is enough
     assert (packets / 250 >= SENT_FLOOR + BORDERLINE) is enough
+
+
+@pytest.mark.parametrize(("late_ms", "enough"), [(0, True), (998, True), (999, False), (1000, False), (3000, False)])
+def test_a_notice_that_took_a_second_longer_than_its_prompt_had_holes(late_ms, enough):
+    assert isinstance(verdict(end_ns=GOOD_EVIDENCE.end_ns + late_ms * 1_000_000), Granted) is enough
 
 
 def test_a_notice_that_names_no_key_needs_no_way_for_keys():
