@@ -21,6 +21,7 @@ from callrec.config import Line
 from callrec.core import events as e
 from callrec.core.kinds import Kind
 from callrec.core.reasons import REASON_CLASS, Reason
+from callrec.core.values import Leg
 from callrec.errors import CallrecError, Refused, Unavailable
 from callrec.ledger.anchor import AnchorShipper
 from callrec.ports import EngineFacts, Entry, Invite, TelephonySink
@@ -160,6 +161,10 @@ class Agent:
     async def _carry(self, call: CallTask) -> None:
         try:
             await call.run()
+        except Exception as error:  # noqa: BLE001 - nothing is left to carry it: let the PBX take the caller on
+            log.warning("call", call=call.uid, problem=f"{type(error).__name__}: {error}", next="report this")
+            for leg in Leg:
+                self.services.telephony.hang_up(call.uid, leg, "failure")
         finally:
             self.calls.pop(call.uid, None)
             self._tasks.pop(call.uid, None)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from callrec.agent import bodies
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
-from callrec.agent.plan import Prepared, prepare
+from callrec.agent.plan import Prepared, prepare, without_recording
 from callrec.agent.segment import Outcome, SegmentRecorder
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
@@ -24,7 +24,6 @@ from callrec.core.proof import Receipt
 from callrec.core.reasons import REASON_CLASS, Reason
 from callrec.core.retention import Facts, LineKind, Nation, Subject, due
 from callrec.core.values import Leg, Purpose
-from callrec.errors import CallrecError
 from callrec.ports import Destination, Invite
 from callrec.recording.segment import SegmentFacts
 
@@ -91,7 +90,7 @@ class CallTask:
             config_sha256=self.services.config.sha256,
         )
         self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts)
-        self._prepared = self._desk.prepared = await prepare(self.services, self.line, self.invite)
+        self._prepared = self._desk.prepared = await self._prepare()
         self.why = self._prepared.why
         self.call, orders = open_call(self._prepared.plan)
         self.services.telephony.swallow_keys(self.uid, " ".join(self._prepared.plan.keys.words()))
@@ -102,24 +101,35 @@ class CallTask:
             self._step(e.LegEnded(at_ns=self._now(), leg=Leg.CALLER, cause="gone"))
         await self._close()
 
+    async def _prepare(self) -> Prepared:
+        """The plan; whatever fails before the answer is our fault, and the call is carried unrecorded."""
+        try:
+            return await prepare(self.services, self.line, self.invite)
+        except Exception as error:  # noqa: BLE001 - the call goes through, whatever it was
+            self._write_incident("shell failed", f"{type(error).__name__}: {error}")
+            return without_recording(self.services, self.line, Reason.AGENT_FAILED, str(error))
+
     def _step(self, event: e.Event) -> None:
         """One fact through the core. What the core does not know costs the recording and is written down."""
         if self.call is None:
             return
-        self._watch(self.uid, event)
-        self._note_leg(event)
         try:
-            self.call, orders = advance(self.call, event)
-            self._perform_all(orders)
+            self._watch(self.uid, event)
+            self._note_leg(event)
+            self._advance(event)
         except OutOfOrder as error:
             self._incident("out of order", str(error))
-        except (CallrecError, OSError, ValueError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001 - the call goes on, whatever it was
             self._incident("shell failed", f"{type(error).__name__}: {error}")
+
+    def _advance(self, event: e.Event) -> None:
+        if self.call is not None:
+            self.call, orders = advance(self.call, event)
+            self._perform_all(orders)
 
     def _incident(self, what: str, reason: str) -> None:
         """Stop capture, keep it, write it down, and see that the caller reaches the line."""
-        self._writer.note(Kind.INCIDENT, {"what": what, "reason": reason})
-        self.services.mishap(self.uid, f"{what}: {reason}")
+        self._write_incident(what, reason)
         now = self._now()
         for event in (
             e.StopRequested(at_ns=now, reason=Reason.AGENT_FAILED, actor="agent"),
@@ -127,8 +137,14 @@ class CallTask:
             e.TimerExpired(at_ns=now, timer=e.Timer.DECIDE),
         ):
             if self.call is not None and type(event) in TABLE[self.call.stage]:
-                self.call, orders = advance(self.call, event)
-                self._perform_all(orders)
+                try:
+                    self._advance(event)
+                except Exception as error:  # noqa: BLE001 - as above; the other events still count
+                    self._write_incident("shell failed again", f"{type(error).__name__}: {error}")
+
+    def _write_incident(self, what: str, reason: str) -> None:
+        self._writer.note(Kind.INCIDENT, {"what": what, "reason": reason})
+        self.services.mishap(self.uid, f"{what}: {reason}")
 
     def _now(self) -> int:
         return self.services.clock.boottime_ns()

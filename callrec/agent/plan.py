@@ -38,6 +38,12 @@ async def prepare(services: Services, line: Line, invite: Invite) -> Prepared:
     )
 
 
+def without_recording(services: Services, line: Line, reason: Reason, why: str) -> Prepared:
+    """The plan of a call that is carried unrecorded, where nothing else could be found out."""
+    plan = _plan(services, line, reason, None)
+    return Prepared(plan=plan, prompt=None, language="", language_source="", why=why)
+
+
 def choose_language(line: Line, invite: Invite) -> tuple[str, str]:
     """A trusted header chooses among the line's languages; otherwise its first (R59)."""
     if line.language_header:

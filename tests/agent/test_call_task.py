@@ -219,3 +219,35 @@ async def test_a_stop_ordered_while_the_recording_starts_leaves_nothing_captured
     orders = services.telephony.names()
     assert "start_capture" not in orders or orders.index("start_capture") > orders.index("suspend_capture")
     assert len(services.ledger.of(Kind.CALL_CLOSED)) == 1
+
+
+async def test_a_register_that_breaks_in_a_new_way_costs_the_recording_and_not_the_call(services):
+    def breaks(_name, _language):
+        raise RuntimeError("no such luck")
+
+    services.choose_prompt = breaks
+    async with a_call(services) as call:
+        await services.telephony.asked("answer")
+        call.happened(e.CallerAnswered(at_ns=1))
+        await services.telephony.asked("dial")
+
+    assert summary(services)["reason"] == Reason.AGENT_FAILED.value
+    assert services.ledger.of(Kind.INCIDENT)
+    assert nothing_was_captured(services)
+
+
+async def test_an_order_that_cannot_be_carried_out_stops_capture_and_the_call_goes_on(services):
+    def breaks(_why):
+        raise TypeError("a defect")
+
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+        call._recorder.suspend = breaks
+        call.happened(e.LegHeld(at_ns=9, leg=Leg.STAFF))
+        await services.telephony.asked("stop_capture")
+        before_the_end = services.telephony.names()
+
+    assert "hang_up" not in before_the_end
+    assert services.ledger.of(Kind.RECORDING_STOPPED)[0].body["reason"] == Reason.AGENT_FAILED.value
+    assert summary(services)["decision"] == "RECORDED"
