@@ -2,18 +2,24 @@
 # make test    everything that must hold, also installs what the tests need (root on Debian) or names what is missing
 # make lint    the checks of the source alone       make install   .venv with what callrec needs
 # make venv    .venv with what tests need as well   make clean     remove what make made
+# make pjsip   the production engine, built from source, in .venv-engine with callrec and what its tests need
+#              (its source: PJPROJECT=/path/to/pjproject.tar.xz, else as deploy/pjsip/README.md says)
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test lint venv install clean
+.PHONY: demo test lint venv install pjsip clean
 .DEFAULT_GOAL := demo
 
 RUN := .venv/bin/python -m
-PIP := $(RUN) pip install --quiet --disable-pip-version-check --no-input --progress-bar off
+QUIET_PIP := pip install --quiet --disable-pip-version-check --no-input --progress-bar off
+PIP := $(RUN) $(QUIET_PIP)
 
 # an environment holds absolute paths: one that was moved or copied here is made anew
 ifneq ($(shell cat .venv/.made-in 2>/dev/null),$(CURDIR))
 .PHONY: .venv/.made-in
+endif
+ifneq ($(shell cat .venv-engine/.made-in 2>/dev/null),$(CURDIR))
+.PHONY: .venv-engine/.made-in
 endif
 
 demo: .venv/.demo
@@ -49,6 +55,18 @@ install: .venv/.demo
 .venv/.made-in:
 	@deploy/make-venv.sh "$(PYTHON)"
 
+pjsip: .venv-engine/.dev
+	@PJPROJECT="$(PJPROJECT)" nice -n 19 deploy/pjsip/build.sh .venv-engine/bin/python
+	@deploy/pjsip/install.sh .venv-engine/bin/python
+
+.venv-engine/.dev: pyproject.toml .venv-engine/.made-in
+	@echo "installing what callrec and its tests need into .venv-engine"
+	@.venv-engine/bin/python -m $(QUIET_PIP) -e '.[dev]' wheel
+	@touch $@
+
+.venv-engine/.made-in:
+	@deploy/make-venv.sh "$(PYTHON)" .venv-engine
+
 clean:
-	rm -rf --one-file-system .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf --one-file-system .venv .venv-engine build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find callrec tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes .venv with Python 3.11 or 3.12, the versions that the evaluation engine is built for.
-#   deploy/make-venv.sh [PYTHON]      without PYTHON the first suitable one on PATH is taken
+# Makes .venv, or the folder given, with Python 3.11 or 3.12, the versions that the evaluation engine is built for.
+#   deploy/make-venv.sh [PYTHON [FOLDER]]      without PYTHON the first suitable one on PATH is taken
 set -eu
 cd "$(dirname "$0")/.."
+folder=${2:-.venv}
 
 suits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 
@@ -20,5 +21,5 @@ if ! "$chosen" -c 'import venv, ensurepip' 2>/dev/null; then
     echo "  next: install the module (Debian 12: apt-get install python3-venv)" >&2
     exit 1
 fi
-"$chosen" -m venv --clear .venv
-pwd >.venv/.made-in
+"$chosen" -m venv --clear "$folder"
+pwd >"$folder/.made-in"
