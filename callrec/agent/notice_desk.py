@@ -161,8 +161,13 @@ class NoticeDesk:
         return await self._services.ledger.append(entry, timeout_s=max((until_ns - self._now()) / 1e9, 0.0))
 
     async def refuse(self, attempt: int, reasons: tuple[Reason, ...]) -> None:
-        """Keep evidence as full as that of a proven notice, and write why."""
+        """Write why, and keep evidence as full as that of a proven notice where it was judged so.
+
+        A refusal by the clock names no evidence: judged again, that would say something else.
+        """
         judged = self._judged.get(attempt)
+        if judged is not None and judged.verdict != reasons:
+            judged = None
         if judged is not None:
             try:
                 await asyncio.to_thread(judging.keep, self._services.evidence_dir, judged)
