@@ -112,7 +112,9 @@ class CallRules:
         self._mark(entry, call, Kind.CALL_OFFERED)
 
     def _answered(self, entry: LogEntry, call: _Call) -> None:
-        self._link(entry, call, entry.body["offered_leaf"], Kind.CALL_OFFERED)
+        """Refers to no offer where the ledger did not answer in time; nothing can be proven of such a call."""
+        if entry.body["offered_leaf"]:
+            self._link(entry, call, entry.body["offered_leaf"], Kind.CALL_OFFERED)
         self._mark(entry, call, Kind.CALL_ANSWERED)
 
     def _closed(self, entry: LogEntry, call: _Call) -> None:

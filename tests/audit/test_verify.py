@@ -339,6 +339,17 @@ def test_links_to_another_call_are_found(story):
     assert 5 in checks(story.verify())
 
 
+def test_a_call_answered_while_the_ledger_was_away_refers_to_no_offer_and_so_proves_nothing(story):
+    uid, offered = story.offer()
+    answered = story.tell(Kind.CALL_ANSWERED, uid, offered_leaf="")
+    story.close(uid, offered)
+    assert checks(story.verify()) == set()
+    other, own = story.offer()
+    story.judged(other, own, answered)
+    story.close(other, own)
+    assert 5 in checks(story.verify())
+
+
 def test_the_findings_of_one_check_are_counted_but_not_kept_without_end(story):
     story.day()
     numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1999)"
