@@ -24,6 +24,7 @@ from callrec.wiring import Faults, build_agent
 JUDGE_RAISES = "the verifier raises"
 JUDGE_HANGS = "the verifier hangs"
 COMMIT_HANGS = "the ledger's commit hangs"
+PROOF_HANGS = "the commit of a notice.proven hangs"
 PLAYER_CUT = "the player is cut off from the leg"
 
 VARIABLE = "CALLREC_TEST_FAULT"
@@ -48,12 +49,21 @@ def faulty_judge(*evidence: Any, **more: Any) -> Any:
     return judge(*evidence, **more)
 
 
-def faulty_commit(connection: sqlite3.Connection) -> None:
-    """Thirty seconds at the longest, as a disk that comes back; less where the fault is taken away before."""
-    until = time.monotonic() + COMMIT_HANGS_S
-    while fault() == COMMIT_HANGS and time.monotonic() < until:
-        time.sleep(0.05)
-    commit(connection)
+class FaultyCommit:
+    """A commit that hangs until thirty seconds after the fault began, or until the fault is taken away."""
+
+    def __init__(self) -> None:
+        self._committed = -1
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute("SELECT seq, body FROM entries WHERE seq > ?", (self._committed,)).fetchall()
+        proving = any(b'"notice.proven"' in body for _, body in rows)
+        while fault() == COMMIT_HANGS or (fault() == PROOF_HANGS and proving):
+            if time.time() - Path(os.environ[VARIABLE]).stat().st_mtime > COMMIT_HANGS_S:
+                break
+            time.sleep(0.05)
+        commit(connection)
+        self._committed = max([self._committed, *(seq for seq, _ in rows)])
 
 
 class CutPlay(NoticePlay):
@@ -76,7 +86,7 @@ def main(config: Path) -> None:
     import callrec.sip.session as session  # noqa: PLC0415, PLR0402 - its name for the class is replaced
 
     session.NoticePlay = CutPlay  # type: ignore[misc]
-    faults = Faults(judge_by=faulty_judge, commit=faulty_commit)
+    faults = Faults(judge_by=faulty_judge, commit=FaultyCommit())
     built = build_agent(load(config), faults=faults, allow_unsafe_memory=True)
     try:
         asyncio.run(serve(built))

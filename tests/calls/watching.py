@@ -47,9 +47,12 @@ class Watcher:
         self._folders: dict[int, Path] = {}
         self._seen: set[Path] = set()
         for folder in folders:
-            self._watch(folder)
-            for below in (path for path in folder.rglob("*") if path.is_dir()):
-                self._watch(below)
+            self._watch_all(folder)
+
+    def _watch_all(self, folder: Path) -> None:
+        self._watch(folder)
+        for below in (path for path in folder.rglob("*") if path.is_dir()):
+            self._watch(below)
 
     def _watch(self, folder: Path) -> None:
         mask = _CREATED | _MODIFIED | _MOVED_HERE
@@ -69,7 +72,7 @@ class Watcher:
     def _note(self, path: Path, *, folder: bool) -> None:
         self._seen.add(path)
         if folder and path.is_dir():
-            self._watch(path)
+            self._watch_all(path)
             self._seen.update(path.rglob("*"))
 
     def _read(self) -> bytes:
@@ -122,8 +125,7 @@ def holds_tone(data: bytes, hz: float) -> bool:
 def _readings(data: bytes) -> Iterator[Samples]:
     for start in (0, 1):
         whole = np.frombuffer(data[start : start + (len(data) - start) // 2 * 2], "<i2")
-        for samples in (whole, whole[0::2], whole[1::2], whole.byteswap()):
-            yield samples
+        yield from (whole, whole[0::2], whole[1::2], whole.byteswap())
     yield audio.from_alaw(data)
     yield audio.from_ulaw(data)
     if data.startswith(b"fLaC"):
