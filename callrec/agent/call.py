@@ -17,7 +17,7 @@ from callrec.agent.writing import CallWriter
 from callrec.config import Line
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Stage, advance, open_call
+from callrec.core.call import TABLE, Call, Stage, advance, keys_in_use, open_call
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.proof import Receipt
@@ -63,6 +63,7 @@ class CallTask:
         self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
         self._length: asyncio.TimerHandle | None = None
         self._connected = False
+        self._kept_keys: tuple[str, ...] = ()
         self._closing: c.CloseCall | None = None
 
     @property
@@ -93,7 +94,7 @@ class CallTask:
         self._prepared = self._desk.prepared = await self._prepare()
         self.why = self._prepared.why
         self.call, orders = open_call(self._prepared.plan)
-        self.services.telephony.swallow_keys(self.uid, " ".join(self._prepared.plan.keys.words()))
+        self._keep_keys()
         self._perform_all(orders)
         while not isinstance(event := await self._inbox.get(), _Ended):
             self._step(event)
@@ -125,7 +126,15 @@ class CallTask:
     def _advance(self, event: e.Event) -> None:
         if self.call is not None:
             self.call, orders = advance(self.call, event)
+            self._keep_keys()
             self._perform_all(orders)
+
+    def _keep_keys(self) -> None:
+        """Keys that mean nothing to us any more are passed on: a caller may have to press 2 for the line as well."""
+        keys = keys_in_use(self.call) if self.call is not None else ()
+        if keys != self._kept_keys:
+            self._kept_keys = keys
+            self.services.telephony.swallow_keys(self.uid, " ".join(keys))
 
     def _incident(self, what: str, reason: str) -> None:
         """Stop capture, keep it, write it down, and see that the caller reaches the line."""

@@ -282,6 +282,15 @@ def _key(call: Call, event: e.KeyPressed) -> Step:
     return _choose(call, event.digit)
 
 
+def keys_in_use(call: Call) -> tuple[str, ...]:
+    """Sequences of the caller that mean something now; every other key is for the advice line."""
+    if call.permission is Permission.WITHDRAWN:
+        return ()
+    if call.permission is not Permission.NONE and call.window_closed_ns < 0:
+        return call.plan.keys.words()
+    return (call.plan.keys.stop,) if call.plan.keys.stop else ()
+
+
 def _choosing(call: Call, event: e.KeyPressed) -> bool:
     """Single keys count from the first sound of the notice until the window closed, told by when they were pressed."""
     asked = call.permission in (Permission.PENDING, Permission.GRANTED)

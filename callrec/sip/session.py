@@ -209,9 +209,8 @@ class Session:
     # ------------------------------------------------------------ orders: keys and ends
 
     def swallow_keys(self, words: str) -> None:
-        """Keys that are not passed on."""
-        for side in self._sides.values():
-            side.keys.swallow(words)
+        """Keys of the caller that are not passed on; staff's all are."""
+        self._sides[Leg.CALLER].keys.swallow(words)
 
     def end_with_tone(self, tone: Tone, cause: str) -> None:
         """The tone, then BYE."""

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Capture, Notice, Stage, advance, open_call
+from callrec.core.call import TABLE, Call, Capture, Notice, Stage, advance, keys_in_use, open_call
 from callrec.core.evidence import Interruption
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.permission import PERMISSIONS, Permission, PermissionFact
@@ -260,6 +260,16 @@ def test_a_two_pressed_during_the_talk_is_the_callers_own_business():
 
     assert call.capture is Capture.ON
     assert isinstance(orders[-1], c.StartRecording)
+
+
+def test_a_key_that_means_nothing_here_any_more_is_the_lines():
+    choosing, _ = walk(*GOOD[:2])
+    talking, _ = walk(*GOOD)
+    declined, _ = walk(*GOOD[:2], key("2"))
+
+    assert keys_in_use(choosing) == choosing.plan.keys.words()
+    assert keys_in_use(talking) == (talking.plan.keys.stop,)
+    assert keys_in_use(declined) == ()
 
 
 def test_leaving_out_training_leaves_the_other_purposes():
