@@ -141,8 +141,11 @@ class TelephonySink(Protocol):
     def ended(self, call_uid: str) -> None:
         """Both legs are gone and every resource of the call was released. Last word on this call."""
 
-    def refused(self, source: str, what: str, why: str) -> None:
-        """An INVITE was not served before it became a call (stranger, malformed, engine limit); for `agent status`."""
+    def refused(self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0) -> None:
+        """An INVITE was not served before it became a call (stranger, malformed, engine limit); for `agent status`.
+
+        `invite` is there where an allowed peer offered a call, answered with `status`: it leaves its row as well (R7).
+        """
 
 
 class Telephony(Protocol):

@@ -32,6 +32,14 @@ ANCHOR_S: Final = 15.0
 END_S: Final = 10.0
 """How long calls get to be closed and sealed once they were hung up."""
 
+_REFUSED_AS: Final = {
+    403: (Reason.REQUEST_REFUSED, "sip.media_from"),
+    486: (Reason.AT_CAPACITY, "agent.max_calls"),
+    488: (Reason.NO_COMMON_CODEC, "sip.codecs"),
+    503: (Reason.AT_CAPACITY, "agent.max_calls"),
+}
+"""Why a call was not taken, by the status that the engine gave it, and the key to change."""
+
 log = structlog.get_logger()
 
 Watch = Callable[[str, Any], None]
@@ -207,10 +215,14 @@ class Agent:
         if call := self.calls.get(call_uid):
             call.ended()
 
-    def refused(self, source: str, what: str, why: str) -> None:
-        """Something that never became a call."""
-        key = "sip.allow_from" if "allow" in why else "sip"
+    def refused(self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0) -> None:
+        """Something that never became a call; where a peer had offered one, it leaves its row."""
+        reason, key = _REFUSED_AS.get(status, (Reason.REQUEST_REFUSED, "sip"))
+        key = "sip.allow_from" if "Source" in why else key
         self.board.turned_away(utc=self.services.utc_text(), source=source, why=f"{what}: {why}", key=key)
+        if invite is not None:
+            self.number += 1
+            self._spawn(self._write_turned_away(invite, self.number, reason))
 
     # ------------------------------------------------------------ watch
 

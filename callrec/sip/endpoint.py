@@ -24,7 +24,8 @@ _MOST_PORTS: Final = 4000
 _SPARE_SLOTS: Final = 2
 
 Incoming = Callable[["Account", pj.OnIncomingCallParam], None]
-Rejected = Callable[[str, int], None]
+Rejected = Callable[[str, int, str], None]
+"""Source, status and the whole INVITE."""
 
 
 class Account(pj.Account):
@@ -60,7 +61,7 @@ class Library(pj.Endpoint):
     @guarded
     def onRejectedIncomingCall(self, prm: pj.OnRejectedIncomingCallParam) -> None:  # noqa: N802
         """All slots taken, or no common codec."""
-        self._rejected(str(prm.rdata.srcAddress), int(prm.statusCode))
+        self._rejected(str(prm.rdata.srcAddress), int(prm.statusCode), str(prm.rdata.wholeMsg))
 
 
 class SipEndpoint:

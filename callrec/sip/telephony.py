@@ -26,7 +26,7 @@ from callrec.sip.endpoint import Account, SipEndpoint
 from callrec.sip.engine import Engine
 from callrec.sip.leg import LegCall
 from callrec.sip.media import Media
-from callrec.sip.message import parse_message
+from callrec.sip.message import SipMessage, parse_message
 from callrec.sip.refusal import Answer, Refusal
 from callrec.sip.session import Session
 from callrec.sip.settings import SipSettings, within
@@ -146,10 +146,14 @@ class PjsuaTelephony:
         if self._sessions.pop(call_uid, None) is not None and sink is not None:
             self._soon(lambda: sink.ended(call_uid))
 
-    def _refused(self, source: str, why: str) -> None:
+    def _refused(self, source: str, why: str, message: SipMessage, status: int) -> None:
+        """Tell the sink; with the INVITE where it was a peer's who may call us, so that it can be written down."""
         sink = self._sink
-        if sink is not None:
-            self._soon(lambda: sink.refused(source, "INVITE", why))
+        if sink is None:
+            return
+        known = not self._closing and within(host_of_source(source), self.settings.allow_from)
+        invite = invite_of(message, call_uid=secrets.token_hex(16), source=source) if known else None
+        self._soon(lambda: sink.refused(source, "INVITE", why, invite=invite, status=status))
 
     def _soon(self, tell: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -166,7 +170,7 @@ class PjsuaTelephony:
             refusal = Refusal(self._refusals.discard)
             self._refusals.add(refusal)
             refusal.refuse(LegCall(account, refusal, Leg.CALLER, (), prm.callId), answer)
-            self._refused(source, answer.phrase)
+            self._refused(source, answer.phrase, message, answer.status)
             return
         invite = invite_of(message, call_uid=secrets.token_hex(16), source=source)
         session = Session(self, invite, info_allowed=allows_info(message))
@@ -191,8 +195,8 @@ class PjsuaTelephony:
             return Answer(status=_UNAVAILABLE, phrase="Engine limit reached", retry_after_s=_RETRY_AFTER_S)
         return None
 
-    def _rejected(self, source: str, status: int) -> None:
-        self._refused(source, f"turned away by the engine with {status}")
+    def _rejected(self, source: str, status: int, text: str) -> None:
+        self._refused(source, f"turned away by the engine with {status}", parse_message(text), status)
 
     # ------------------------------------------------------------ orders
 

@@ -67,8 +67,8 @@ class Teller:
     def ended(self, call_uid: str) -> None:
         say(kind="ended", uid=call_uid)
 
-    def refused(self, source: str, what: str, why: str) -> None:
-        say(kind="refused", uid="", what=what, why=why)
+    def refused(self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0) -> None:
+        say(kind="refused", uid="", what=what, why=why, dialled=invite.dialled if invite else None, status=status)
 
 
 async def perform(engine: PjsuaTelephony, order: str, words: dict[str, Any]) -> None:
