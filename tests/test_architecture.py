@@ -38,6 +38,7 @@ LONG_FILES = {
 
 MAY_POLL = {
     "tests/peers/ports.py": "asks a program of others again and again, with a bound: it has no event to wait for",
+    "tests/calls/faulty_agent.py": "is no test but a slow program: it hangs on purpose",
 }
 """Files of the tests that may sleep between two questions, and why."""
 

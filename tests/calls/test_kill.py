@@ -355,6 +355,7 @@ def test_an_agent_that_dies_again_while_it_saves_still_saves_everything(scene):
     scene.house.kill()
 
     restart(scene)
+    assert len(scene.house.entries("recording.sealed")) == 2
     is_saved_to_within_a_second(scene)
 
 
