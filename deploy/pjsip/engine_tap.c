@@ -546,6 +546,9 @@ static pjmedia_transport *on_create_media_transport(pjsua_call_id call, unsigned
 
 EXPORT int callrec_face(void) { return FACE; }
 
+/* Call legs that this build can carry; an application may have set itself fewer. */
+EXPORT int callrec_most_calls(void) { return PJSUA_MAX_CALLS; }
+
 /* Once, when the library is initialised and before the first call. */
 EXPORT void callrec_tap_install(void)
 {

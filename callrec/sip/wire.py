@@ -1,0 +1,281 @@
+"""Our additions to the production build, as Python sees them: wire tap, media source filter, SIP source filter.
+
+The evaluation wheel has none of this: `additions()` is None there. What is read here is laid down in
+`deploy/pjsip/engine.h`; FACE guards against a build of another time. Everything may be called on any thread, except
+`install` and `filter_sip`: on the SIP thread, after the library was initialised and before the first call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, IntEnum, IntFlag, unique
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+import pjsua2 as pj
+
+from callrec.errors import Broken, ConfigError, Unavailable
+from callrec.sip.settings import Network
+
+FACE: Final = 1
+WINDOW_BYTES: Final = 1 << 20
+"""Room of a window unless said otherwise: 79 s of PCMA in 20 ms packets."""
+
+_HEAD: Final = struct.Struct("=IHHiIQQHH16sI")
+_BYTES_OF_FAMILY: Final = {4: 4, 6: 16}
+_NO_SUCH_LEG, _WINDOW_IS_OPEN = -1, -2
+
+
+@unique
+class Kind(Enum):
+    """What a record tells; the value is the engine's number for it."""
+
+    RTP_SENT = 1
+    RTP_REFUSED = 2
+    RTCP_SENT = 3
+    RTCP_RECEIVED = 4
+    RTP_FOREIGN = 5
+    RTCP_FOREIGN = 6
+    PEER_ADDRESS = 7
+    LEG_GONE = 8
+
+
+class Flag(IntFlag):
+    """`DECRYPTED`: the wire carried SRTP, the packet here is in the clear. `DEFERRED`: sent from the library's queue,
+    and stored as it left, which on an SRTP leg is encrypted.
+    """
+
+    DECRYPTED = 1
+    DEFERRED = 2
+
+
+@unique
+class MediaFilter(IntEnum):
+    """Which packets reach a stream: all, those from address and port in the peer's SDP, those from its address."""
+
+    COUNT_ONLY = 0
+    ADDRESS_AND_PORT = 1
+    ADDRESS_ONLY = 2
+
+
+Address = tuple[IPv4Address | IPv6Address, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One thing that happened on the wire of one leg. Times are when the kernel had answered.
+
+    `address` is the destination of what was sent, the source of what was received. `status` is the library's, 0 where
+    the kernel took the datagram. `wire_bytes` is the datagram's length; `packet` may differ from it under SRTP.
+    """
+
+    kind: Kind
+    flags: Flag
+    status: int
+    wire_bytes: int
+    utc_ns: int
+    boottime_ns: int
+    address: Address | None
+    packet: bytes
+
+
+def records(window: bytes) -> tuple[Record, ...]:
+    """All records of a window as it was taken, in order. Broken where it does not end with a whole record."""
+    try:
+        return tuple(_each(window))
+    except (struct.error, ValueError, KeyError):
+        raise Broken(
+            f"a wire tap's window of {len(window)} bytes is no sequence of records",
+            next_step="build the engine anew from this source: make pjsip",
+        ) from None
+
+
+def _each(window: bytes) -> Iterator[Record]:
+    at = 0
+    while at < len(window):
+        size, kind, flags, status, wire, utc, boottime, family, port, raw, length = _HEAD.unpack_from(window, at)
+        if size != _HEAD.size + length or at + size > len(window) or flags > max(Flag) * 2 - 1:
+            raise ValueError
+        yield Record(
+            kind=Kind(kind),
+            flags=Flag(flags),
+            status=status,
+            wire_bytes=wire,
+            utc_ns=utc,
+            boottime_ns=boottime,
+            address=_address(family, raw, port) if family else None,
+            packet=window[at + _HEAD.size : at + size],
+        )
+        at += size
+
+
+def _address(family: int, raw: bytes, port: int) -> Address:
+    part = raw[: _BYTES_OF_FAMILY[family]]
+    return (IPv4Address(part) if family == 4 else IPv6Address(part), port)  # noqa: PLR2004 - the version of IP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Counted on one leg, since it came to be or in one window. `rtp_held_back`: the stream was told that a packet
+    went, and none did. `overflow` above 0: the window had no room for so many records: what it shows is not whole.
+    """
+
+    rtp_sent: int
+    rtp_refused: int
+    rtp_held_back: int
+    rtcp_sent: int
+    rtp_received: int
+    rtcp_received: int
+    rtp_foreign: int
+    rtcp_foreign: int
+    peer_addresses: int
+    leg_gone: int
+    overflow: int
+    first_foreign: Address | None
+
+
+class _Source(ctypes.Structure):
+    _fields_ = (
+        ("family", ctypes.c_uint16),
+        ("port", ctypes.c_uint16),
+        ("address", ctypes.c_uint8 * 16),
+        ("unused", ctypes.c_uint32),
+    )
+
+
+class _Counters(ctypes.Structure):
+    _fields_ = (("of", ctypes.c_uint64 * 11), ("first_foreign", _Source))
+
+    def told(self) -> Counts:
+        foreign = self.first_foreign
+        source = _address(foreign.family, bytes(foreign.address), foreign.port) if foreign.family else None
+        names = [name for name in Counts.__dataclass_fields__ if name != "first_foreign"]
+        return Counts(**dict(zip(names, self.of, strict=True)), first_foreign=source)
+
+
+class _Network(ctypes.Structure):
+    _fields_ = (("family", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("address", ctypes.c_uint8 * 16))
+
+
+class _SipCounters(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in ("requests", "strangers", "invites_taken", "invites_beyond_rate", "stray_responses")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipCounts:
+    """Since the start of the process. Strangers and INVITEs beyond the rate got no answer."""
+
+    requests: int
+    strangers: int
+    invites_taken: int
+    invites_beyond_rate: int
+    stray_responses: int
+
+
+class WireWindow:
+    """What goes over one leg's wire from now on. Take it exactly once, also when the leg is gone: it holds memory."""
+
+    def __init__(self, library: ctypes.CDLL, handle: int) -> None:
+        self._library, self._handle = library, handle
+
+    def take(self) -> tuple[bytes, Counts]:
+        """Close it: its records, raw, and what was counted in it. Broken when it was taken before."""
+        counters = _Counters()
+        size = int(self._library.callrec_tap_stop(self._handle, ctypes.byref(counters)))
+        window = ctypes.create_string_buffer(max(size, 1))
+        taken = int(self._library.callrec_tap_take(self._handle, window, size)) if size >= 0 else -1
+        if taken != size or size < 0:
+            raise Broken("a wire tap's window was taken twice", next_step="report this as a defect")
+        return window.raw[:size], counters.told()
+
+
+class Additions:
+    """The face of the engine's own functions."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library, self._filtering = library, False
+        library.callrec_tap_stop.restype = library.callrec_tap_take.restype = ctypes.c_int64
+        library.callrec_tap_start.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_uint64)
+        library.callrec_tap_take.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64)
+        library.callrec_tap_memory.restype = ctypes.c_uint64
+        library.callrec_sip_rate.argtypes = (ctypes.c_double, ctypes.c_double)
+
+    def install(self) -> None:
+        """Tap every leg from now on, and take media from the address and port in the peer's SDP alone."""
+        self._library.callrec_tap_install()
+
+    def filter_media(self, rtp: MediaFilter, rtcp: MediaFilter) -> None:
+        """For all legs, at once."""
+        self._library.callrec_media_filter(int(rtp), int(rtcp))
+
+    def filter_sip(self, allow: Sequence[Network], *, invites_per_second: float = 0, at_once: float = 1) -> None:
+        """Hear these networks alone, and no more new INVITEs than that, all peers together; 0: no limit. The rest gets
+        no answer at all. May be called again. ConfigError where there are more networks than fit; Unavailable where
+        the library will not have the filter.
+        """
+        listed = (_Network * max(1, len(allow)))(*map(_network, allow))
+        if self._library.callrec_sip_allow(listed, len(allow)) != 0:
+            raise ConfigError(
+                f"sip.allow_from: {len(allow)} networks are too many", next_step="name at most 256, larger ones"
+            )
+        self._library.callrec_sip_rate(invites_per_second, at_once)
+        if not self._filtering:
+            if self._library.callrec_sip_install() != 0:
+                raise Unavailable("the SIP source filter cannot be installed", next_step="start the agent again")
+            self._filtering = True
+
+    def open(self, call: int, media: int = 0, room: int = WINDOW_BYTES) -> WireWindow | None:
+        """Open the one window that a leg may have; None where this leg cannot be tapped. Unavailable when memory for
+        windows is used up, or the leg's last window was not taken.
+        """
+        handle = int(self._library.callrec_tap_start(call, media, room))
+        if handle > 0:
+            return WireWindow(self._library, handle)
+        if handle == _NO_SUCH_LEG:
+            return None
+        why = "is open already" if handle == _WINDOW_IS_OPEN else f"of {room} bytes finds no memory"
+        raise Unavailable(f"the wire tap's window {why}", next_step="carry the call without recording it")
+
+    def counts(self, call: int, media: int = 0) -> Counts | None:
+        """Since the leg came to be; None where there is no such leg, or no more."""
+        counters = _Counters()
+        found = self._library.callrec_leg_counters(call, media, ctypes.byref(counters)) == 0
+        return counters.told() if found else None
+
+    def most_calls(self) -> int:
+        """Call legs that this build can carry, whatever the library was told at start."""
+        return int(self._library.callrec_most_calls())
+
+    def sip_counts(self) -> SipCounts:
+        """What the SIP source filter let through and kept."""
+        counters = _SipCounters()
+        self._library.callrec_sip_counters(ctypes.byref(counters))
+        return SipCounts(**{name: int(getattr(counters, name)) for name in SipCounts.__dataclass_fields__})
+
+    def held(self) -> tuple[int, int]:
+        """Bytes that all windows hold, and places taken by legs and windows: both 0 when no call is there."""
+        return int(self._library.callrec_tap_memory()), int(self._library.callrec_tap_places())
+
+
+def _network(network: Network) -> _Network:
+    address = (ctypes.c_uint8 * 16)(*network.network_address.packed)
+    return _Network(network.version, network.prefixlen, address)
+
+
+def additions() -> Additions | None:
+    """Those of the library that is loaded; None for the evaluation wheel. Broken for a build of another time."""
+    library = ctypes.CDLL(pj._pjsua2.__file__)  # noqa: SLF001 - the library's own C face has no other name
+    if not hasattr(library, "callrec_face"):
+        return None
+    if library.callrec_face() != FACE:
+        raise Broken(
+            f"this engine's additions have face {library.callrec_face()}, wanted is {FACE}",
+            next_step="build the engine anew from this source: make pjsip",
+        )
+    return Additions(library)
