@@ -15,9 +15,11 @@ import structlog
 
 from callrec.agent.agent import Agent
 from callrec.cli.desk import Desk
+from callrec.cli.surroundings import missing_notices
+from callrec.config import Config
 from callrec.control import ControlServer
 from callrec.control_desk import handlers
-from callrec.errors import Unavailable
+from callrec.errors import ConfigError, Unavailable
 from callrec.wiring import Built, build_agent
 
 NOT_RECORDING = 1
@@ -42,11 +44,18 @@ def run(desk: Desk, allow_unsafe_memory: bool) -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    _refuse_without_notices(desk.config)
     built = build_agent(desk.config, allow_unsafe_memory=allow_unsafe_memory)
     try:
         asyncio.run(serve(built))
     finally:
         built.close()
+
+
+def _refuse_without_notices(config: Config) -> None:
+    """ConfigError where the notice of a recorded line is not there."""
+    if missing := [f"{config.name}: {remark}" for remark in missing_notices(config)]:
+        raise ConfigError("\n".join(missing), next_step="mend this, then start the agent again; nothing was started")
 
 
 async def serve(built: Built, stop: asyncio.Event | None = None) -> None:

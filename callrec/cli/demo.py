@@ -20,7 +20,7 @@ from callrec.errors import Broken
 from callrec.wiring import initialise
 
 
-@click.command()
+@click.command(short_help="Two whole calls on this machine, nothing to configure.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),

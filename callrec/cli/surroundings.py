@@ -15,6 +15,7 @@ from typing import Final
 
 from callrec.config import Config, Line, Listen, Record, Reference, Transport, load_rules
 from callrec.control import ControlClient
+from callrec.core.reasons import Reason
 from callrec.core.retention import Facts, uncovered
 from callrec.errors import CallrecError, Unavailable
 from callrec.ledger.anchor import DirectoryAnchor, newest
@@ -24,6 +25,7 @@ from callrec.notice.audio import RATE
 from callrec.notice.manifest import PromptRecord, Status
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
 from callrec.recording.memory import RAMFS_MAGIC, TMPFS_MAGIC, file_system_magic, memory_hazards
+from callrec.store.filesystem import MARKER
 from callrec.store.keys import load_public
 
 RECORD_YOUR_OWN: Final = "record your own words: callrec prompts add FILE --id {id} --lang {language} --text @WORDS.txt"
@@ -123,7 +125,28 @@ def _ledger(config: Config) -> Iterator[Remark]:
         yield Remark(key="ledger.anchors", what="anchored outside: never", next_step=step, grave=False)
 
 
+def _store(config: Config) -> Iterator[Remark]:
+    if config.ledger.path.exists() and not (config.store.path / MARKER).is_file():
+        what = f"there is no store at {config.store.path}: recordings would wait in the spool"
+        yield Remark(key="store.path", what=what, next_step="mount its disk, or correct the path")
+
+
 # ---------------------------------------------------------------- notices
+
+
+def missing_notices(config: Config) -> Iterator[Remark]:
+    """Notices of recorded lines that are not there at all. An agent does not start like this: nothing could ever be
+    recorded. One that vanishes later costs recordings, and nothing else.
+    """
+    try:
+        register = Register.load(config.notice.register)
+    except CallrecError as error:
+        yield _from(error, "notice.register")
+        return
+    for line in (line for line in config.lines if line.record is Record.IF_PROVEN and line.languages):
+        found = register.choose(line.notice or "", line.languages[0], datetime.now(UTC))
+        if isinstance(found, Unusable) and found.reason is Reason.NOTICE_MISSING:
+            yield _not_usable(register, line, line.languages[0], found)
 
 
 def _prompts(config: Config) -> Iterator[Remark]:
@@ -253,6 +276,7 @@ CHECKS: Final[tuple[Callable[[Config], Iterator[Remark]], ...]] = (
     _keys,
     _secrets,
     _ledger,
+    _store,
     _prompts,
     _retention,
     _ports,

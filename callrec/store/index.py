@@ -109,7 +109,8 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        with _explained():
+        self._path = path
+        with _explained(path):
             self._db = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
             self._db.execute("pragma journal_mode=wal")
@@ -174,19 +175,20 @@ class Index:
             db.executemany(_INSERT, (_plain(asdict(row)) for row in rows))
 
     def _select(self, where: str, values: Mapping[str, Any]) -> tuple[IndexRow, ...]:
-        with self._lock, _explained():
+        with self._lock, _explained(self._path):
             statement = f"select {', '.join(_COLUMNS)} from recordings {where}"  # noqa: S608 - our own text
             return tuple(_row(found) for found in self._db.execute(statement, values))
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _explained(), self._db:
+        with self._lock, _explained(self._path), self._db:
             yield self._db
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise Unavailable(f"the index cannot be used: {error}", next_step="free its disk, or rebuild it") from error
+        step = "see that agent.data_dir is there, has room, and is this user's to write"
+        raise Unavailable(f"the index {path} cannot be used: {error}", next_step=step) from error

@@ -73,8 +73,12 @@ def load_public(path: Path) -> X25519PublicKey:
     """The keeper's public key. `ConfigError` where the file is not one."""
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not a readable public key: {error}", next_step="see keys.wrap_to") from error
+    except OSError as error:
+        step = "run `callrec init`, which makes it, or correct keys.wrap_to"
+        raise ConfigError(f"the keeper's public key {path}: {error.strerror}", next_step=step) from error
+    except ValueError as error:
+        step = "put the keeper's public key there, or correct keys.wrap_to"
+        raise ConfigError(f"{path} is no public key: {error}", next_step=step) from error
     if not isinstance(key, X25519PublicKey):
         raise ConfigError(f"{path} is not an X25519 public key", next_step="make one with `callrec init`")
     return key

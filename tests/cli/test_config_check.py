@@ -15,10 +15,12 @@ from click.testing import CliRunner
 
 from callrec.cli import surroundings
 from callrec.cli.config_check import config_group
+from callrec.cli.root import root
 from callrec.control import ControlServer
 from callrec.errors import ConfigError
 from callrec.ledger.init import create_log, create_signing_key
 from callrec.notice.approval import install_samples
+from callrec.store.filesystem import create_store
 from callrec.store.keys import create_keeper_keys
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +85,7 @@ def place(tmp_path, monkeypatch):
     create_keeper_keys(keys)
     create_signing_key(keys / "ledger")
     create_log(tmp_path / "var/ledger.db", keys / "ledger", created=NOW)
+    create_store(tmp_path / "var/store")
     install_samples(ROOT / "prompts", tmp_path / "var", lambda entry: LEAF, NOW)
     return place
 
@@ -208,6 +211,29 @@ def test_a_folder_that_is_a_file_must_be_mended(place):
     place.change("path: var/store", "path: kept")
 
     assert "store.path: " in place.refused()
+
+
+def test_a_store_that_is_not_mounted_must_be_mended(place):
+    place.change("path: var/store", "path: elsewhere/store")
+
+    assert "store.path: there is no store at" in place.refused()
+
+
+def test_an_agent_does_not_start_without_the_notice_of_a_line(place):
+    (place.folder / "var/prompts/advice-line.en.1.wav").unlink()
+    done = CliRunner().invoke(root, ["-c", str(place.config), "agent", "run"])
+
+    assert isinstance(done.exception, ConfigError)
+    assert "lines.advice.notice: advice-line.en.1" in str(done.exception)
+    assert "does not exist" in str(done.exception)
+
+
+def test_an_agent_does_not_start_without_the_register_of_notices(place):
+    (place.folder / "var/prompts/manifest.yaml").unlink()
+    done = CliRunner().invoke(root, ["-c", str(place.config), "agent", "run"])
+
+    assert isinstance(done.exception, ConfigError)
+    assert "notice.register: " in str(done.exception)
 
 
 def test_live_audio_on_a_disk_must_be_mended(place, monkeypatch):

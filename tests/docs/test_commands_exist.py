@@ -26,6 +26,10 @@ PROMISED = {
 """Every command of the design, by group. Questions of `audit` are commands of their own besides these."""
 
 BUILT = {
+    "agent": ("callrec.cli.agent:agent_group", ("run", "status", "reload")),
+    "call": ("callrec.cli.call:call_group", ("list", "stop")),
+    "demo": ("callrec.cli.demo:demo", ()),
+    "init": ("callrec.cli.init:init", ()),
     "audit": ("callrec.cli.audit:audit", ("call", "verify")),
     "ledger": ("callrec.cli.ledger:ledger", ("verify", "checkpoint", "export")),
     "recordings": ("callrec.cli.recordings:recordings", ("list", "show", "play", "export")),
