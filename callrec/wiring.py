@@ -32,7 +32,7 @@ from callrec.notice.approval import install_samples
 from callrec.notice.manifest import PromptKind
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
 from callrec.ports import Clock, Entry, Kept, Sealed, Telephony
-from callrec.recording.memory import memory_hazards
+from callrec.recording.memory import memory_hazards, wipe_freed_memory
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
 from callrec.store.admission import LedgerAdmission
@@ -245,7 +245,9 @@ def _announcements(config: Config) -> Mapping[str, bytes]:
 
 def _standing_obstacle(config: Config, ledger: SqliteLedger, *, allow_unsafe_memory: bool) -> tuple[Reason, str] | None:
     """What forbids recording for as long as this process runs."""
-    if not allow_unsafe_memory and (hazards := memory_hazards(config.agent.runtime_dir)):
+    wipe_freed_memory()
+    hazards = memory_hazards(config.agent.runtime_dir)  # forbids core dumps in any case
+    if hazards and not allow_unsafe_memory:
         return Reason.MEMORY_UNSAFE, "; ".join(hazards)
     try:
         with open_log(config.ledger.path) as log:
