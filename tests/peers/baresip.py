@@ -201,10 +201,10 @@ class Ear:
         return [str(one.get("type")) for one in self._events if one.get("event")]
 
     def _read(self) -> None:
-        self._control.settimeout(0.02)
         try:
+            self._control.settimeout(0.02)
             self._unread += self._control.recv(65536)
-        except (TimeoutError, ConnectionError):
+        except OSError:  # nothing more for now, or it has ended
             return
         while head := re.match(rb"(\d+):", self._unread):
             end = head.end() + int(head[1])
@@ -241,6 +241,7 @@ class Ear:
 
     def stop(self) -> None:
         """Hang up whatever runs and end."""
+        self._read()
         self._control.close()
         self.process.stop()
 

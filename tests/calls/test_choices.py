@@ -1,0 +1,140 @@
+"""What callers and operators choose on a real call: no, not for training, stop; and keys that are for staff alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from tests.calls.office import CALLER_HZ, PATIENCE_S, RECORDED, STAFF_HZ, Office
+from tests.peers import audio, ports
+from tests.peers.audio import RATE, Samples
+from tests.peers.baresip import Ear
+from tests.peers.rtp import Media
+from tests.peers.sipp_steps import PCMA, invite, sdp, until_bye
+
+pytestmark = pytest.mark.calls
+
+NOTICE_MS = 7620
+CHOICE_WINDOW_MS = 1000
+TALK_MS = NOTICE_MS + CHOICE_WINDOW_MS + 1200
+"""From the answer on: by now the call is surely bridged and recorded."""
+SOFT_DBFS = -38
+"""So soft that an announcement over it is still heard to the sample."""
+
+
+def soft(hz: float) -> Samples:
+    return audio.tone(hz, 60, dbfs=SOFT_DBFS)
+
+
+@contextmanager
+def talking(office: Office, keys: Mapping[int, str]) -> Iterator[tuple[Media, Ear]]:
+    """A caller who presses keys so many milliseconds after the answer, and staff; both are connected by now."""
+    with office.staff(soft(STAFF_HZ)) as staff, Media() as ear:
+        steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port))), until_bye()]
+        with office.caller(*steps, dialled=RECORDED) as caller:
+            to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
+            ear.speak(soft(CALLER_HZ), to=to, keys=keys)
+            staff.established(within_s=PATIENCE_S)
+            yield ear, staff
+            staff.hang_up()
+            caller.succeed(within_s=10)
+
+
+def wait_said(ear: Media, seconds: float) -> None:
+    """Wait until the caller's ear has heard so much: what they said goes the same clock."""
+    ear.heard_so_far(seconds, within_s=PATIENCE_S)
+
+
+def announcement(office: Office) -> Samples:
+    """What is said to both when a recording ends."""
+    listed = json.loads(office.house.callrec("prompts", "list", "--json"))
+    chosen = next(one for one in listed if one["id"] == "recording-stopped" and one["language"] == "en")
+    return audio.read_wav(office.house.var / "prompts" / chosen["file"])
+
+
+def ends(samples: Samples, hz: float) -> float:
+    """The second in which the last of this soft tone is heard."""
+    return float(np.flatnonzero(audio.hears(samples, hz, dbfs=SOFT_DBFS - 10))[-1] + 1) * audio.FRAME / RATE
+
+
+# ---------------------------------------------------------------- before the talk
+
+
+def test_a_no_in_the_choice_window_is_a_no_and_nothing_was_kept(office: Office):
+    with talking(office, {NOTICE_MS + 500: "2"}) as (ear, staff):
+        wait_said(ear, (TALK_MS + 500) / 1000)
+
+    assert office.decided() == ("NOT_RECORDED", "CALLER_DECLINED", "caller's choice")
+    assert office.closed()["connected"] is True
+    assert [one["choice"] for one in office.told("choice.made")] == ["decline"]
+    assert len(office.told("notice.proven")) == 1
+    assert office.told("recording.started") == []
+    uid = office.house.entries("call.offered")[-1].call_uid
+    assert [path for path in office.house.var.rglob(f"*{uid}*") if path.parent.name != "evidence"] == []
+    assert audio.find(ear.heard, announcement(office)).share < 0.5
+    assert staff.pressed == ""
+
+
+def test_a_three_during_the_notice_leaves_out_training_and_nothing_else(office: Office):
+    with talking(office, {3000: "3"}) as (ear, staff):
+        wait_said(ear, TALK_MS / 1000)
+
+    assert office.decided() == ("RECORDED", "", "")
+    assert office.told("recording.started")[0]["purposes"] == ["audit", "medico-legal"]
+    assert [one["choice"] for one in office.told("choice.made")] == ["without training"]
+    assert staff.pressed == ""
+
+
+# ---------------------------------------------------------------- during the talk
+
+
+def test_the_stop_keys_end_the_recording_both_hear_it_and_other_keys_reach_staff(office: Office):
+    stop_at = TALK_MS + 3000
+    keys = dict(zip(range(TALK_MS, stop_at, 600), "12*5#", strict=True))
+    keys |= {stop_at - 400: "*", stop_at - 200: "*", stop_at: "2", stop_at + 3500: "9"}
+    with talking(office, keys) as (ear, staff):
+        wait_said(ear, (stop_at + 5000) / 1000)
+        ports.until(lambda: staff.pressed.endswith("9"), seconds=5, what="the last key")
+
+    assert office.decided() == ("RECORDED", "", "")
+    assert [(one["choice"], one["digit"]) for one in office.told("choice.made")] == [("stop", "**2")]
+    assert office.told("recording.stopped")[0]["reason"] == "CALLER_STOPPED"
+    assert staff.pressed == "12*5#9"
+    left, right = office.recording()
+    heard = ear.heard
+    stopped = audio.find(heard, announcement(office))
+    assert stopped.share > 0.9
+    assert audio.find(staff.heard, announcement(office)).share > 0.9
+    assert stop_at / 1000 <= stopped.at_s <= stop_at / 1000 + 1
+    assert len(right) / RATE <= (stop_at - NOTICE_MS - CHOICE_WINDOW_MS) / 1000 + 1
+    assert ends(heard, STAFF_HZ) > stopped.at_s + 1.5, "the talk goes on"
+    assert len(left) == len(right)
+
+
+def test_an_operator_stops_a_recording_by_its_call_and_what_was_captured_is_kept(office: Office):
+    with talking(office, {}) as (ear, staff):
+        office.wait_told("recording.started")
+        wait_said(ear, len(ear.heard) / RATE + 1.5)
+        (up,) = json.loads(office.house.callrec("call", "list", "--json"))
+        office.house.callrec("call", "stop", up["call"])
+        ordered = len(ear.heard) / RATE
+        office.wait_told("recording.kept")
+        wait_said(ear, ordered + 3)
+
+    assert (up["line"], up["stage"], up["recording"]) == ("advice", "bridged", "on")
+    assert office.decided() == ("RECORDED", "", "")
+    stopped = office.told("recording.stopped")[0]
+    assert stopped["reason"] == "OPERATOR_STOPPED"
+    assert stopped["stopped_by"] == f"uid:{os.getuid()}"
+    left, right = office.recording()
+    assert audio.share(left, CALLER_HZ) == audio.share(right, STAFF_HZ) == 0
+    assert audio.levels(left, CALLER_HZ)[5:-5].min() > SOFT_DBFS - 6
+    assert audio.levels(right, STAFF_HZ)[5:-5].min() > SOFT_DBFS - 6
+    for heard in (ear.heard, staff.heard):
+        assert audio.find(heard, announcement(office)).share > 0.9
+    assert audio.find(ear.heard, announcement(office)).at_s <= ordered + 1
