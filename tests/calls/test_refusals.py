@@ -44,10 +44,15 @@ VOICE = audio.tone(audio.CALLER_HZ, 2)
 
 
 class Scene:
-    """One agent that can be given faults, the staff it calls, and what came of each call."""
+    """One agent that can be given faults. Each call has a caller and staff of its own."""
 
-    def __init__(self, folder: Path, staff: Ear, house: House) -> None:
-        self.folder, self.staff, self.house = folder, staff, house
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._staff_port = ports.free_port()
+        self.house = house = House(
+            folder / "house", staff=f"{ports.LOOPBACK}:{self._staff_port}", module="tests.calls.faulty_agent"
+        )
+        house.settings["notice"] = {"longest_s": 8, "max_wait_s": LONGEST_WAIT_S}
         self._fault = folder / "fault"
         self._calls = 0
         house.environment[faulty_agent.VARIABLE] = str(self._fault)
@@ -66,25 +71,21 @@ class Scene:
     ) -> Iterator[Call]:
         """A caller who does these steps once answered and then, where he `stays`, waits for the far end to hang up."""
         self._calls += 1
-        self._forget_earlier_calls()
         closed = len(self.house.entries("call.closed"))
-        with Media() as media, Watcher(self.house.runtime, *self._places()) as watcher:
+        places = [self.house.runtime, self.house.var / "spool", self.house.var / "store"]
+        with Media() as media, Watcher(*places) as watcher, self._staff() as staff:
             described = (offer or plain)(media.port)
             written = [step.replace(PORT, str(media.port)) for step in (*steps, *([until_bye()] if stays else []))]
             started = [invite(offer=described, info=info), *written]
             caller = sipp.calling(self.folder / f"caller{self._calls}", started, to=self.house.address)
             try:
-                yield Call(scene=self, media=media, watcher=watcher, caller=caller, number=closed + 1)
+                yield Call(scene=self, media=media, watcher=watcher, caller=caller, staff=staff, number=closed + 1)
             finally:
                 caller.stop()
 
-    def _places(self) -> Sequence[Path]:
-        return [self.house.var / "spool", self.house.var / "store"]
-
-    def _forget_earlier_calls(self) -> None:
-        """What staff's phone told of them, and one that a failed test left up: the next test is not to trip over it."""
-        self.staff.command("hangup")
-        self.staff._events.clear()
+    def _staff(self) -> Ear:
+        folder, say = self.folder / f"staff{self._calls}", audio.tone(audio.ADVICE_HZ, 60)
+        return Ear(folder, say=say, user="6000", auto_answer=True, port=self._staff_port)
 
     def side_journal(self) -> bytes:
         return self.house.ledger.with_name(self.house.ledger.name + ".pending").read_bytes()
@@ -118,6 +119,7 @@ class Call:
     media: Media
     watcher: Watcher
     caller: sipp.Sipp
+    staff: Ear
     number: int
     uid: str = field(default="")
 
@@ -127,13 +129,14 @@ class Call:
         self.caller.wait_received("SIP/2.0 200", seconds=5)
         return self
 
-    def speaks(self, *, keys: dict[int, str] | None = None) -> None:
+    def speaks(self, voice: audio.Samples = VOICE, *, keys: dict[int, str] | None = None) -> None:
+        """From the 200 on, over and over; `{at_ms: key}` are pressed in the first round."""
         to = self.caller.wait_received("SIP/2.0 200", seconds=5).media_address
-        self.media.speak(VOICE, to=to, keys=keys)
+        self.media.speak(voice, to=to, keys=keys)
 
     def reaches_staff(self, *, within_s: float) -> None:
         """The destination is called and answers; that is as far as a caller on hold gets."""
-        self.scene.staff.established(within_s=within_s)
+        self.staff.established(within_s=within_s)
 
     def hears_staff(self, *, within_s: float = AT_ONCE_S) -> None:
         """The last second that came in at the caller was staff's voice."""
@@ -145,7 +148,7 @@ class Call:
 
     def is_heard_by_staff(self) -> None:
         def heard() -> bool:
-            last = self.scene.staff.heard[-round(HEARD_S * audio.RATE) :]
+            last = self.staff.heard[-round(HEARD_S * audio.RATE) :]
             return audio.share(last, audio.CALLER_HZ) > 0.9
 
         ports.until(heard, seconds=AT_ONCE_S + HEARD_S, what="staff hear the caller")
@@ -174,7 +177,7 @@ class Call:
 
     def ends(self) -> None:
         """Staff hang up, and so callrec must hang up on the caller."""
-        self.scene.staff.hang_up()
+        self.staff.hang_up()
         self.caller.succeed(within_s=5)
 
     def closed(self, *, seconds: float = 20) -> Any:
@@ -218,22 +221,8 @@ class Call:
 
 
 @pytest.fixture(scope="module")
-def staff(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ear]:
-    folder = tmp_path_factory.mktemp("staff")
-    with Ear(folder / "ear", say=audio.tone(audio.ADVICE_HZ, 60), user="6000", auto_answer=True) as ear:
-        yield ear
-
-
-def house_of(folder: Path, staff: Ear) -> House:
-    house = House(folder / "house", staff=staff.address, module="tests.calls.faulty_agent")
-    house.settings["notice"] = {"longest_s": 8, "max_wait_s": LONGEST_WAIT_S}
-    return house
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory, staff: Ear) -> Iterator[Scene]:
-    folder = tmp_path_factory.mktemp("refusals")
-    made = Scene(folder, staff, house_of(folder, staff))
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    made = Scene(tmp_path_factory.mktemp("refusals"))
     with made.house:
         yield made
     is_sound(made.house)
@@ -404,8 +393,8 @@ def test_a_caller_who_hangs_up_after_a_second_is_not_recorded_and_nobody_is_rung
 
         call.was_not_recorded(Reason.CALLER_HUNG_UP)
 
-        assert scene.staff.pressed == "", "asked so that its newest events are read"
-        assert scene.staff.story == []
+        assert call.staff.pressed == "", "asked so that its newest events are read"
+        assert call.staff.story == []
         assert call.entries("notice.proven") == []
 
 
@@ -424,6 +413,24 @@ def test_a_caller_who_declines_by_key_reaches_staff_at_once_and_nothing_is_kept(
         (choice,) = call.entries("choice.made")
         assert (choice.body["digit"], choice.body["choice"]) == ("2", "decline")
         assert call.entries("notice.proven") == []
+
+
+@pytest.mark.slow
+def test_a_caller_who_declines_after_the_proven_notice_while_the_choice_is_open_is_not_recorded(scene):
+    with scene.call() as call:
+        call.speaks(audio.tone(audio.CALLER_HZ, 20), keys={round(1000 * NOTICE_S) + 400: "2"})
+        call.reaches_staff(within_s=NOTICE_S + AT_ONCE_S)
+        call.hears_staff()
+        call.is_heard_by_staff()
+        call.media.heard_so_far(NOTICE_S + 3, within_s=5)
+        call.keeps_nothing()
+        call.ends()
+
+        call.was_not_recorded(Reason.CALLER_DECLINED)
+
+        (proven,), (choice,) = call.entries("notice.proven"), call.entries("choice.made")
+        assert (choice.body["digit"], choice.body["choice"]) == ("2", "decline")
+        call.evidence_bears_out(proven)
 
 
 @pytest.mark.slow
@@ -539,15 +546,14 @@ def filled(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, staff: Ear) -> Iterator[Scene]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """As `scene`, with ledger and spool on small file systems of their own."""
     if os.geteuid() != 0:
         why = "a full disk is shown on a small tmpfs, and only root can mount one: run these tests as root"
         pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
-    folder = tmp_path_factory.mktemp("small")
-    house = house_of(folder, staff)
+    made = Scene(tmp_path_factory.mktemp("small"))
+    house = made.house
     house.settings["ledger"]["url"] = "sqlite:///var/ledger/ledger.db"
-    made = Scene(folder, staff, house)
     with mounted(house.var / "ledger", "16m"), mounted(house.var / "spool", "48m"):
         with house:
             yield made
