@@ -96,6 +96,7 @@ class Phone:
     def __exit__(self, *_: object) -> None:
         self._running = False
         self._thread.join(timeout=2)
+        self._bye()  # a call that is still up is not left to the other side's patience
         self._sip.close()
         self._audio.close()
 
