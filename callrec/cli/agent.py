@@ -138,7 +138,7 @@ def _status_lines(state: dict[str, Any]) -> list[str]:
 @agent_group.command()
 @click.pass_obj
 def reload(desk: Desk) -> None:
-    """Ask the agent to look at the prompts again, and say what each line would do now."""
+    """Look at the prompts again. Says what each line would do now."""
     answer = desk.agent.ask("reload")
     for line in answer["lines"]:
         click.echo(line)

@@ -23,7 +23,7 @@ from callrec.ledger.entry import LogEntry
 
 @click.group()
 def audit() -> None:
-    """Check every proof, offline; without the operator, on copies (--ledger and what else there is)."""
+    """Check every proof, offline. Without the operator: on copies (--ledger and what else there is)."""
 
 
 @audit.command()
@@ -31,7 +31,7 @@ def audit() -> None:
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
-    """Run the numbered checks over the ledger and the files beside it. Exit 0 or 30."""
+    """Run every numbered check. Over the ledger and the files beside it; exit 0 or 30."""
     finish(ctx, verify_places(named(ctx.obj, given)), as_json=as_json)
 
 
@@ -51,7 +51,7 @@ def finish(ctx: click.Context, verification: Verification, *, as_json: bool) -> 
 @json_option
 @click.pass_context
 def call(ctx: click.Context, /, call_uid: str, as_json: bool, **given: Any) -> None:
-    """Gather one call: every entry, the evidence judged again, where its recordings lie. UID may be shortened."""
+    """Gather one call. Every entry, the evidence judged again, where its recordings lie; UID may be shortened."""
     places = named(ctx.obj, given)
     uids = _Uids(call_uid.partition("-")[0])
     verification = verify_places(places, also=(uids.see,))

@@ -37,7 +37,7 @@ class Desk(Protocol):
 
 @click.group()
 def prompts() -> None:
-    """The notices that callers hear: list, check, add, approve, retire."""
+    """The notices that callers hear."""
 
 
 @prompts.command("list")
@@ -58,7 +58,7 @@ def list_(desk: Desk, as_json: bool) -> None:
 @prompts.command()
 @click.pass_obj
 def check(desk: Desk) -> None:
-    """Ask of every prompt whether its file is as registered, audible speech, and says what it must."""
+    """Check every prompt. Is its file as registered, audible speech, and does it say what it must?"""
     faults = approval.check(desk.prompts_dir)
     register = Register.load(desk.prompts_dir)
     for remark in register.remarks():

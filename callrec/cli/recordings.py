@@ -48,7 +48,7 @@ def recordings() -> None:
 @json_option
 @click.pass_obj
 def list_(desk: Desk, /, *, since: str, until: str, line: str, state: str | None, limit: int, as_json: bool) -> None:
-    """Show every recording, newest first: the ones kept, and the ones that wait for the store."""
+    """Show every recording, newest first. The ones kept, and the ones that wait for the store."""
     period = filters(since=since, until=until, line=line)
     wanted = files.Wanted(
         since=period.since,
@@ -101,7 +101,7 @@ def as_value(row: IndexRow) -> dict[str, Any]:
 @json_option
 @click.pass_context
 def show(ctx: click.Context, /, prefix: str, as_json: bool) -> None:
-    """Show one recording: what was proven, how far that reaches, gaps, retention, and the entries of its call.
+    """Show one recording. What was proven, how far that reaches, gaps, retention, and the entries of its call.
 
     ID may be shortened to any beginning that no other has. Exit 30 where ledger, evidence and manifest disagree.
     """
@@ -134,7 +134,7 @@ def access_options(command: Command) -> Command:
 @access_options
 @click.pass_obj
 def play(desk: Desk, /, prefix: str, purpose: str, key: Path | None) -> None:
-    """Play one recording on this machine: left the caller, right the staff. The ledger is told first."""
+    """Play one recording on this machine. Left the caller, right the staff; the ledger is told first."""
     access = files.ask(desk, prefix, purpose=Purpose(purpose), action="play", key=key)
     player = next((words for words in PLAYERS if shutil.which(words[0])), None)
     if player is None:
