@@ -58,7 +58,7 @@ def list_(desk: Desk, as_json: bool) -> None:
 @prompts.command()
 @click.pass_obj
 def check(desk: Desk) -> None:
-    """Check every prompt. Is its file as registered, audible speech, and does it say what it must?"""
+    """Check every prompt. Its file is to be as registered, audible speech, and to say what it must."""
     faults = approval.check(desk.prompts_dir)
     register = Register.load(desk.prompts_dir)
     for remark in register.remarks():
