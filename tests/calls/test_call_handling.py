@@ -25,6 +25,7 @@ from tests.calls.office import (
 )
 from tests.peers import audio, ports, sipp
 from tests.peers.audio import RATE, Samples
+from tests.peers.ports import LOOPBACK
 from tests.peers.rtp import Media
 from tests.peers.sipp_steps import (
     G729,
@@ -127,29 +128,38 @@ def test_a_destination_that_only_rings_is_cancelled_and_the_fallback_called(offi
     assert office.closed()["connected"] is True
 
 
-@pytest.mark.parametrize(
-    ("status", "cause"),
-    [
-        ("603 Decline", 'Q.850;cause=21;text="Call rejected"'),
-        (None, 'Q.850;cause=3;text="No route to destination"'),
-    ],
-    ids=["refused", "nobody there"],
-)
-def test_a_caller_who_cannot_be_connected_hears_congestion_and_a_bye_that_says_why(
-    office: Office, status: str | None, cause: str
-):
-    callee = office.callee(take(), refuse(status)) if status else None
-    with heard_by(office, dialled=PLAIN_ALONE) as (caller, media):
+def test_a_caller_whose_line_refuses_hears_congestion_and_a_bye_that_says_so(office: Office):
+    with (
+        office.callee(take(), refuse("603 Decline")) as staff,
+        heard_by(office, dialled=PLAIN_ALONE) as (caller, media),
+    ):
         caller.succeed(within_s=PATIENCE_S)
-    if callee is not None:
-        callee.succeed(within_s=5)
+        staff.succeed(within_s=5)
 
-    assert caller.received("BYE")[0].header("Reason") == cause
-    tones = audio.tone_spans(media.heard, 400)
-    lengths = {round(end - start, 1) for start, end in tones[:-1]}
-    assert lengths <= {0.2, 0.4}
-    assert len(lengths) == 2
+    assert caller.received("BYE")[0].header("Reason") == 'Q.850;cause=21;text="Call rejected"'
+    assert hears_congestion(media.heard)
     assert office.closed()["connected"] is False
+
+
+def test_a_caller_whose_line_is_not_there_hears_congestion_and_a_bye_that_says_so(tmp_path: Path):
+    """In an agent of its own: an INVITE that nobody replies to is repeated for half a minute (RFC 3261 section 9.1)."""
+    house = House(tmp_path / "house", staff=f"{LOOPBACK}:{ports.free_port()}", notice=None)
+    house.line.update(record="never", purposes=[], keys={}, dial_timeout_s=3)
+    with house, Media() as ear:
+        steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port))), until_bye()]
+        with sipp.calling(tmp_path / "caller", steps, to=house.address) as caller:
+            caller.succeed(within_s=PATIENCE_S)
+        closed = house.summary()
+
+    assert caller.received("BYE")[0].header("Reason") == 'Q.850;cause=3;text="No route to destination"'
+    assert hears_congestion(ear.heard)
+    assert (closed["connected"], closed["reason"]) == (False, "LINE_NOT_RECORDED")
+
+
+def hears_congestion(heard: Samples) -> bool:
+    """400 Hz, short and long in turn."""
+    tones = audio.tone_spans(heard, 400)
+    return {round(end - start, 1) for start, end in tones[:-1]} == {0.2, 0.4}
 
 
 # ---------------------------------------------------------------- calls that are not taken
@@ -175,7 +185,25 @@ def test_a_caller_without_a_codec_of_ours_is_answered_488(office: Office):
     assert office.decided() == ("NOT_RECORDED", "NO_COMMON_CODEC", "bypassed")
 
 
-def test_one_call_too_many_is_turned_away_and_those_that_are_up_go_on(office: Office):
+def test_a_full_agent_answers_503_and_says_when_to_try_again(tmp_path: Path):
+    staff = sipp.answering(tmp_path / "staff", [take(), answer(offer=sdp(codecs=[PCMA])), until_bye()])
+    house = House(tmp_path / "house", staff=staff.address, notice=None)
+    house.settings["agent"]["max_calls"] = 1
+    house.line.update(record="never", purposes=[], keys={})
+    with staff, house, sipp.calling(tmp_path / "caller", [invite(), talk(1500), bye()], to=house.address) as caller:
+        staff.wait_received("ACK", seconds=10)
+        with sipp.calling(tmp_path / "late", [invite(refused_with=503)], to=house.address) as late:
+            late.succeed(within_s=10)
+        caller.succeed(within_s=10)
+        staff.succeed(within_s=5)
+        house.wait_for("call.closed", seconds=5, count=2)
+        reasons = [entry.body["reason"] for entry in house.entries("call.closed")]
+
+    assert int(late.received("SIP/2.0 503")[0].header("Retry-After") or "0") > 0
+    assert reasons == ["AT_CAPACITY", "LINE_NOT_RECORDED"]
+
+
+def test_a_call_beyond_what_the_evaluation_engine_carries_is_turned_away_and_leaves_its_row(office: Office):
     one_codec = sdp(codecs=[PCMA])
     with (
         office.callee(take(), answer(offer=one_codec), until_bye(), calls=2) as staff,
