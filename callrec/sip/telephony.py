@@ -101,6 +101,7 @@ class PjsuaTelephony:
             self.thread.turn()
         self._linger(endpoint)
         self._sessions.clear()
+        self.thread.forget_timers()
         self.media.close()
         endpoint.close()
 

@@ -71,6 +71,10 @@ class SipThread:
         """Have this done after so many seconds. Jobs that no longer apply find that out themselves."""
         heapq.heappush(self._timers, (monotonic() + seconds, next(self._number), job))
 
+    def forget_timers(self) -> None:
+        """Nothing is done later any more, nor held for it: the library's objects must go before the library does."""
+        self._timers.clear()
+
     def stop(self) -> None:
         """End after the jobs that wait now, and wait for the end."""
         self._stopping.set()
