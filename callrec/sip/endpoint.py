@@ -15,6 +15,7 @@ from callrec.sip.leg import DECLINE, guarded
 from callrec.sip.media import FRAME_MS, RATE
 from callrec.sip.settings import Listen, SipSettings, Trunk
 from callrec.sip.translate import trunk_of
+from callrec.sip.wire import additions
 
 _TRANSPORT: Final = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
 _BEST: Final = 255
@@ -80,6 +81,8 @@ class SipEndpoint:
         self.library.libCreate()
         self.library.libInit(self._library_config())
         engine = found.ask(self.library)
+        if (wire := additions()) is not None:
+            wire.install()  # before the first call: no stranger's packet may reach a stream or move it
         for listen in self._sockets:
             self._listen(engine, listen)
         self.library.audDevManager().setNullDev()

@@ -14,9 +14,8 @@ import pjsua2 as pj
 from callrec.core.values import Tap
 from callrec.ports import EngineFacts
 from callrec.sip.settings import Listen
+from callrec.sip.wire import additions
 
-EVALUATION_SLOTS: Final = 4
-"""A build with no more call slots than this is the evaluation wheel."""
 _FEW_PORTS: Final = 256
 
 _EVALUATION_REMARKS: Final = (
@@ -74,6 +73,9 @@ def silence_log() -> None:
 
 
 def ask(endpoint: pj.Endpoint) -> Engine:
-    """Look at the initialised library. On the SIP thread."""
+    """Look at the initialised library. On the SIP thread.
+
+    Only our own build has our additions; its slots may have been set as low as the evaluation wheel's.
+    """
     slots = int(_library().pjsua_call_get_max_count())
-    return Engine(version=endpoint.libVersion().full, slots=slots, evaluation=slots <= EVALUATION_SLOTS)
+    return Engine(version=endpoint.libVersion().full, slots=slots, evaluation=additions() is None)
