@@ -20,11 +20,14 @@ class Capture:
         self._files = {Leg.CALLER: paths.caller, Leg.STAFF: paths.staff}
         self._recorders = {leg: media.recorder(path) for leg, path in self._files.items()}
         self.suspended = False
+        self.without: frozenset[Leg] = frozenset()
+        """Legs of which only silence is captured for now."""
 
     def connections(self, audio: Callable[[Leg], pj.AudioMedia | None]) -> list[Connection]:
         """Silence to both, and while not suspended each leg to its own."""
         silence: list[Connection] = [(self._media.silence, recorder) for recorder in self._recorders.values()]
-        voices = ((audio(leg), recorder) for leg, recorder in self._recorders.items() if not self.suspended)
+        wanted = {} if self.suspended else {leg: one for leg, one in self._recorders.items() if leg not in self.without}
+        voices = ((audio(leg), recorder) for leg, recorder in wanted.items())
         return silence + [(voice, recorder) for voice, recorder in voices if voice is not None]
 
     def close(self) -> tuple[Path, ...]:

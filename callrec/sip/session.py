@@ -280,6 +280,7 @@ class Session:
             return
         side.up, side.held, side.streams = True, side.call.media.held, side.call.streams
         if leg is Leg.STAFF:
+            self._sound.answered()
             self._stop_alerting()
         at_ns = self._now()
         self._tell(e.CallerAnswered(at_ns=at_ns) if leg is Leg.CALLER else e.StaffAnswered(at_ns=at_ns))

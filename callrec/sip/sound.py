@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import pjsua2 as pj
@@ -20,6 +21,8 @@ from callrec.sip.play import NoticePlay
 from callrec.sip.thread import SipThread
 
 _ANNOUNCE_TAIL_S: Final = 0.3
+_EARLY_TAIL_S: Final = 0.08
+"""So long after its answer what a destination played before it (a queue's music) may still be on its way to us."""
 
 Audio = Callable[[Leg], pj.AudioMedia | None]
 """The conference port of a leg as it is now."""
@@ -36,6 +39,7 @@ class Sound:
         self._announcements: list[tuple[Player, tuple[Leg, ...]]] = []
         self.play: NoticePlay | None = None
         self.early = self.bridging = False
+        self._early_until_s = 0.0
 
     # ------------------------------------------------------------ tones
 
@@ -76,8 +80,22 @@ class Sound:
 
     def start_capture(self, paths: CapturePaths) -> None:
         """Start both recorders; raises what the library or the file system raises."""
-        self._capture = Capture(self._media, paths)
+        self._capture = capture = Capture(self._media, paths)
+        rest_s = self._early_until_s - monotonic()
+        if rest_s > 0:
+            capture.without = frozenset({Leg.STAFF})
+            self._thread.call_later(rest_s, lambda: self._early_is_over(capture))
         self.rewire()
+
+    def answered(self) -> None:
+        """The destination answered: what it plays before that is no part of the conversation."""
+        if self.early:
+            self._early_until_s = monotonic() + _EARLY_TAIL_S
+
+    def _early_is_over(self, capture: Capture) -> None:
+        capture.without = frozenset()
+        if self._capture is capture:
+            self.rewire()
 
     def suspend_capture(self, *, suspended: bool) -> None:
         """Only silence, or voices again."""
