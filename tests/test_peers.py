@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,13 @@ def test_a_port_range_is_not_handed_out_twice():
     first, second = ports.free_range(50), ports.free_range(50)
 
     assert abs(first - second) >= 50
+
+
+def test_a_long_run_does_not_use_the_ports_up():
+    firsts = [ports.free_range(200) for _ in range(150)]
+
+    assert len(firsts) * 200 > 22_000
+    assert all(abs(one - other) >= 200 for one, other in pairwise(firsts))
 
 
 def test_a_process_that_does_not_end_is_killed_and_its_output_told(tmp_path):

@@ -33,6 +33,8 @@ from tests.peers.ports import LOOPBACK, Process
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLREC = Path(sys.executable).with_name("callrec")
+RTP_PORTS = 60
+"""Ports for audio of one agent: two calls, and some that a peer took."""
 
 
 def settings(*, sip_port: int, rtp: int, staff: str, fallback: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def settings(*, sip_port: int, rtp: int, staff: str, fallback: tuple[str, ...] =
         },
         "sip": {
             "listen": [f"udp:{LOOPBACK}:{sip_port}", f"tcp:{LOOPBACK}:{sip_port}"],
-            "rtp_ports": f"{rtp}-{rtp + 199}",
+            "rtp_ports": f"{rtp}-{rtp + RTP_PORTS - 1}",
             "allow_from": ["127.0.0.1"],
             "media_from": ["127.0.0.1"],
             "leg_ends_at": "phone",
@@ -94,7 +96,7 @@ class House:
         self.runtime = Path("/dev/shm") / f"callrec-test-{os.getpid()}-{secrets.token_hex(4)}"
         self.port = ports.free_port()
         self.address = f"{LOOPBACK}:{self.port}"
-        self.settings = settings(sip_port=self.port, rtp=ports.free_range(200), staff=staff, fallback=fallback)
+        self.settings = settings(sip_port=self.port, rtp=ports.free_range(RTP_PORTS), staff=staff, fallback=fallback)
         self.settings["agent"]["runtime_dir"] = str(self.runtime)
         self.config = folder / "callrec.yaml"
         self.environment: dict[str, str] = {}

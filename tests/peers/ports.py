@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Self, TypeVar
 
 LOOPBACK = "127.0.0.1"
 _BELOW_EPHEMERAL = range(10_000, 32_000)
-_given: set[int] = set()
+_LATELY = 4_000
+"""Ports remembered as handed out: who asked for them may not have bound them yet. Older ones are free again."""
+_given: deque[int] = deque(maxlen=_LATELY)
 _dice = random.SystemRandom()  # pytest-randomly seeds the shared one, also of the run beside us
 T = TypeVar("T")
 
@@ -30,12 +33,12 @@ def free_port() -> int:
 
 
 def free_range(count: int) -> int:
-    """First of `count` neighbouring ports, even, free for UDP and TCP, and not handed out before by this process."""
+    """First of `count` neighbouring ports, even, free for UDP and TCP, and not handed out lately by this process."""
     for _ in range(1000):
         first = _dice.randrange(_BELOW_EPHEMERAL.start, _BELOW_EPHEMERAL.stop - count) & ~1
         wanted = set(range(first, first + count))
-        if not wanted & _given and all(_is_free(port) for port in wanted):
-            _given.update(wanted)
+        if wanted.isdisjoint(_given) and all(_is_free(port) for port in wanted):
+            _given.extend(wanted)
             return first
     raise PeerFailed(f"no {count} neighbouring ports are free between {_BELOW_EPHEMERAL.start} and 32000")
 
