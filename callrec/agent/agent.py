@@ -14,6 +14,7 @@ from callrec import __version__
 from callrec.agent import bodies
 from callrec.agent.board import Board, run_alert
 from callrec.agent.call import CallTask
+from callrec.agent.loops import end_all
 from callrec.agent.opening import ReadBack, settle
 from callrec.agent.plan import first_obstacle
 from callrec.agent.services import Services
@@ -96,9 +97,7 @@ class Agent:
             await stop.wait()
             await self._drain()
         finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await end_all(loops)
             await self._end()
 
     def _started_body(self, engine: EngineFacts) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from enum import Enum, unique
 from typing import Final, Protocol
 
 from callrec._canonical import sha256_hex
+from callrec.agent.loops import end_all
 from callrec.agent.services import Services
 from callrec.core import commands as c
 from callrec.core.kinds import Kind
@@ -188,7 +189,7 @@ class SegmentRecorder:
         except CallrecError:
             self._failed(Reason.STORE_UNAVAILABLE, started=True)
         finally:
-            progress.cancel()
+            await end_all([progress])
 
     async def _report(self, capture: Capture, header: SegmentHeader) -> None:
         while True:
