@@ -204,6 +204,7 @@ def _services(
         mishap=lambda _uid, _what: None,
         announcements=_announcements(config),
         judge_by=judge_by,
+        tidy_store=store.clear_unfinished,
     )
 
 

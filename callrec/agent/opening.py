@@ -32,6 +32,8 @@ async def settle(services: Services, read_back: ReadBack) -> int:
     whole = {item.recording_id for item in found if item.outcome is Outcome.SEALED}
     whole |= set(await asyncio.to_thread(services.spool.ready_ids))
     await _write_lost(services, left, whole)
+    with contextlib.suppress(Unavailable, OSError):
+        await services.tidy_store()
     with contextlib.suppress(Unavailable):  # a store that is away now is the mover's to try again
         await services.mover.sweep()
     await _write_closed(services, left, whole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,10 @@ from callrec.recording.spool import Spool
 
 ChoosePrompt = Callable[[str, str], ApprovedPrompt | Unusable]
 """(prompt id, language) -> the prompt to play now, read and hashed now. Blocking."""
+
+
+async def _nothing() -> None:
+    """For a store that leaves nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Services:
     standing_obstacle: Callable[[], tuple[Reason, str] | None] = field(default=lambda: None)
     announcements: Mapping[str, bytes] = field(default_factory=dict)
     judge_by: Judge = judge
+    tidy_store: Callable[[], Awaitable[None]] = _nothing
+    """Removes what a crash left of writes to the store. At the start only, while nobody writes."""
 
     def utc_text(self) -> str:
         """Now, ISO 8601 with Z."""

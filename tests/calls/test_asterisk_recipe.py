@@ -7,6 +7,7 @@ notice, recording and ledger in the middle, and what becomes of them when it die
 from __future__ import annotations
 
 import copy
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ class Chain:
 
         self.staff = enter(Ear(folder / "staff", say=audio.tone(audio.STAFF_HZ, 60), user="staff"))
         self.house = House(folder / "house", staff="127.0.0.1:9")
+        around.callback(shutil.rmtree, self.house.runtime, ignore_errors=True)
         self.pbx = enter(Asterisk(folder / "pbx", callrec=self.house.address, staff=self.staff.address))
         self._beside_the_pbx()
         self.caller = enter(Ear(folder / "caller", say=audio.tone(audio.CALLER_HZ, 60), host=CALLER_HOST))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -226,5 +227,6 @@ def test_an_agent_that_aborts_leaves_no_core(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, before)
         house.kill()
+        shutil.rmtree(house.runtime)
     assert re.search(r"^Max core file size\s+0\s+0\s", limits, re.MULTILINE)
     assert [path for path in files_of(tmp_path) if path.name.startswith("core")] == []

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from callrec.audit.verify import Places, verify
+from callrec.ports import AUDIO_FILE
 from callrec.recording.spool import FOLDERS
 from tests.calls.house import House
 from tests.calls.voices import heard_until, voice
@@ -353,6 +354,9 @@ def test_an_agent_that_dies_again_while_it_saves_still_saves_everything(scene):
     launch(scene.house)
     scene.house.wait_for("recording.sealed", seconds=20, count=2)
     scene.house.kill()
+    half_written = scene.house.var / "store" / "unfinished" / f"{scene.call_uid}-0.killed"
+    half_written.mkdir()
+    (half_written / AUDIO_FILE).write_bytes(b"as a kill in the middle of a write leaves it")
 
     restart(scene)
     assert len(scene.house.entries("recording.sealed")) == 2
