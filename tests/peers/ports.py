@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import Self, TypeVar
 
 LOOPBACK = "127.0.0.1"
 _BELOW_EPHEMERAL = range(10_000, 32_000)
-_LATELY = 4_000
-"""Ports remembered as handed out: who asked for them may not have bound them yet. Older ones are free again."""
-_given: deque[int] = deque(maxlen=_LATELY)
-_dice = random.SystemRandom()  # pytest-randomly seeds the shared one, also of the run beside us
+_next = random.SystemRandom().choice(_BELOW_EPHEMERAL)
+"""Where the search goes on: ports are handed out in turn, so that one is not given again before all others were. The
+start differs between runs beside each other, also where pytest-randomly seeds the shared dice."""
 T = TypeVar("T")
 
 
@@ -34,12 +32,16 @@ def free_port() -> int:
 
 def free_range(count: int) -> int:
     """First of `count` neighbouring ports, even, free for UDP and TCP, and not handed out lately by this process."""
-    for _ in range(1000):
-        first = _dice.randrange(_BELOW_EPHEMERAL.start, _BELOW_EPHEMERAL.stop - count) & ~1
-        wanted = set(range(first, first + count))
-        if wanted.isdisjoint(_given) and all(_is_free(port) for port in wanted):
-            _given.extend(wanted)
+    global _next  # noqa: PLW0603 - the one memory of what was handed out
+    for _ in range(2 * len(_BELOW_EPHEMERAL)):
+        first = _next + _next % 2
+        if first + count > _BELOW_EPHEMERAL.stop:
+            first = _BELOW_EPHEMERAL.start
+        taken = next((port for port in reversed(range(first, first + count)) if not _is_free(port)), None)
+        if taken is None:
+            _next = first + count
             return first
+        _next = taken + 1
     raise PeerFailed(f"no {count} neighbouring ports are free between {_BELOW_EPHEMERAL.start} and 32000")
 
 
