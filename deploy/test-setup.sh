@@ -13,6 +13,7 @@ want sipp sip-tester          # callers and callees
 want baresip baresip-core     # the independent ear
 want sox sox                  # brings speech to 8 kHz
 want espeak-ng espeak-ng      # speaks test notices
+want gdb gdb                  # forces a core of the agent
 [ -d .venv ] || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if is_root; then want debootstrap debootstrap; fi   # the folder in which a real Asterisk runs
 
