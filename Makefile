@@ -1,13 +1,13 @@
 # make demo    one recorded call on this machine; needs Python 3.11 or 3.12, make and the package registry
 # make test    everything that must hold, also installs what the tests need (root on Debian) or names what is missing
+# make pjsip   the production engine, built from source, in .venv in place of the evaluation engine
+#              (its source: PJPROJECT=/path/to/pjproject.tar.xz, else as deploy/pjsip/README.md says)
 # make lint    the checks of the source alone       make install   .venv with what callrec needs
 # make venv    .venv with what tests need as well   make clean     remove what make made
-# make pjsip   the production engine, built from source, in .venv-engine with callrec and what its tests need
-#              (its source: PJPROJECT=/path/to/pjproject.tar.xz, else as deploy/pjsip/README.md says)
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test lint venv install pjsip clean
+.PHONY: demo test test-evaluation lint venv install pjsip clean
 .DEFAULT_GOAL := demo
 
 RUN := .venv/bin/python -m
@@ -18,8 +18,8 @@ PIP := $(RUN) $(QUIET_PIP)
 ifneq ($(shell cat .venv/.made-in 2>/dev/null),$(CURDIR))
 .PHONY: .venv/.made-in
 endif
-ifneq ($(shell cat .venv-engine/.made-in 2>/dev/null),$(CURDIR))
-.PHONY: .venv-engine/.made-in
+ifneq ($(shell cat .venv-eval/.made-in 2>/dev/null),$(CURDIR))
+.PHONY: .venv-eval/.made-in
 endif
 
 demo: .venv/.demo
@@ -28,7 +28,13 @@ demo: .venv/.demo
 test:
 	@deploy/test-setup.sh
 	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory pjsip
 	@$(RUN) pytest $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory test-evaluation
+
+# the evaluation engine, which `make demo` installs, in an environment of its own: both import as pjsua2
+test-evaluation: .venv-eval/.dev
+	@.venv-eval/bin/python -m pytest tests/evaluation
 
 lint: .venv/.dev
 	@$(RUN) ruff check --quiet
@@ -37,36 +43,37 @@ lint: .venv/.dev
 	@mkdir -p build && .venv/bin/lint-imports >build/lint-imports.log || { cat build/lint-imports.log; exit 1; }
 	@echo "source: ruff, mypy and import-linter are content"
 
-venv: .venv/.dev
+venv: pjsip
 
 install: .venv/.demo
 
+pjsip: .venv/.dev
+	@PJPROJECT="$(PJPROJECT)" nice -n 19 deploy/pjsip/build.sh .venv/bin/python
+	@deploy/pjsip/install.sh .venv/bin/python
+
 .venv/.dev: pyproject.toml .venv/.made-in
 	@echo "installing what callrec and its tests need into .venv"
-	@$(PIP) -e '.[eval,dev]'
+	@$(PIP) -e '.[dev]' wheel
 	@mkdir -p build
-	@touch .venv/.demo $@
+	@touch $@
 
+# the evaluation engine only where no production engine is: it would be found first
 .venv/.demo: pyproject.toml .venv/.made-in
 	@echo "installing what callrec needs into .venv"
-	@$(PIP) -e '.[eval]'
+	@if [ -e .venv/.engine ]; then $(PIP) -e .; else $(PIP) -e '.[eval]'; fi
+	@touch $@
+
+.venv-eval/.dev: pyproject.toml .venv-eval/.made-in
+	@echo "installing callrec with the evaluation engine into .venv-eval"
+	@.venv-eval/bin/python -m $(QUIET_PIP) -e '.[eval,dev]'
 	@touch $@
 
 .venv/.made-in:
 	@deploy/make-venv.sh "$(PYTHON)"
 
-pjsip: .venv-engine/.dev
-	@PJPROJECT="$(PJPROJECT)" nice -n 19 deploy/pjsip/build.sh .venv-engine/bin/python
-	@deploy/pjsip/install.sh .venv-engine/bin/python
-
-.venv-engine/.dev: pyproject.toml .venv-engine/.made-in
-	@echo "installing what callrec and its tests need into .venv-engine"
-	@.venv-engine/bin/python -m $(QUIET_PIP) -e '.[dev]' wheel
-	@touch $@
-
-.venv-engine/.made-in:
-	@deploy/make-venv.sh "$(PYTHON)" .venv-engine
+.venv-eval/.made-in:
+	@deploy/make-venv.sh "$(PYTHON)" .venv-eval
 
 clean:
-	rm -rf --one-file-system .venv .venv-engine build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf --one-file-system .venv .venv-eval build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find callrec tests -name __pycache__ -type d -prune -exec rm -rf {} +

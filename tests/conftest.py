@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.engine import PRODUCTION
 from tests.peers import asterisk
+
+collect_ignore = ["evaluation"] if PRODUCTION else []  # run by make test-evaluation, in an environment of its own
 
 _LEFT_OUT = pytest.StashKey[int]()
 

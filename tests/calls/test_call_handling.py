@@ -23,7 +23,6 @@ from tests.calls.office import (
     STAFF_HZ,
     Office,
 )
-from tests.engine import PRODUCTION
 from tests.peers import audio, ports, sipp
 from tests.peers.audio import RATE, Samples
 from tests.peers.ports import LOOPBACK
@@ -211,8 +210,7 @@ def test_a_call_beyond_what_the_engine_carries_is_turned_away_and_leaves_its_row
         office.caller(invite(), talk(3000), bye(), dialled=PLAIN, calls=2, rate=10) as both,
     ):
         ports.until(lambda: len(staff.received("ACK")) >= 2, seconds=10, what="two calls connected")
-        # the evaluation engine has no slot left in which we could say 503 ourselves
-        with office.caller(invite(refused_with=503 if PRODUCTION else 486), dialled=PLAIN) as third:
+        with office.caller(invite(refused_with=503), dialled=PLAIN) as third:
             third.succeed(within_s=10)
         both.succeed(within_s=PATIENCE_S)
         staff.succeed(within_s=10)

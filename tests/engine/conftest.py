@@ -1,4 +1,4 @@
-"""Tests of the production engine run where it is installed; elsewhere the run's last lines say that they did not."""
+"""Without the production engine these tests fail: what they would show is not there."""
 
 from __future__ import annotations
 
@@ -9,22 +9,11 @@ import pytest
 from tests.engine import PRODUCTION
 from tests.engine.process import AgentProcess
 
-_WHY = "this Python has no production engine: make pjsip, then run .venv-engine/bin/python -m pytest tests/engine"
-_LEFT_OUT = pytest.StashKey[int]()
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    wanting = [] if PRODUCTION else [item for item in items if item.get_closest_marker("engine")]
-    config.stash[_LEFT_OUT] = len(wanting)
-    for item in wanting:
-        item.add_marker(pytest.mark.skip(reason=_WHY))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if count := config.stash.get(_LEFT_OUT, 0):
-        terminalreporter.section("NO PRODUCTION ENGINE", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{count} tests of the production engine did NOT run: it is unproven by this run.")
-        terminalreporter.line(_WHY)
+@pytest.fixture(scope="session", autouse=True)
+def _production_engine() -> None:
+    if not PRODUCTION:
+        pytest.fail("this Python has no production engine: make pjsip", pytrace=False)
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from tests.engine.process import AgentProcess
 ROOT = Path(__file__).parents[2]
 PJSIP = ROOT / "deploy" / "pjsip"
 
-needs_engine = pytest.mark.engine
-
 
 def module() -> Path:
     found = importlib.util.find_spec("_pjsua2")
@@ -31,22 +29,18 @@ def facts(tmp_path_factory):
         return agent.order("facts")
 
 
-@needs_engine
 def test_it_is_version_2_17(facts):
     assert facts["version"].startswith("2.17")
 
 
-@needs_engine
 def test_it_carries_1024_call_legs(facts):
     assert facts["slots"] == facts["most_calls"] == 1024
 
 
-@needs_engine
 def test_it_speaks_what_telephone_lines_speak(facts):
     assert {"PCMA/8000/1", "PCMU/8000/1"} <= set(facts["codecs"])
 
 
-@needs_engine
 def test_nothing_of_the_evaluation_engine_is_beside_it():
     found = importlib.util.find_spec("pjsua2")
 
@@ -54,7 +48,6 @@ def test_nothing_of_the_evaluation_engine_is_beside_it():
     assert found.submodule_search_locations is None
 
 
-@needs_engine
 def test_every_function_of_our_additions_can_be_called():
     declared = [
         name
@@ -67,7 +60,6 @@ def test_every_function_of_our_additions_can_be_called():
     assert [name for name in declared if not hasattr(library, name)] == []
 
 
-@needs_engine
 def test_no_datagram_goes_round_the_wire_tap():
     """The library's own function is no symbol that something else could bind to: our wrapper is linked in its place."""
     listed = subprocess.run(["nm", "-D", module()], check=True, capture_output=True, text=True).stdout

@@ -18,7 +18,7 @@ from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 from tests.peers.rtp import Media
 
-pytestmark = [pytest.mark.engine, pytest.mark.calls]
+pytestmark = pytest.mark.calls
 
 TONE_HZ = 1200
 
