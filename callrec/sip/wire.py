@@ -8,48 +8,22 @@ The evaluation wheel has none of this: `additions()` is None there. What is read
 from __future__ import annotations
 
 import ctypes
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, IntEnum, IntFlag, unique
-from ipaddress import IPv4Address, IPv6Address
+from enum import IntEnum, unique
 from typing import Final
 
 import pjsua2 as pj
 
+from callrec.core.wire_records import Counts, address_of
 from callrec.errors import Broken, ConfigError, Unavailable
 from callrec.sip.settings import Network
 
-FACE: Final = 1
+FACE: Final = 2
 WINDOW_BYTES: Final = 1 << 20
 """Room of a window unless said otherwise: 79 s of PCMA in 20 ms packets."""
 
-_HEAD: Final = struct.Struct("=IHHiIQQHH16sI")
-_BYTES_OF_FAMILY: Final = {4: 4, 6: 16}
 _NO_SUCH_LEG, _WINDOW_IS_OPEN = -1, -2
-
-
-@unique
-class Kind(Enum):
-    """What a record tells; the value is the engine's number for it."""
-
-    RTP_SENT = 1
-    RTP_REFUSED = 2
-    RTCP_SENT = 3
-    RTCP_RECEIVED = 4
-    RTP_FOREIGN = 5
-    RTCP_FOREIGN = 6
-    PEER_ADDRESS = 7
-    LEG_GONE = 8
-
-
-class Flag(IntFlag):
-    """`DECRYPTED`: the wire carried SRTP, the packet here is in the clear. `DEFERRED`: sent from the library's queue,
-    and stored as it left, which on an SRTP leg is encrypted.
-    """
-
-    DECRYPTED = 1
-    DEFERRED = 2
 
 
 @unique
@@ -59,82 +33,6 @@ class MediaFilter(IntEnum):
     COUNT_ONLY = 0
     ADDRESS_AND_PORT = 1
     ADDRESS_ONLY = 2
-
-
-Address = tuple[IPv4Address | IPv6Address, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One thing that happened on the wire of one leg. Times are when the kernel had answered.
-
-    `address` is the destination of what was sent, the source of what was received. `status` is the library's, 0 where
-    the kernel took the datagram. `wire_bytes` is the datagram's length; `packet` may differ from it under SRTP.
-    """
-
-    kind: Kind
-    flags: Flag
-    status: int
-    wire_bytes: int
-    utc_ns: int
-    boottime_ns: int
-    address: Address | None
-    packet: bytes
-
-
-def records(window: bytes) -> tuple[Record, ...]:
-    """All records of a window as it was taken, in order. Broken where it does not end with a whole record."""
-    try:
-        return tuple(_each(window))
-    except (struct.error, ValueError, KeyError):
-        raise Broken(
-            f"a wire tap's window of {len(window)} bytes is no sequence of records",
-            next_step="build the engine anew from this source: make pjsip",
-        ) from None
-
-
-def _each(window: bytes) -> Iterator[Record]:
-    at = 0
-    while at < len(window):
-        size, kind, flags, status, wire, utc, boottime, family, port, raw, length = _HEAD.unpack_from(window, at)
-        if size != _HEAD.size + length or at + size > len(window) or flags > max(Flag) * 2 - 1:
-            raise ValueError
-        yield Record(
-            kind=Kind(kind),
-            flags=Flag(flags),
-            status=status,
-            wire_bytes=wire,
-            utc_ns=utc,
-            boottime_ns=boottime,
-            address=_address(family, raw, port) if family else None,
-            packet=window[at + _HEAD.size : at + size],
-        )
-        at += size
-
-
-def _address(family: int, raw: bytes, port: int) -> Address:
-    part = raw[: _BYTES_OF_FAMILY[family]]
-    return (IPv4Address(part) if family == 4 else IPv6Address(part), port)  # noqa: PLR2004 - the version of IP
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Counted on one leg, since it came to be or in one window. `rtp_held_back`: the stream was told that a packet
-    went, and none did. `overflow` above 0: the window had no room for so many records: what it shows is not whole.
-    """
-
-    rtp_sent: int
-    rtp_refused: int
-    rtp_held_back: int
-    rtcp_sent: int
-    rtp_received: int
-    rtcp_received: int
-    rtp_foreign: int
-    rtcp_foreign: int
-    peer_addresses: int
-    leg_gone: int
-    overflow: int
-    first_foreign: Address | None
 
 
 class _Source(ctypes.Structure):
@@ -147,13 +45,19 @@ class _Source(ctypes.Structure):
 
 
 class _Counters(ctypes.Structure):
-    _fields_ = (("of", ctypes.c_uint64 * 11), ("first_foreign", _Source))
+    _fields_ = (
+        ("of", ctypes.c_uint64 * 11),
+        ("first_foreign", _Source),
+        ("peer_ssrc_known", ctypes.c_uint32),
+        ("peer_ssrc", ctypes.c_uint32),
+    )
 
     def told(self) -> Counts:
         foreign = self.first_foreign
-        source = _address(foreign.family, bytes(foreign.address), foreign.port) if foreign.family else None
-        names = [name for name in Counts.__dataclass_fields__ if name != "first_foreign"]
-        return Counts(**dict(zip(names, self.of, strict=True)), first_foreign=source)
+        source = address_of(foreign.family, bytes(foreign.address), foreign.port) if foreign.family else None
+        names = [name for name in Counts.__dataclass_fields__ if name not in ("first_foreign", "peer_ssrc")]
+        ssrc = int(self.peer_ssrc) if self.peer_ssrc_known else None
+        return Counts(**dict(zip(names, self.of, strict=True)), first_foreign=source, peer_ssrc=ssrc)
 
 
 class _Network(ctypes.Structure):
@@ -207,7 +111,9 @@ class Additions:
         library.callrec_sip_rate.argtypes = (ctypes.c_double, ctypes.c_double)
 
     def install(self) -> None:
-        """Tap every leg from now on, and take media from the address and port in the peer's SDP alone."""
+        """Tap every leg from now on, take media from the address and port in the peer's SDP alone, and send none on a
+        leg that answers before its ACK is in.
+        """
         self._library.callrec_tap_install()
 
     def filter_media(self, rtp: MediaFilter, rtcp: MediaFilter) -> None:

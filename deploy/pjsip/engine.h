@@ -12,7 +12,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum {
-    FACE = 1,           /* changes with every change to what is declared here */
+    FACE = 2,           /* changes with every change to what is declared here */
     MAX_NETWORKS = 256  /* in the SIP source filter */
 };
 
@@ -59,11 +59,13 @@ enum record_kind {
 
 enum record_flag {
     DECRYPTED = 1,  /* the wire carried SRTP; stored is the packet in the clear */
-    DEFERRED = 2    /* left later, from the library's queue: stored as it left, on an SRTP leg encrypted */
+    DEFERRED = 2,   /* left later, from the library's queue: stored as it left, on an SRTP leg encrypted */
+    EARLIER = 4     /* an RTCP_SENT from before the window, at the time it left: a peer's report may refer to it */
 };
 
 enum counter {
-    COUNT_RTP_SENT, COUNT_RTP_REFUSED, COUNT_RTP_HELD_BACK, /* reported as sent, but no datagram left */
+    COUNT_RTP_SENT, COUNT_RTP_REFUSED,
+    COUNT_RTP_HELD_BACK,    /* reported as sent, but no datagram left: before the ACK, and wherever the library dropped it */
     COUNT_RTCP_SENT, COUNT_RTP_RECEIVED, COUNT_RTCP_RECEIVED, COUNT_RTP_FOREIGN, COUNT_RTCP_FOREIGN,
     COUNT_PEER_ADDRESS, COUNT_LEG_GONE,
     COUNT_OVERFLOW,         /* records for which the window had no room: what it shows is not whole */
@@ -73,8 +75,9 @@ enum counter {
 struct counters {
     uint64_t of[COUNTS];
     struct { uint16_t family, port; uint8_t address[16]; uint32_t unused; } first_foreign; /* source of the first foreign RTP */
+    uint32_t peer_ssrc_known, peer_ssrc;    /* of the newest RTP from the peer's address; known: 0 or 1 */
 };
-_Static_assert(sizeof(struct counters) == 8 * COUNTS + 24, "no padding");
+_Static_assert(sizeof(struct counters) == 8 * COUNTS + 32, "no padding");
 
 enum media_filter { COUNT_ONLY, ADDRESS_AND_PORT, ADDRESS_ONLY };
 

@@ -2,12 +2,14 @@
  *
  *   wire tap            what the kernel took for a call leg's peer, and the RTCP that came in, window by window
  *   media source filter RTP and RTCP only from the address in the peer's SDP; the rest is counted
+ *   gate                nothing goes out on a leg that answers before its ACK is in: whoever sent the INVITE under a
+ *                       false name cannot have us send media to the address it gave
  *
  * Callers reach the functions marked EXPORT by name in the extension module's own shared object; nothing here calls
  * into Python. engine.h declares what they read. How it stands in the library, for one leg:
  *
- *     stream | SRTP adapter | UDP transport | pj_sock_sendto | kernel
- *            ^ send_*       ^ attach2         ^ linked with -Wl,--wrap=pj_sock_sendto
+ *     stream | SRTP adapter | UDP transport   | pj_sock_sendto | kernel
+ *            ^ send_*       ^ attach2, send_*   ^ linked with -Wl,--wrap=pj_sock_sendto
  *
  * - pj_sock_sendto is the last place before the kernel: it sees its result and the real destination. A layer above may
  *   report success without sending: not yet started, loss simulated, queued.
@@ -35,7 +37,10 @@ enum {
     RESTING = 64,           /* places that nobody uses rest until so many do: late threads may still look at them */
     MAX_SOCKET = 65536,     /* sockets numbered from here on have no tap */
     LARGEST_RTCP = 1500,    /* a longer one is stored, but never as decrypted */
-    RTP_HEADER = 12         /* all that is kept of a foreign RTP packet */
+    RTP_HEADER = 12,        /* all that is kept of a foreign RTP packet */
+    SENDER_REPORT = 28,     /* bytes of its header and sender info (RFC 3550 section 6.4.1) */
+    SENDER_REPORT_TYPE = 200,
+    REPORTS_KEPT = 4        /* of what was sent before a window: peers report every few seconds, on our newest */
 };
 
 /* ================================================================ legs and how they are found */
@@ -51,6 +56,8 @@ struct window {
     struct counters counters;
 };
 
+struct sent_report { struct record record; uint8_t packet[SENDER_REPORT]; };
+
 struct leg {
     pthread_mutex_t mutex;  /* guards what follows, except the operations */
     bool in_use, alive;     /* not alive: its sockets are closed, its window may still be held */
@@ -58,6 +65,7 @@ struct leg {
     int call, media;
     pj_sock_t rtp_socket, rtcp_socket;
     pjmedia_transport *udp, *srtp;
+    _Atomic bool gate_open; /* read without the mutex */
 
     bool peer_known;
     pj_sockaddr peer_rtp, peer_rtcp;
@@ -67,6 +75,8 @@ struct leg {
 
     struct counters counters;
     struct window window;
+    struct sent_report reports[REPORTS_KEPT];
+    unsigned reports_sent;
 
     pjmedia_transport_op udp_operations, srtp_operations; /* this leg's own tables: a transport leads back to its leg */
 };
@@ -84,6 +94,7 @@ static size_t memory_used, memory_limit = (size_t)256 << 20;
 /* the library's own operations: one table for all transports of a kind, known from the first one */
 static const pjmedia_transport_op *udp_library, *srtp_library;
 static pjmedia_transport *(*next_in_line)(pjsua_call_id, unsigned, pjmedia_transport *, unsigned);
+static void (*next_to_know_state)(pjsua_call_id, pjsip_event *);
 
 static _Atomic int rtp_filter = ADDRESS_AND_PORT, rtcp_filter = ADDRESS_AND_PORT;
 
@@ -101,26 +112,58 @@ static void count(struct leg *leg, enum counter which)
 
 struct stored { const void *bytes; size_t size, wire_size; };
 
-static void store(struct leg *leg, enum record_kind kind, unsigned flags, pj_status_t status, const pj_sockaddr *address,
-                  struct stored packet)
+static void append(struct leg *leg, const struct record *record, const void *packet)
 {
     struct window *window = &leg->window;
-    if (!window->open)
-        return;
-    if (sizeof(struct record) + packet.size > window->room - window->used) {
+    if (record->size > window->room - window->used) {
         count(leg, COUNT_OVERFLOW);
         return;
     }
+    memcpy(window->records + window->used, record, sizeof *record);
+    if (record->packet_bytes)
+        memcpy(window->records + window->used + sizeof *record, packet, record->packet_bytes);
+    window->used += record->size;
+}
+
+static struct record make_record(enum record_kind kind, unsigned flags, pj_status_t status, const pj_sockaddr *address,
+                                 struct stored packet)
+{
     struct record record = {
         .size = (uint32_t)(sizeof record + packet.size), .kind = (uint16_t)kind, .flags = (uint16_t)flags,
         .status = status, .wire_bytes = (uint32_t)packet.wire_size, .packet_bytes = (uint32_t)packet.size,
         .utc_ns = now(CLOCK_REALTIME), .boottime_ns = now(CLOCK_BOOTTIME)};
     record.family = address_bytes(address, record.address);
     record.port = record.family ? pj_sockaddr_get_port(address) : 0;
-    memcpy(window->records + window->used, &record, sizeof record);
-    if (packet.size)
-        memcpy(window->records + window->used + sizeof record, packet.bytes, packet.size);
-    window->used += record.size;
+    return record;
+}
+
+static void store(struct leg *leg, enum record_kind kind, unsigned flags, pj_status_t status, const pj_sockaddr *address,
+                  struct stored packet)
+{
+    if (!leg->window.open)
+        return;
+    const struct record record = make_record(kind, flags, status, address, packet);
+    append(leg, &record, packet.bytes);
+}
+
+/* What a report of the peer's may refer to, when a window opens only after it was sent. */
+static void remember_report(struct leg *leg, unsigned flags, const pj_sockaddr *to, struct stored packet)
+{
+    if (packet.size < SENDER_REPORT || ((const uint8_t *)packet.bytes)[1] != SENDER_REPORT_TYPE)
+        return;
+    packet.size = SENDER_REPORT;
+    struct sent_report *report = &leg->reports[leg->reports_sent++ % REPORTS_KEPT];
+    report->record = make_record(RTCP_SENT, flags | EARLIER, 0, to, packet);
+    memcpy(report->packet, packet.bytes, SENDER_REPORT);
+}
+
+static void store_earlier_reports(struct leg *leg)
+{
+    const unsigned end = leg->reports_sent;
+    for (unsigned at = end > REPORTS_KEPT ? end - REPORTS_KEPT : 0; at != end; at++) {
+        const struct sent_report *report = &leg->reports[at % REPORTS_KEPT];
+        append(leg, &report->record, report->packet);
+    }
 }
 
 static const struct stored NO_PACKET;
@@ -142,8 +185,10 @@ static void note_sent(struct leg *leg, bool rtcp, struct stored packet, unsigned
                       const pj_sockaddr *to)
 {
     if (rtcp) {
-        if (taken)
+        if (taken) {
             count(leg, COUNT_RTCP_SENT);
+            remember_report(leg, flags, to, packet);
+        }
         store(leg, RTCP_SENT, flags, status, to, packet);
     } else {
         count(leg, taken ? COUNT_RTP_SENT : COUNT_RTP_REFUSED);
@@ -231,6 +276,23 @@ static pj_status_t srtp_send_rtcp2(pjmedia_transport *srtp, const pj_sockaddr_t 
     return status;
 }
 
+/* Below SRTP, so that no way out goes round it; what is told a success here counts as held back above. */
+static pj_status_t udp_send_rtp(pjmedia_transport *udp, const void *packet, pj_size_t size)
+{
+    return LEG_OF(udp, udp_operations)->gate_open ? udp_library->send_rtp(udp, packet, size) : PJ_SUCCESS;
+}
+
+static pj_status_t udp_send_rtcp(pjmedia_transport *udp, const void *packet, pj_size_t size)
+{
+    return LEG_OF(udp, udp_operations)->gate_open ? udp_library->send_rtcp(udp, packet, size) : PJ_SUCCESS;
+}
+
+static pj_status_t udp_send_rtcp2(pjmedia_transport *udp, const pj_sockaddr_t *to, unsigned to_length,
+                                  const void *packet, pj_size_t size)
+{
+    return LEG_OF(udp, udp_operations)->gate_open ? udp_library->send_rtcp2(udp, to, to_length, packet, size) : PJ_SUCCESS;
+}
+
 /* ================================================================ coming in: between socket and SRTP */
 
 static bool same_source(int filter, const pj_sockaddr *wanted, const pj_sockaddr *source)
@@ -251,11 +313,21 @@ static void count_foreign_rtp(struct leg *leg, const pj_sockaddr *source)
     count(leg, COUNT_RTP_FOREIGN);
 }
 
+static void note_peer_ssrc(struct leg *leg, const uint8_t *packet, size_t size)
+{
+    if (size < RTP_HEADER)
+        return;
+    const uint32_t ssrc = (uint32_t)packet[8] << 24 | (uint32_t)packet[9] << 16 | (uint32_t)packet[10] << 8 | packet[11];
+    leg->counters.peer_ssrc = leg->window.counters.peer_ssrc = ssrc;
+    leg->counters.peer_ssrc_known = leg->window.counters.peer_ssrc_known = 1;
+}
+
 /* Counts it, and keeps what is foreign. True where it comes from the peer. */
 static bool note_rtp(struct leg *leg, const pjmedia_tp_cb_param *packet, int filter)
 {
     if (leg->peer_known && same_source(filter, &leg->peer_rtp, packet->src_addr)) {
         count(leg, COUNT_RTP_RECEIVED);
+        note_peer_ssrc(leg, packet->pkt, (size_t)packet->size);
         return true;
     }
     const size_t size = (size_t)packet->size;
@@ -462,6 +534,9 @@ static void make_tables(struct leg *leg)
     leg->udp_operations.attach2 = &udp_attach2;
     leg->udp_operations.detach = &udp_detach;
     leg->udp_operations.destroy = &udp_destroy;
+    leg->udp_operations.send_rtp = &udp_send_rtp;
+    leg->udp_operations.send_rtcp = &udp_send_rtcp;
+    leg->udp_operations.send_rtcp2 = &udp_send_rtcp2;
     leg->udp->op = &leg->udp_operations;
     if (!leg->srtp)
         return;
@@ -494,6 +569,13 @@ static bool can_be_tapped(pjmedia_transport *top, struct transports *found)
            found->rtp_socket < MAX_SOCKET && found->rtcp_socket < MAX_SOCKET;
 }
 
+/* We answered this call, and the other side has not acknowledged it. The library holds the call's lock. */
+static bool waits_for_ack(int call)
+{
+    const pjsip_inv_session *session = pjsua_var.calls[call].inv;
+    return session && session->role == PJSIP_ROLE_UAS && session->state != PJSIP_INV_STATE_CONFIRMED;
+}
+
 static void move_in(struct leg *leg, int call, int media, const struct transports *found)
 {
     leg->in_use = leg->alive = true;
@@ -504,7 +586,9 @@ static void move_in(struct leg *leg, int call, int media, const struct transport
     leg->srtp = found->srtp;
     leg->rtp_socket = found->rtp_socket;
     leg->rtcp_socket = found->rtcp_socket;
+    leg->gate_open = !waits_for_ack(call);
     leg->peer_known = false;
+    leg->reports_sent = 0;
     nobody_above(leg);
     memset(&leg->counters, 0, sizeof leg->counters);
     memset(&leg->window, 0, sizeof leg->window);
@@ -542,6 +626,23 @@ static pjmedia_transport *on_create_media_transport(pjsua_call_id call, unsigned
     return used;
 }
 
+static void open_gates(int call)
+{
+    pthread_mutex_lock(&registry);
+    for (int media = 0; media < PJSUA_MAX_CALL_MEDIA; media++)
+        if (leg_of_call[call][media])
+            leg_of_call[call][media]->gate_open = true;
+    pthread_mutex_unlock(&registry);
+}
+
+static void on_call_state(pjsua_call_id call, pjsip_event *event)
+{
+    if (in_table(call, 0) && pjsua_var.calls[call].inv && !waits_for_ack(call))
+        open_gates(call);
+    if (next_to_know_state)
+        next_to_know_state(call, event);
+}
+
 /* ================================================================ wire tap: what callers call */
 
 EXPORT int callrec_face(void) { return FACE; }
@@ -556,6 +657,8 @@ EXPORT void callrec_tap_install(void)
         return;
     next_in_line = pjsua_var.ua_cfg.cb.on_create_media_transport;
     pjsua_var.ua_cfg.cb.on_create_media_transport = &on_create_media_transport;
+    next_to_know_state = pjsua_var.ua_cfg.cb.on_call_state;
+    pjsua_var.ua_cfg.cb.on_call_state = &on_call_state;
 }
 
 /* Of enum media_filter each; ADDRESS_AND_PORT until something else is said. */
@@ -630,6 +733,7 @@ static int open_window(struct leg *leg, size_t room)
     pthread_mutex_lock(&leg->mutex);
     leg->window = (struct window){.records = records, .room = room, .open = true, .held = true};
     store_peer(leg);
+    store_earlier_reports(leg);
     pthread_mutex_unlock(&leg->mutex);
     return handle_of(leg);
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from callrec.sip.wire import Kind, Record, records
+from callrec.core.wire_records import Kind, Record, records
 from tests.peers import ports
 from tests.peers.ports import LOOPBACK, PeerFailed
 

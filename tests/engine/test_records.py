@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callrec.core.wire_records import Flag, Kind, Record, records
 from callrec.errors import Broken
-from callrec.sip.wire import Flag, Kind, Record, records
 
 moments = st.integers(0, 2**64 - 1)
 addresses = st.none() | st.tuples(st.builds(IPv4Address, st.integers(0, 2**32 - 1)), st.integers(0, 65535))

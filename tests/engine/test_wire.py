@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callrec.sip.wire import Flag, Kind, MediaFilter
+from callrec.core.wire_records import Flag, Kind
+from callrec.sip.wire import MediaFilter
 from tests.engine.capture import LoopbackCapture
 from tests.engine.process import AgentProcess, OrderFailed
 from tests.peers import audio, ports, sipp, sipp_steps
