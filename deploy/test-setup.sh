@@ -13,6 +13,7 @@ want sipp sip-tester          # callers and callees
 want baresip baresip-core     # the independent ear
 want sox sox                  # brings speech to 8 kHz
 want espeak-ng espeak-ng      # speaks test notices
+want kamailio kamailio        # spreads calls over several agents
 want gdb gdb                  # forces a core of the agent
 [ -d .venv ] || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if is_root; then want debootstrap debootstrap; fi   # the folder in which a real Asterisk runs
@@ -32,6 +33,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     if ! install; then
         apt-get -qq update >build/apt-update.log 2>&1 || true
         install || { tail -n 20 build/apt.log >&2; echo "could not install: ${missing[*]}" >&2; exit 1; }
+    fi
+    # its package starts it, on port 5060 of every address; the tests start their own
+    if [[ " ${missing[*]} " = *" kamailio "* && -d /run/systemd/system ]]; then
+        systemctl disable --quiet --now kamailio || true
     fi
 fi
 
