@@ -92,6 +92,25 @@ class EngineFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What the engine kept out since it started, in counts alone: packets and connections of strangers, INVITEs beyond
+    the rate (told 503, or nothing), and responses from where nobody was asked.
+    """
+
+    from_strangers: int = 0
+    over_rate: int = 0
+    stray_responses: int = 0
+
+    def since(self, earlier: Traffic) -> Traffic:
+        """What came to it since then."""
+        return Traffic(
+            from_strangers=self.from_strangers - earlier.from_strangers,
+            over_rate=self.over_rate - earlier.over_rate,
+            stray_responses=self.stray_responses - earlier.stray_responses,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invite:
     """One INVITE, as data: every string was cut at 256 bytes and has no control characters."""
 
@@ -141,10 +160,13 @@ class TelephonySink(Protocol):
     def ended(self, call_uid: str) -> None:
         """Both legs are gone and every resource of the call was released. Last word on this call."""
 
-    def refused(self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0) -> None:
+    def refused(
+        self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0, key: str = ""
+    ) -> None:
         """An INVITE was not served before it became a call (stranger, malformed, engine limit); for `agent status`.
 
         `invite` is there where an allowed peer offered a call, answered with `status`: it leaves its row as well (R7).
+        `key` is the part of the configuration that would change it, where there is one.
         """
 
 
@@ -213,6 +235,9 @@ class Telephony(Protocol):
 
     def hang_up(self, call_uid: str, leg: Leg, cause: str) -> None:
         """End this leg: CANCEL, BYE or a final status as its state asks."""
+
+    def traffic(self) -> Traffic:
+        """What was kept out so far; all zero where the engine keeps nothing out. Costs microseconds; any thread."""
 
     def answers_options(self, uri: str, *, timeout_s: float) -> bool:
         """Ask one destination with OPTIONS; for `config check --live`. Blocking; not for the event loop."""

@@ -33,13 +33,10 @@ ANCHOR_S: Final = 15.0
 END_S: Final = 10.0
 """How long calls get to be closed and sealed once they were hung up."""
 
-_REFUSED_AS: Final = {
-    403: (Reason.REQUEST_REFUSED, "sip.media_from"),
-    486: (Reason.AT_CAPACITY, "agent.max_calls"),
-    488: (Reason.NO_COMMON_CODEC, "sip.codecs"),
-    503: (Reason.AT_CAPACITY, "agent.max_calls"),
-}
-"""Why a call was not taken, by the status that the engine gave it, and the key to change."""
+_KEY_BY_STATUS: Final = {486: "agent.max_calls", 488: "sip.codecs", 503: "agent.max_calls"}
+"""The key to change, by the status that the engine gave, where the engine named none."""
+_REFUSED_FOR: Final = {"agent.max_calls": Reason.AT_CAPACITY, "sip.codecs": Reason.NO_COMMON_CODEC}
+"""Why a call was not taken, by the key that would change it; REQUEST_REFUSED for any other."""
 
 log = structlog.get_logger()
 
@@ -214,10 +211,12 @@ class Agent:
         if call := self.calls.get(call_uid):
             call.ended()
 
-    def refused(self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0) -> None:
+    def refused(
+        self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0, key: str = ""
+    ) -> None:
         """Something that never became a call; where a peer had offered one, it leaves its row."""
-        reason, key = _REFUSED_AS.get(status, (Reason.REQUEST_REFUSED, "sip"))
-        key = "sip.allow_from" if "Source" in why else key
+        key = key or _KEY_BY_STATUS.get(status, "sip")
+        reason = _REFUSED_FOR.get(key, Reason.REQUEST_REFUSED)
         self.board.turned_away(utc=self.services.utc_text(), source=source, why=f"{what}: {why}", key=key)
         if invite is not None:
             self.number += 1

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import pjsua2 as pj
 
 from callrec.errors import ConfigError
 from callrec.sip import engine as found
-from callrec.sip.engine import Engine
+from callrec.sip.engine import Engine, slots_for
 from callrec.sip.leg import DECLINE, guarded
 from callrec.sip.media import FRAME_MS, RATE
-from callrec.sip.settings import Listen, SipSettings, Trunk
+from callrec.sip.settings import Listen, SipSettings, Tls, Trunk
 from callrec.sip.translate import trunk_of
-from callrec.sip.wire import additions
+from callrec.sip.wire import Additions, additions
 
-_TRANSPORT: Final = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
+SETUPS_PER_S: Final = 60
+"""New INVITEs that are taken, all peers together, and as many at once: below what a core sets up. See README.md of
+deploy/pjsip for what was measured.
+"""
+REFUSALS_PER_S: Final = 1000
+"""INVITEs beyond it that are told 503. A refusal costs less than a tenth of a millisecond; more than so many would cost
+the calls in progress, so they get silence, and come again over UDP.
+"""
+RETRY_AFTER_S: Final = 10
+
+_TRANSPORT: Final = {
+    ("udp", 4): pj.PJSIP_TRANSPORT_UDP,
+    ("tcp", 4): pj.PJSIP_TRANSPORT_TCP,
+    ("tls", 4): pj.PJSIP_TRANSPORT_TLS,
+    ("udp", 6): pj.PJSIP_TRANSPORT_UDP6,
+    ("tcp", 6): pj.PJSIP_TRANSPORT_TCP6,
+    ("tls", 6): pj.PJSIP_TRANSPORT_TLS6,
+}
+_SYSTEMS_AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 _BEST: Final = 255
 _PORTS_PER_CALL: Final = 8
 _SPARE_PORTS: Final = 64
 _MOST_PORTS: Final = 4000
-_SPARE_SLOTS: Final = 2
 
 Incoming = Callable[["Account", pj.OnIncomingCallParam], None]
 Rejected = Callable[[str, int, str], None]
@@ -83,6 +101,7 @@ class SipEndpoint:
         engine = found.ask(self.library)
         if (wire := additions()) is not None:
             wire.install()  # before the first call: no stranger's packet may reach a stream or move it
+            self._close_the_door(wire)
         for listen in self._sockets:
             self._listen(engine, listen)
         self.library.audDevManager().setNullDev()
@@ -113,13 +132,23 @@ class SipEndpoint:
 
     # ------------------------------------------------------------ how
 
+    def _close_the_door(self, wire: Additions) -> None:
+        """Before anything listens: strangers are not heard from the first packet on."""
+        wire.filter_sip(
+            self._settings.allow_from,
+            invites_per_second=SETUPS_PER_S,
+            at_once=SETUPS_PER_S,
+            refusals_per_second=REFUSALS_PER_S,
+            retry_after_s=RETRY_AFTER_S,
+        )
+
     def _library_config(self) -> pj.EpConfig:
         config = pj.EpConfig()
         config.logConfig.level = config.logConfig.consoleLevel = 0
         config.logConfig.msgLogging = 0
         agent = config.uaConfig
         agent.threadCnt, agent.mainThreadOnly = 0, True
-        agent.maxCalls = 2 * self._settings.max_calls + _SPARE_SLOTS
+        agent.maxCalls = slots_for(self._settings.max_calls)
         agent.userAgent = "callrec"
         media = config.medConfig
         media.clockRate = media.sndClockRate = RATE
@@ -137,8 +166,10 @@ class SipEndpoint:
         config = pj.TransportConfig()
         config.boundAddress, config.port = listen.host, listen.port
         config.publicAddress = self._settings.public_address or ""
+        if listen.transport == "tls" and self._settings.tls is not None:
+            _show(config.tlsConfig, self._settings.tls)
         try:
-            self.library.transportCreate(_TRANSPORT[listen.transport], config)
+            self.library.transportCreate(_TRANSPORT[listen.transport, listen.address.version], config)
         except pj.Error as error:
             raise ConfigError(
                 f"sip.listen: cannot listen on {listen}: {self.library.utilStrError(error.status)}",
@@ -159,8 +190,8 @@ class SipEndpoint:
     def _account(self, trunk: Trunk | None) -> Account:
         config = pj.AccountConfig()
         first = self._sockets[0]
-        host = self._settings.public_address or first.host
-        config.idUri = f"sip:callrec@{host}:{first.port}"
+        place = replace(first, host=self._settings.public_address or first.host).place
+        config.idUri = f"sip:callrec@{place}"
         if trunk is not None:
             self._enrol(config, trunk)
         rtp = config.mediaConfig.transportConfig
@@ -168,6 +199,9 @@ class SipEndpoint:
         rtp.port, rtp.portRange, rtp.boundAddress = low, high - low, first.host
         rtp.publicAddress = self._settings.public_address or ""
         config.mediaConfig.srtpUse, config.mediaConfig.srtpSecureSignaling = self._settings.srtp.value, 0
+        config.mediaConfig.lockCodecEnabled = False  # an answer with two codecs would bring a re-INVITE into the notice
+        if first.address.version == 6:  # noqa: PLR2004 - the version of IP
+            config.mediaConfig.ipv6Use = config.sipConfig.ipv6Use = pj.PJSUA_IPV6_ENABLED_USE_IPV6_ONLY
         account = Account(self._incoming)
         account.create(config, trunk is None)
         return account
@@ -181,3 +215,12 @@ class SipEndpoint:
             config.regConfig.registrarUri = f"{scheme}:{place}"
         credentials = config.sipConfig.authCreds
         credentials.append(pj.AuthCredInfo("digest", "*", trunk.user, 0, trunk.password))
+
+
+def _show(config: pj.TlsConfig, tls: Tls) -> None:
+    """TLS 1.2 and 1.3 alone. Whom we call must show a certificate in any case; whoever calls us, as configured."""
+    config.certFile, config.privKeyBuf = str(tls.cert), tls.key.decode()
+    config.CaListFile = str(tls.ca or _SYSTEMS_AUTHORITIES)
+    config.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2 | pj.PJ_SSL_SOCK_PROTO_TLS1_3
+    config.requireClientCert = config.verifyClient = tls.require_client
+    config.verifyServer = True

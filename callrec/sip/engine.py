@@ -17,6 +17,10 @@ from callrec.sip.settings import Listen
 from callrec.sip.wire import additions
 
 _FEW_PORTS: Final = 256
+_PORTS_PER_CALL: Final = 16
+SPARE_SLOTS: Final = 64
+"""Legs of the production engine beyond those of calls: for INVITEs that are told 503 with the reason in the ledger."""
+_EVALUATION_SPARE_SLOTS: Final = 2
 
 _EVALUATION_REMARKS: Final = (
     "evaluation engine: loopback only",
@@ -39,13 +43,13 @@ class Engine:
 
     @property
     def bridged_calls(self) -> int:
-        """Calls with both legs that fit."""
-        return self.slots // 2
+        """Calls with both legs that fit, beside what refusals need."""
+        return (self.slots if self.evaluation else self.slots - SPARE_SLOTS) // 2
 
     @property
     def few_ports(self) -> bool:
         """True where every conference port can be looked at while a notice plays."""
-        return self.slots * 8 <= _FEW_PORTS
+        return self.bridged_calls * _PORTS_PER_CALL <= _FEW_PORTS
 
     def facts(self, max_calls: int) -> EngineFacts:
         """What is told outside; `max_calls` is what the configuration allows."""
@@ -65,6 +69,12 @@ class Engine:
 
 def _library() -> ctypes.CDLL:
     return ctypes.CDLL(pj._pjsua2.__file__)  # noqa: SLF001 - the library's own C face has no other name
+
+
+def slots_for(calls: int) -> int:
+    """How many legs the library is to be set up for, that it may carry so many calls."""
+    wire = additions()
+    return 2 * calls + _EVALUATION_SPARE_SLOTS if wire is None else min(wire.most_calls(), 2 * calls + SPARE_SLOTS)
 
 
 def silence_log() -> None:

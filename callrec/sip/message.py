@@ -1,6 +1,7 @@
 """SIP and SDP text as data. Pure. What comes in was written by strangers: nothing here raises on any text.
 
-Sources: RFC 3261 sections 7.3 and 20 (headers, compact forms, folding), RFC 4566 section 5.7 (connection addresses).
+Sources: RFC 3261 sections 7.3 and 20 (headers, compact forms, folding), RFC 4566 section 5.7 (connection addresses),
+RFC 3605 (RTCP elsewhere).
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ _COMPACT: Final = {
     "k": "supported",
     "e": "content-encoding",
 }
+_NOWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")
 _BLANK_LINE: Final = re.compile(r"\r?\n\r?\n")
 _ADDRESS: Final = re.compile(r'^\s*(?:"(?P<quoted>(?:\\.|[^"\\])*)"|(?P<plain>[^<"]*))\s*<(?P<uri>[^>]*)>')
 _TAG: Final = re.compile(r";\s*tag\s*=\s*([^;\s>]+)", re.IGNORECASE)
-_CONNECTION: Final = re.compile(r"^c=IN IP[46] ([^/\s]+)", re.MULTILINE)
+_CONNECTION: Final = re.compile(r"^(?:c=|a=rtcp:\d+ )IN IP[46] ([^/\s]+)", re.MULTILINE)
 
 
 def clean(text: str, limit: int = LONGEST_TEXT) -> str:
@@ -148,5 +150,5 @@ def host_of(uri: str) -> str:
 
 
 def connection_addresses(sdp: str) -> tuple[str, ...]:
-    """Every address that a session description asks media to be sent to; 0.0.0.0 (hold of old) is none."""
-    return tuple(found for found in _CONNECTION.findall(sdp) if found != "0.0.0.0")  # noqa: S104 - compared, not bound
+    """Every address that a session description asks media or RTCP to be sent to; 0.0.0.0 (hold of old) is none."""
+    return tuple(found for found in _CONNECTION.findall(sdp) if found not in _NOWHERE)

@@ -16,11 +16,12 @@ from callrec.sip.leg import LegCall
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a refused INVITE is told."""
+    """What a refused INVITE is told. `key` is the part of the configuration that would change it."""
 
     status: int
     phrase: str
     retry_after_s: int | None = None
+    key: str = ""
 
 
 class Refusal:

@@ -13,8 +13,9 @@ from callrec.errors import ConfigError
 
 Network = IPv4Network | IPv6Network
 
-_TRANSPORTS: Final = ("udp", "tcp")
+_TRANSPORTS: Final = ("udp", "tcp", "tls")
 _HIGHEST_PORT: Final = 65535
+_ONE_VERSION: Final = "name addresses of one version, and run a second agent for the other"
 
 
 @unique
@@ -38,6 +39,16 @@ class Trunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """What we show and whom we believe, in PEM. `ca` None: those that the system believes."""
+
+    cert: Path
+    key: bytes = field(repr=False)
+    ca: Path | None
+    require_client: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
     """One socket to listen on."""
 
@@ -50,8 +61,13 @@ class Listen:
         """The host, which is always a literal address."""
         return ip_address(self.host)
 
+    @property
+    def place(self) -> str:
+        """Host and port as a URI has them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def __str__(self) -> str:
-        return f"{self.transport}:{self.host}:{self.port}"
+        return f"{self.transport}:{self.place}"
 
 
 def parse_listen(text: str) -> Listen:
@@ -59,7 +75,7 @@ def parse_listen(text: str) -> Listen:
     transport, _, rest = text.partition(":")
     host, _, port = rest.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    how = "write it as udp:127.0.0.1:5080 or tcp:127.0.0.1:5080"
+    how = "write it as udp:127.0.0.1:5080, tcp:127.0.0.1:5080 or tls:127.0.0.1:5061"
     if transport not in _TRANSPORTS:
         raise ConfigError(f"sip.listen: {text!r} has no transport that can be listened on", next_step=how)
     if not port.isdigit() or not 0 < int(port) <= _HIGHEST_PORT:
@@ -87,14 +103,20 @@ class SipSettings:
     public_address: str | None = None
     codecs: tuple[str, ...] = ("PCMA", "PCMU")
     srtp: Srtp = Srtp.OFF
+    tls: Tls | None = None
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     max_calls: int = 2
 
     def sockets(self) -> tuple[Listen, ...]:
-        """All of `listen`, parsed; ConfigError where one is wrong or none is given."""
+        """All of `listen`, parsed; ConfigError where one is wrong, none is given, or they cannot be had together."""
         if not self.listen:
             raise ConfigError("sip.listen is empty", next_step="name at least one, such as udp:127.0.0.1:5080")
-        return tuple(parse_listen(text) for text in self.listen)
+        sockets = tuple(parse_listen(text) for text in self.listen)
+        if len({listen.address.version for listen in sockets}) > 1:
+            raise ConfigError("sip.listen: an agent listens on IPv4 or on IPv6, not on both", next_step=_ONE_VERSION)
+        if self.tls is None and (wanting := next((one for one in sockets if one.transport == "tls"), None)):
+            raise ConfigError(f"sip.listen: {wanting} needs sip.tls", next_step="write cert and key under sip.tls")
+        return sockets
 
 
 def within(address: str, networks: tuple[Network, ...]) -> bool:

@@ -19,25 +19,26 @@ import pjsua2 as pj
 
 from callrec.core.events import Event
 from callrec.core.values import Leg, Tone
-from callrec.ports import CapturePaths, Clock, Destination, EngineFacts, Invite, Telephony, TelephonySink
+from callrec.ports import CapturePaths, Clock, Destination, EngineFacts, Invite, Telephony, TelephonySink, Traffic
 from callrec.sip import options
 from callrec.sip.capture import complete
-from callrec.sip.endpoint import Account, SipEndpoint
+from callrec.sip.endpoint import RETRY_AFTER_S, Account, SipEndpoint
 from callrec.sip.engine import Engine
 from callrec.sip.leg import LegCall
 from callrec.sip.media import Media
 from callrec.sip.message import SipMessage, parse_message
+from callrec.sip.offer import NOT_ACCEPTABLE, objection
 from callrec.sip.refusal import Answer, Refusal
 from callrec.sip.session import Session
 from callrec.sip.settings import SipSettings, within
 from callrec.sip.thread import SipThread
-from callrec.sip.translate import BROKEN, allows_info, dialled_uri, foreign_media, host_of_source, invite_of
+from callrec.sip.translate import BROKEN, allows_info, dialled_uri, host_of_source, invite_of
+from callrec.sip.wire import additions
 
 _START_S: Final = 15.0
 _CLOSE_S: Final = 1.0
 _FILES_S: Final = 1.0
 _FILES_POLL_S: Final = 0.01
-_RETRY_AFTER_S: Final = 10
 _FORBIDDEN: Final = 403
 _UNAVAILABLE: Final = 503
 
@@ -147,14 +148,14 @@ class PjsuaTelephony:
         if self._sessions.pop(call_uid, None) is not None and sink is not None:
             self._soon(lambda: sink.ended(call_uid))
 
-    def _refused(self, source: str, why: str, message: SipMessage, status: int) -> None:
+    def _refused(self, source: str, why: str, message: SipMessage, status: int, key: str = "") -> None:
         """Tell the sink; with the INVITE where it was a peer's who may call us, so that it can be written down."""
         sink = self._sink
         if sink is None:
             return
         known = not self._closing and within(host_of_source(source), self.settings.allow_from)
         invite = invite_of(message, call_uid=secrets.token_hex(16), source=source) if known else None
-        self._soon(lambda: sink.refused(source, "INVITE", why, invite=invite, status=status))
+        self._soon(lambda: sink.refused(source, "INVITE", why, invite=invite, status=status, key=key))
 
     def _soon(self, tell: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -171,7 +172,7 @@ class PjsuaTelephony:
             refusal = Refusal(self._refusals.discard)
             self._refusals.add(refusal)
             refusal.refuse(LegCall(account, refusal, Leg.CALLER, (), prm.callId), answer)
-            self._refused(source, answer.phrase, message, answer.status)
+            self._refused(source, answer.phrase, message, answer.status, answer.key)
             return
         invite = invite_of(message, call_uid=secrets.token_hex(16), source=source)
         session = Session(self, invite, info_allowed=allows_info(message))
@@ -186,18 +187,24 @@ class PjsuaTelephony:
 
     def _refusal(self, source: str, sdp: str) -> Answer | None:
         if self._closing:
-            return Answer(status=_UNAVAILABLE, phrase="Closing", retry_after_s=_RETRY_AFTER_S)
+            return Answer(status=_UNAVAILABLE, phrase="Closing", retry_after_s=RETRY_AFTER_S)
         if not within(host_of_source(source), self.settings.allow_from):
-            return Answer(status=_FORBIDDEN, phrase="Source not allowed")
-        if foreign_media(sdp, self.settings.media_from):
-            return Answer(status=_FORBIDDEN, phrase="Media address not allowed")
+            return Answer(status=_FORBIDDEN, phrase="Source not allowed", key="sip.allow_from")
+        if (against := objection(sdp, self.settings)) is not None:
+            return Answer(status=NOT_ACCEPTABLE, phrase=against.phrase, key=against.key)
         room = self._engine.facts(self.settings.max_calls).max_bridged_calls if self._engine is not None else 0
         if len(self._sessions) >= room:
-            return Answer(status=_UNAVAILABLE, phrase="Engine limit reached", retry_after_s=_RETRY_AFTER_S)
+            return Answer(
+                status=_UNAVAILABLE, phrase="Engine limit reached", retry_after_s=RETRY_AFTER_S, key="agent.max_calls"
+            )
         return None
 
     def _rejected(self, source: str, status: int, text: str) -> None:
-        self._refused(source, f"turned away by the engine with {status}", parse_message(text), status)
+        """The library turned an INVITE away by itself; why it did is told where the offer shows it."""
+        message = parse_message(text)
+        against = objection(message.body, self.settings) if status == NOT_ACCEPTABLE else None
+        why = against.phrase if against else f"turned away by the engine with {status}"
+        self._refused(source, why, message, status, against.key if against else "")
 
     # ------------------------------------------------------------ orders
 
@@ -276,6 +283,18 @@ class PjsuaTelephony:
     def hang_up(self, call_uid: str, leg: Leg, cause: str) -> None:
         """End this leg."""
         self._order(call_uid, lambda session: session.hang_up(leg, cause))
+
+    def traffic(self) -> Traffic:
+        """What the SIP source filter kept; nothing where the engine has none."""
+        wire = additions() if self._running else None
+        counts = wire.sip_counts() if wire is not None else None
+        if counts is None:
+            return Traffic()
+        return Traffic(
+            from_strangers=counts.strangers,
+            over_rate=counts.invites_beyond_rate,
+            stray_responses=counts.stray_responses,
+        )
 
     def answers_options(self, uri: str, *, timeout_s: float) -> bool:
         """Ask one destination with OPTIONS. Blocking."""

@@ -73,7 +73,10 @@ class _SipCounters(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipCounts:
-    """Since the start of the process. Strangers and INVITEs beyond the rate got no answer."""
+    """Since the start of the process. `requests` were read; `strangers` are packets and connections that were not, and
+    got no answer, as were stray responses. INVITEs beyond the rate were told 503, or nothing where they were far too
+    many.
+    """
 
     requests: int
     strangers: int
@@ -109,6 +112,7 @@ class Additions:
         library.callrec_tap_take.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64)
         library.callrec_tap_memory.restype = ctypes.c_uint64
         library.callrec_sip_rate.argtypes = (ctypes.c_double, ctypes.c_double)
+        library.callrec_sip_refusals.argtypes = (ctypes.c_double, ctypes.c_int)
 
     def install(self) -> None:
         """Tap every leg from now on, take media from the address and port in the peer's SDP alone, and send none on a
@@ -120,10 +124,19 @@ class Additions:
         """For all legs, at once."""
         self._library.callrec_media_filter(int(rtp), int(rtcp))
 
-    def filter_sip(self, allow: Sequence[Network], *, invites_per_second: float = 0, at_once: float = 1) -> None:
-        """Hear these networks alone, and no more new INVITEs than that, all peers together; 0: no limit. The rest gets
-        no answer at all. May be called again. ConfigError where there are more networks than fit; Unavailable where
-        the library will not have the filter.
+    def filter_sip(
+        self,
+        allow: Sequence[Network],
+        *,
+        invites_per_second: float = 0,
+        at_once: float = 1,
+        refusals_per_second: float = 0,
+        retry_after_s: int = 10,
+    ) -> None:
+        """Hear these networks alone, and no more new INVITEs than that, all peers together; 0: no limit. Of those
+        beyond, so many a second are told 503. The rest gets no answer at all. Whom we call is heard as far as it
+        answers, and within the dialogs it has with us. May be called again. ConfigError where there are more networks
+        than fit; Unavailable where the library will not have the filter.
         """
         listed = (_Network * max(1, len(allow)))(*map(_network, allow))
         if self._library.callrec_sip_allow(listed, len(allow)) != 0:
@@ -131,6 +144,7 @@ class Additions:
                 f"sip.allow_from: {len(allow)} networks are too many", next_step="name at most 256, larger ones"
             )
         self._library.callrec_sip_rate(invites_per_second, at_once)
+        self._library.callrec_sip_refusals(refusals_per_second, retry_after_s)
         if not self._filtering:
             if self._library.callrec_sip_install() != 0:
                 raise Unavailable("the SIP source filter cannot be installed", next_step="start the agent again")

@@ -13,6 +13,7 @@ TREE=$BUILD/tree
 SWIG=$TREE/pjsip-apps/src/swig/python
 export LC_ALL=C
 
+WRAPPED="-Wl,--wrap=pj_sock_sendto -Wl,--wrap=pj_sock_accept -Wl,--wrap=pjsip_tpmgr_receive_packet"
 HARDENED="-O3 -DNDEBUG -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2"
 CONFIGURE=(
     --disable-shared --enable-epoll
@@ -57,14 +58,14 @@ additions() {
     done
 }
 
-# LDFLAGS: every datagram of the library goes through our file; without it the module cannot be imported
+# WRAPPED: every datagram and connection of the library goes through our files; without it the module cannot be imported
 wheel() {
     echo "compiling the Python module (two to three minutes)"
     additions
     cd "$SWIG"
     rm -rf build dist
     printf '[build_ext]\nlink_objects = %s %s\n' "$BUILD/engine_tap.o" "$BUILD/engine_sip.o" >setup.cfg
-    LDFLAGS="-Wl,-z,relro,-z,now -Wl,--wrap=pj_sock_sendto -s" logged wheel make wheel PYTHON_EXE="$PYTHON"
+    LDFLAGS="-Wl,-z,relro,-z,now $WRAPPED -s" logged wheel make wheel PYTHON_EXE="$PYTHON"
     rm -f "$BUILD"/pjsua2-*.whl
     mv dist/pjsua2-*.whl "$BUILD/"
     cd - >/dev/null

@@ -1,11 +1,18 @@
-/* SIP source filter: no answer at all to a request from elsewhere, and an upper rate of new INVITEs.
+/* SIP source filter: no answer at all to whoever may not speak to us, and an upper rate of new INVITEs.
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A module of the library below its transport and transaction layers: what it keeps is parsed, and then forgotten.
+ *   pj_sock_accept                 a stranger's connection is closed before a byte of it is read      linked with
+ *   pjsip_tpmgr_receive_packet     a stranger's packet is forgotten before it is parsed               -Wl,--wrap=...
+ *   source_filter                  a module of the library below its transaction layer: of whom we only call, requests
+ *                                  within dialogs alone; and the rate
+ *
+ * Two kinds of address are heard: those of the configuration, wholly; and those that we sent a request to, for their
+ * responses and for what they say within the dialogs that they have with us.
  */
 #define _GNU_SOURCE
 #include "engine.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -32,11 +39,23 @@ uint64_t now(clockid_t clock)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+enum {
+    MAX_CALLED = 256,      /* addresses that we sent requests to: the newest */
+    REMEMBERED = 8192,     /* places for INVITEs that were refused lately */
+    REFUSED_FOR_S = 32,    /* as long as copies of one INVITE may come (RFC 3261, timer B) */
+    SLOTS_LEFT = 2         /* below that the library itself would say 486, and the PBX would go nowhere else */
+};
+
+struct bucket { double per_second, at_once, tokens; uint64_t filled_at; };
+
 static pthread_mutex_t filter_mutex = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
-static struct network networks[MAX_NETWORKS];
+static bool filtering;
+static struct network networks[MAX_NETWORKS], called[MAX_CALLED];
 static int network_count;
-static double rate, burst, tokens; /* rate 0: no limit */
-static uint64_t filled_at;
+static unsigned called_count;
+static struct bucket taken, refused; /* of `taken` nothing a second: no limit */
+static int retry_after_s;
+static struct { uint64_t invite, until; } refusals[REMEMBERED];
 static struct sip_counters sip;
 
 static bool lies_in(const struct network *network, uint16_t family, const uint8_t address[16])
@@ -47,84 +66,195 @@ static bool lies_in(const struct network *network, uint16_t family, const uint8_
     return rest == 0 || ((address[whole] ^ network->address[whole]) >> (8 - rest)) == 0;
 }
 
-static bool allowed(const pj_sockaddr *source)
+static bool in_list(const struct network *list, unsigned length, const pj_sockaddr *source)
 {
     uint8_t address[16];
     const uint16_t family = address_bytes(source, address);
-    for (int i = 0; i < network_count; i++)
-        if (lies_in(&networks[i], family, address))
+    for (unsigned i = 0; i < length; i++)
+        if (lies_in(&list[i], family, address))
             return true;
     return false;
 }
 
-static bool take_token(void)
+static bool allowed(const pj_sockaddr *source) { return in_list(networks, (unsigned)network_count, source); }
+
+static bool known(const pj_sockaddr *source)
+{
+    const unsigned length = called_count < MAX_CALLED ? called_count : MAX_CALLED;
+    return allowed(source) || in_list(called, length, source);
+}
+
+/* ================================================================ before anything is read */
+
+extern pj_status_t __real_pj_sock_accept(pj_sock_t, pj_sock_t *, pj_sockaddr_t *, int *);
+pj_status_t __wrap_pj_sock_accept(pj_sock_t, pj_sock_t *, pj_sockaddr_t *, int *);
+
+/* A stranger is told to the library as an error of accept(). It would stop listening after fifty times the same one,
+ * one after the other: so they differ.
+ */
+pj_status_t __wrap_pj_sock_accept(pj_sock_t listener, pj_sock_t *accepted, pj_sockaddr_t *source, int *length)
+{
+    static bool odd;
+    const pj_status_t status = __real_pj_sock_accept(listener, accepted, source, length);
+    if (status != PJ_SUCCESS || !source)
+        return status;
+    pthread_mutex_lock(&filter_mutex);
+    const bool pass = !filtering || allowed(source);
+    sip.strangers += !pass;
+    odd ^= !pass;
+    pthread_mutex_unlock(&filter_mutex);
+    if (pass)
+        return status;
+    pj_sock_close(*accepted);
+    *accepted = PJ_INVALID_SOCKET;
+    return PJ_STATUS_FROM_OS(odd ? ECONNABORTED : EPROTO);
+}
+
+extern pj_ssize_t __real_pjsip_tpmgr_receive_packet(pjsip_tpmgr *, pjsip_rx_data *);
+pj_ssize_t __wrap_pjsip_tpmgr_receive_packet(pjsip_tpmgr *, pjsip_rx_data *);
+
+/* All of it was taken, as far as the transport knows. */
+pj_ssize_t __wrap_pjsip_tpmgr_receive_packet(pjsip_tpmgr *manager, pjsip_rx_data *received)
+{
+    static const char response[] = "SIP/2.0 ";
+    pthread_mutex_lock(&filter_mutex);
+    const bool pass = !filtering || known(&received->pkt_info.src_addr);
+    if (!pass && strncmp(received->pkt_info.packet, response, sizeof response - 1) == 0)
+        sip.stray_responses++;
+    else
+        sip.strangers += !pass;
+    pthread_mutex_unlock(&filter_mutex);
+    return pass ? __real_pjsip_tpmgr_receive_packet(manager, received) : received->pkt_info.len;
+}
+
+/* ================================================================ before the transaction layer */
+
+/* Whom we call may answer. */
+static pj_status_t on_sending(pjsip_tx_data *sent)
+{
+    struct network one = {0};
+    one.family = (uint8_t)address_bytes(&sent->tp_info.dst_addr, one.address);
+    one.bits = one.family == 4 ? 32 : 128;
+    pthread_mutex_lock(&filter_mutex);
+    if (one.family && !known(&sent->tp_info.dst_addr))
+        called[called_count++ % MAX_CALLED] = one;
+    pthread_mutex_unlock(&filter_mutex);
+    return PJ_SUCCESS;
+}
+
+/* A request that was taken already: it, or its copy, is answered again, whatever the rate. */
+static bool is_copy(pjsip_rx_data *received, pj_str_t *key)
+{
+    const pjsip_method *method = &received->msg_info.msg->line.req.method;
+    if (pjsip_tsx_create_key(received->tp_info.pool, key, PJSIP_ROLE_UAS, method, received) == PJ_SUCCESS)
+        return pjsip_tsx_layer_find_tsx(key, PJ_FALSE) != NULL;
+    key->slen = 0;
+    return false;
+}
+
+static bool within_a_dialog(pjsip_rx_data *received)
+{
+    const pjsip_from_hdr *from = received->msg_info.from, *to = received->msg_info.to;
+    const pjsip_cid_hdr *call = received->msg_info.cid;
+    pj_str_t key;
+    if (!from || !to || !call || to->tag.slen == 0)
+        return false;
+    return pjsip_ua_find_dialog(&call->id, &to->tag, &from->tag, PJ_FALSE) != NULL || is_copy(received, &key);
+}
+
+static uint64_t hash_of(const pj_str_t *key)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (pj_ssize_t i = 0; i < key->slen; i++)
+        hash = (hash ^ (uint8_t)key->ptr[i]) * 1099511628211u;
+    return hash;
+}
+
+static bool take(struct bucket *bucket, uint64_t at)
+{
+    bucket->tokens += (double)(at - bucket->filled_at) * 1e-9 * bucket->per_second;
+    bucket->filled_at = at;
+    if (bucket->tokens > bucket->at_once)
+        bucket->tokens = bucket->at_once;
+    if (bucket->tokens < 1)
+        return false;
+    bucket->tokens -= 1;
+    return true;
+}
+
+enum verdict { TAKEN, TOLD, SILENCE };
+
+/* An INVITE that was refused stays refused, or its copy would become a call that its caller no longer waits for. */
+static enum verdict judge(uint64_t invite)
 {
     const uint64_t at = now(CLOCK_MONOTONIC);
-    tokens += (double)(at - filled_at) * 1e-9 * rate;
-    filled_at = at;
-    if (tokens > burst)
-        tokens = burst;
-    if (tokens < 1)
-        return false;
-    tokens -= 1;
-    return true;
-}
-
-/* A call that was taken already is told so again, whatever the rate: then its transaction is known. */
-static bool starts_a_call(pjsip_rx_data *received)
-{
-    pj_str_t key;
-    const pjsip_method *method = &received->msg_info.msg->line.req.method;
-    if (method->id != PJSIP_INVITE_METHOD || !received->msg_info.to || received->msg_info.to->tag.slen != 0)
-        return false;
-    if (pjsip_tsx_create_key(received->tp_info.pool, &key, PJSIP_ROLE_UAS, method, received) != PJ_SUCCESS)
-        return true;
-    return pjsip_tsx_layer_find_tsx(&key, PJ_FALSE) == NULL;
-}
-
-static bool within_rate(void)
-{
-    if (rate > 0 && !take_token()) {
-        sip.invites_beyond_rate++;
-        return false;
+    const bool full = pjsua_call_get_count() + SLOTS_LEFT > pjsua_call_get_max_count();
+    const bool again = refusals[invite % REMEMBERED].invite == invite && refusals[invite % REMEMBERED].until > at;
+    if (!again && !full && (taken.per_second <= 0 || take(&taken, at))) {
+        sip.invites_taken++;
+        return TAKEN;
     }
-    sip.invites_taken++;
-    return true;
+    sip.invites_beyond_rate += !again;
+    if (!take(&refused, at))
+        return SILENCE;
+    refusals[invite % REMEMBERED].invite = invite;
+    refusals[invite % REMEMBERED].until = at + REFUSED_FOR_S * 1000000000ull;
+    return TOLD;
 }
 
-/* PJ_TRUE means handled: nothing above sees it and nothing is answered. */
+static void tell_503(pjsip_rx_data *received)
+{
+    static const pj_str_t reason = {"Too many calls at once", 22};
+    pjsip_hdr headers;
+    pj_list_init(&headers);
+    pj_list_push_back(&headers, pjsip_retry_after_hdr_create(received->tp_info.pool, retry_after_s));
+    pjsip_endpt_respond_stateless(pjsua_get_pjsip_endpt(), received, 503, &reason, &headers, NULL);
+}
+
+static bool starts_a_call(pjsip_rx_data *received, pj_str_t *key)
+{
+    if (received->msg_info.msg->line.req.method.id != PJSIP_INVITE_METHOD)
+        return false;
+    return received->msg_info.to && received->msg_info.to->tag.slen == 0 && !is_copy(received, key);
+}
+
+/* PJ_TRUE means handled: nothing above sees it. */
 static pj_bool_t on_request(pjsip_rx_data *received)
 {
+    pj_str_t key;
     pthread_mutex_lock(&filter_mutex);
-    bool pass = allowed(&received->pkt_info.src_addr);
+    const bool may_ask = allowed(&received->pkt_info.src_addr);
+    pthread_mutex_unlock(&filter_mutex);
+    const bool pass = may_ask || within_a_dialog(received);
+    pthread_mutex_lock(&filter_mutex);
     sip.requests++;
     sip.strangers += !pass;
     pthread_mutex_unlock(&filter_mutex);
-    if (!pass || !starts_a_call(received))
+    if (!pass || !starts_a_call(received, &key))
         return !pass;
     pthread_mutex_lock(&filter_mutex);
-    pass = within_rate();
+    const enum verdict verdict = judge(hash_of(&key));
     pthread_mutex_unlock(&filter_mutex);
-    return !pass;
-}
-
-static pj_bool_t on_response(pjsip_rx_data *received)
-{
-    pthread_mutex_lock(&filter_mutex);
-    const bool pass = allowed(&received->pkt_info.src_addr);
-    sip.stray_responses += !pass;
-    pthread_mutex_unlock(&filter_mutex);
-    return !pass;
+    if (verdict == TOLD)
+        tell_503(received);
+    return verdict != TAKEN;
 }
 
 /* before the transport layer (8) and the transaction layer (16) */
 static pjsip_module source_filter = {
     .name = {"callrec-source-filter", 21}, .id = -1, .priority = PJSIP_MOD_PRIORITY_TRANSPORT_LAYER - 6,
-    .on_rx_request = &on_request, .on_rx_response = &on_response};
+    .on_rx_request = &on_request, .on_tx_request = &on_sending};
 
-/* From a thread the library knows, when it is initialised. Until networks are allowed nobody is heard. 0, or the
- * library's status. */
-EXPORT int callrec_sip_install(void) { return pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &source_filter); }
+/* From a thread the library knows, when it is initialised and before it listens. Until networks are allowed nobody is
+ * heard. 0, or the library's status. */
+EXPORT int callrec_sip_install(void)
+{
+    const pj_status_t status = pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &source_filter);
+    pthread_mutex_lock(&filter_mutex);
+    filtering = status == PJ_SUCCESS;
+    pthread_mutex_unlock(&filter_mutex);
+    return status;
+}
 
 static bool is_network(const struct network *network)
 {
@@ -151,9 +281,16 @@ EXPORT int callrec_sip_allow(const struct network *list, int length)
 EXPORT void callrec_sip_rate(double per_second, double at_once)
 {
     pthread_mutex_lock(&filter_mutex);
-    rate = per_second;
-    burst = tokens = at_once;
-    filled_at = now(CLOCK_MONOTONIC);
+    taken = (struct bucket){per_second, at_once, at_once, now(CLOCK_MONOTONIC)};
+    pthread_mutex_unlock(&filter_mutex);
+}
+
+/* Of the INVITEs beyond, so many a second are told 503 with that Retry-After, in seconds, instead of nothing. */
+EXPORT void callrec_sip_refusals(double per_second, int retry_after)
+{
+    pthread_mutex_lock(&filter_mutex);
+    refused = (struct bucket){per_second, per_second, per_second, now(CLOCK_MONOTONIC)};
+    retry_after_s = retry_after;
     pthread_mutex_unlock(&filter_mutex);
 }
 

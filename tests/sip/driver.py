@@ -22,7 +22,7 @@ from callrec.core.events import Event
 from callrec.core.values import Leg, Tone
 from callrec.errors import CallrecError
 from callrec.ports import CapturePaths, Destination, Invite
-from callrec.sip.settings import SipSettings, Trunk
+from callrec.sip.settings import SipSettings, Srtp, Tls, Trunk
 from callrec.sip.telephony import PjsuaTelephony
 
 
@@ -67,12 +67,18 @@ class Teller:
     def ended(self, call_uid: str) -> None:
         say(kind="ended", uid=call_uid)
 
-    def refused(self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0) -> None:
-        say(kind="refused", uid="", what=what, why=why, dialled=invite.dialled if invite else None, status=status)
+    def refused(
+        self, source: str, what: str, why: str, *, invite: Invite | None = None, status: int = 0, key: str = ""
+    ) -> None:
+        dialled = invite.dialled if invite else None
+        say(kind="refused", uid="", what=what, why=why, dialled=dialled, status=status, key=key)
 
 
 async def perform(engine: PjsuaTelephony, order: str, words: dict[str, Any]) -> None:
     """One order, with our types made of JSON's."""
+    if order == "traffic":
+        say(kind="traffic", uid="", counts=asdict(engine.traffic()))
+        return
     if order == "stop_capture":
         await engine.stop_capture(**words)
         say(kind="capture stopped", uid=words["call_uid"])
@@ -88,6 +94,11 @@ async def perform(engine: PjsuaTelephony, order: str, words: dict[str, Any]) -> 
     getattr(engine, order)(**{name: made.get(name, lambda same: same)(value) for name, value in words.items()})
 
 
+def _tls(given: dict[str, Any]) -> Tls:
+    key = Path(given["key"]).read_bytes()
+    return Tls(cert=Path(given["cert"]), key=key, ca=Path(given["ca"]), require_client=given["require_client"])
+
+
 def settings_of(given: dict[str, Any]) -> SipSettings:
     return SipSettings(
         **given
@@ -97,6 +108,8 @@ def settings_of(given: dict[str, Any]) -> SipSettings:
             "allow_from": tuple(map(ip_network, given["allow_from"])),
             "media_from": tuple(map(ip_network, given.get("media_from", ()))),
             "runtime_dir": Path(given["runtime_dir"]),
+            "srtp": Srtp[given.get("srtp", "off").upper()],
+            "tls": _tls(given["tls"]) if "tls" in given else None,
             "trunks": {name: Trunk(**trunk) for name, trunk in given.get("trunks", {}).items()},
         }
     )

@@ -14,11 +14,18 @@ PJSIP_INV_STATE_DISCONNECTED: int
 PJSIP_INV_STATE_EARLY: int
 PJSIP_ROLE_UAS: int
 PJSIP_TRANSPORT_TCP: int
+PJSIP_TRANSPORT_TCP6: int
+PJSIP_TRANSPORT_TLS: int
+PJSIP_TRANSPORT_TLS6: int
 PJSIP_TRANSPORT_UDP: int
+PJSIP_TRANSPORT_UDP6: int
 PJSUA_CALL_MEDIA_ACTIVE: int
 PJSUA_CALL_MEDIA_ERROR: int
 PJSUA_CALL_MEDIA_NONE: int
 PJSUA_INVALID_ID: int
+PJSUA_IPV6_ENABLED_USE_IPV6_ONLY: int
+PJ_SSL_SOCK_PROTO_TLS1_2: int
+PJ_SSL_SOCK_PROTO_TLS1_3: int
 
 class Error(Exception):
     status: int
@@ -51,11 +58,21 @@ class EpConfig:
     uaConfig: UaConfig
     medConfig: MediaConfig
 
+class TlsConfig:
+    CaListFile: str
+    certFile: str
+    privKeyBuf: str
+    proto: int
+    requireClientCert: bool
+    verifyClient: bool
+    verifyServer: bool
+
 class TransportConfig:
     boundAddress: str
     publicAddress: str
     port: int
     portRange: int
+    tlsConfig: TlsConfig
 
 class AuthCredInfo:
     def __init__(self, scheme: str, realm: str, user_name: str, data_type: int, data: str, /) -> None: ...
@@ -65,6 +82,7 @@ class _AuthCredInfoVector:
 
 class _AccountSipConfig:
     authCreds: _AuthCredInfoVector
+    ipv6Use: int
 
 class _AccountRegConfig:
     registrarUri: str
@@ -73,6 +91,8 @@ class _AccountMediaConfig:
     transportConfig: TransportConfig
     srtpUse: int
     srtpSecureSignaling: int
+    lockCodecEnabled: bool
+    ipv6Use: int
 
 class AccountConfig:
     idUri: str
