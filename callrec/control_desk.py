@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
 from callrec.agent.agent import Agent
+from callrec.config import Config
+from callrec.config.people import account, whose
 from callrec.control import Handler
 from callrec.core.kinds import Kind
 from callrec.errors import Refused
 from callrec.ports import Entry
 
-APPENDABLE: Final = frozenset(
-    {Kind.PROMPT_APPROVED, Kind.PROMPT_RETIRED, Kind.ACCESS_GRANTED, Kind.ACCESS_DENIED, Kind.EXPORT_MADE}
+DECISIONS: Final = frozenset(
+    {Kind.HOLD_PLACED, Kind.HOLD_RELEASED, Kind.DISPOSAL_PROPOSED, Kind.DISPOSAL_APPROVED, Kind.TAG_CHANGED}
+)
+"""Kinds by which a person decides something: whoever asks must be that person."""
+UPKEEP: Final = frozenset({Kind.DISPOSAL_DONE, Kind.FIXITY_OK, Kind.RECORDING_DAMAGED})
+"""Kinds that only whoever owns the store can state: the agent's own account, and root."""
+APPENDABLE: Final = (
+    frozenset({Kind.PROMPT_APPROVED, Kind.PROMPT_RETIRED, Kind.ACCESS_GRANTED, Kind.ACCESS_DENIED, Kind.EXPORT_MADE})
+    | DECISIONS
+    | UPKEEP
 )
 """Kinds that a command may ask the agent to append. None of them is a fact about a call."""
 
@@ -46,6 +57,7 @@ async def _append(agent: Agent, args: dict[str, Any]) -> str:
     kind = next((kind for kind in APPENDABLE if kind.value == args.get("kind")), None)
     if kind is None:
         raise Refused("this kind of entry is the agent's alone", next_step="use the command that states it")
+    _check_asker(agent.services.config, kind, args)
     entry = Entry(
         kind=kind,
         body=dict(args.get("body") or {}),
@@ -54,3 +66,16 @@ async def _append(agent: Agent, args: dict[str, Any]) -> str:
         actor=str(args["actor"]),
     )
     return (await agent.services.ledger.append(entry, timeout_s=5)).leaf
+
+
+def _check_asker(config: Config, kind: Kind, args: Mapping[str, Any]) -> None:
+    """`Refused` where a decision is not the asker's own: the kernel says who asks, the body only what they claim."""
+    uid = int(str(args["actor"]).removeprefix("uid:"))
+    if kind in UPKEEP and uid not in (0, os.getuid()):
+        raise Refused(f"{kind.value} is stated by the agent's own account", next_step="run this as that account")
+    if kind not in DECISIONS:
+        return
+    body, os_user = args.get("body") or {}, account(uid)
+    person = whose(config.people, os_user)
+    if (body.get("person"), body.get("login")) != (person.name, f"os:{os_user}"):
+        raise Refused("this decision is somebody else's", next_step="let them run this under their own login")

@@ -349,6 +349,12 @@ class WrappedKeys(Protocol):
         Asks nothing: holds, dates and approval are the caller's duty.
         """
 
+    async def bury(self, recording_id: str, tombstone: bytes) -> None:
+        """Put this beside the manifest of what was destroyed. Durable on return; the same again is harmless.
+
+        `Refused` where its key or audio is still there, or another tombstone.
+        """
+
 
 Notify = Callable[[str], None]
 """Tells a person: one line, no personal data."""

@@ -72,6 +72,11 @@ def evidence_dir(config: Config) -> Path:
     return config.agent.data_dir / "evidence"
 
 
+def disposal_dir(config: Config) -> Path:
+    """Where certificates of disposal lie, and facts that arrived after a call."""
+    return config.agent.data_dir / "disposal"
+
+
 def shipped_prompts() -> Path:
     """The sample prompts that came with callrec."""
     return shipped("prompts/manifest.yaml").parent

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 from functools import cached_property
 from pathlib import Path
 
 from callrec.agent.clock import SystemClock
 from callrec.config import Config, load
+from callrec.config.people import account, whose
 from callrec.control import ControlClient
-from callrec.errors import ConfigError, Unavailable
+from callrec.core.authority import Act, why_not
+from callrec.core.holds import Person
+from callrec.errors import ConfigError, Refused, Unavailable
 from callrec.ports import Entry
 from callrec.wiring import opened_ledger
 
@@ -39,7 +42,17 @@ class Desk:
 
     def person(self) -> str:
         """Who sits here: the login, which the kernel vouches for; a typed name is only a note."""
-        return f"os:{getpass.getuser()}"
+        return f"os:{account(os.getuid())}"
+
+    def decides(self, act: Act) -> Person:
+        """Who sits here as a person of the configuration, who may do this. `Refused` where nobody is known by this
+        login, or their role may not.
+        """
+        login = self.person()
+        found = whose(self.config.people, login.removeprefix("os:"))
+        if why := why_not(act, found.role):
+            raise Refused(f"{found.name}: {why}", next_step="ask one of them to run this under their own login")
+        return Person(found.name, login)
 
     def append(self, entry: Entry) -> str:
         """Append to the ledger: through the agent where one runs, else by ourselves. The leaf, once durable."""

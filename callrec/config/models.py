@@ -222,10 +222,11 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """Which schedule applies, and the file it is written in."""
+    """Which schedule applies, and the file it is written in. Backups hold destroyed keys for `backup_max_days`."""
 
     nation: Nation
     rules: Path
+    backup_max_days: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,6 +156,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("retention", Shape.SECTION, "How long"),
     Key("retention.nation", Choice(Nation), "Whose records code applies (R47)"),
     Key("retention.rules", _ANY, "File with the periods", "config/retention.yaml"),
+    Key("retention.backup_max_days", Whole(0, 3650), "How long backups hold wrapped keys that were destroyed", 35),
     Key("keys", Shape.SECTION, "Cryptographic keys; `callrec init` makes them", ()),
     Key(
         "keys.wrap_to",

@@ -52,6 +52,14 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.ACCESS_DENIED: _fields("recording_id purpose person action why"),
     Kind.EXPORT_MADE: _fields("recording_id form sha256"),
     Kind.SALT_ERASED: _fields("seqs by"),
+    Kind.TAG_CHANGED: _fields("change"),
+    Kind.HOLD_PLACED: _fields("hold_id hold_kind scope reason review_by person login"),
+    Kind.HOLD_RELEASED: _fields("hold_id step reason person login"),
+    Kind.DISPOSAL_PROPOSED: _fields("list_sha256 recordings person login"),
+    Kind.DISPOSAL_APPROVED: _fields("list_sha256 proposed_leaf person login"),
+    Kind.DISPOSAL_DONE: _fields("recording_id list_sha256 approved_leaf certificate_sha256"),
+    Kind.RECORDING_DAMAGED: _fields("recording_id what"),
+    Kind.FIXITY_OK: _fields("first last items bytes damaged"),
 }
 """Kinds that are not listed have no use yet and no required field."""
 

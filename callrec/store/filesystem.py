@@ -3,6 +3,7 @@
 <path>/store.json             which store this is; where it is missing, the disk is not mounted
 <path>/objects/ab/<id>/       audio.enc, manifest.json, both 0440; the folder appears by one rename
 <path>/unfinished/            what a crash left of a write
+<keys>/store.json             whose keys they are; missing likewise
 <keys>/ab/<id>.key            wrapped keys, apart: another disk or owner where one can be had
 """
 
@@ -25,6 +26,8 @@ from callrec.store.objects import PIECE_BYTES, Whole, file_sha256, parse_manifes
 
 MARKER: Final = "store.json"
 FORMAT: Final = "callrec/store/1"
+TOMBSTONE_FILE: Final = "tombstone.json"
+"""Beside the manifest of what was destroyed: which certificate says so."""
 LOCK: Final = "none: files 0440, tamper-evident only"
 """What stands in `recording.kept`: honest about what a local file system cannot do."""
 _MODE: Final = 0o440
@@ -38,10 +41,12 @@ def create_store(path: Path, keys: Path | None = None) -> str:
     make_dir(path / "objects", mode=_FOLDER_MODE)
     make_dir(path / "unfinished", mode=_FOLDER_MODE)
     make_dir(keys or default_keys(path), mode=_FOLDER_MODE)
-    marker = path / MARKER
+    marker, of_keys = path / MARKER, (keys or default_keys(path)) / MARKER
     if not marker.exists():
         identity = f"filesystem:{secrets.token_hex(8)}"
         write_file(marker, canonical({"format": FORMAT, "store_id": identity}), mode=_MODE, exclusive=True)
+    if not of_keys.exists():
+        write_file(of_keys, marker.read_bytes(), mode=_MODE, exclusive=True)
     return str(parse_manifest(marker.read_bytes())["store_id"])
 
 
@@ -105,6 +110,10 @@ class FilesystemStore:
         """See `WrappedKeys`."""
         await asyncio.to_thread(self._destroy, recording_id)
 
+    async def bury(self, recording_id: str, tombstone: bytes) -> None:
+        """See `WrappedKeys`."""
+        await asyncio.to_thread(self._bury, recording_id, tombstone)
+
     async def clear_unfinished(self) -> None:
         """Remove what crashes left of writes. Only while nobody writes: at the agent's start."""
         await asyncio.to_thread(self._clear_unfinished)
@@ -116,7 +125,9 @@ class FilesystemStore:
         return self.path / "objects" / _shelf(recording_id) / recording_id
 
     def _key(self, recording_id: str) -> Path:
-        self._mounted()
+        """Its wrapped key's place. A disk of keys that is away must not look like keys that were destroyed."""
+        if self._mounted() != str(parse_manifest(self._read(self.keys / MARKER))["store_id"]):
+            raise Broken(f"{self.keys} holds the keys of another store", next_step="mount this store's keys there")
         return self.keys / _shelf(recording_id) / f"{recording_id}.key"
 
     def _mounted(self) -> str:
@@ -200,10 +211,23 @@ class FilesystemStore:
         return sorted(path.parent.name for path in (self.path / "objects").glob(f"*/*/{AUDIO_FILE}"))
 
     def _destroy(self, recording_id: str) -> None:
+        """Removing what is gone is repeated, so that its folder is synced where a crash came before that."""
         key, folder = self._key(recording_id), self._object(recording_id)
         for path in (key, folder / AUDIO_FILE):
-            if path.exists():
+            if path.parent.exists():
                 remove(path)
+        for path in (self.path / "unfinished").glob(f"{recording_id}.*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _bury(self, recording_id: str, tombstone: bytes) -> None:
+        key, folder = self._key(recording_id), self._object(recording_id)
+        if key.exists() or (folder / AUDIO_FILE).exists():
+            raise Refused(f"{recording_id} was not destroyed", next_step="destroy it first")
+        path = folder / TOMBSTONE_FILE
+        if not path.exists():
+            write_file(path, tombstone, mode=_MODE, exclusive=True)
+        elif self._read(path) != tombstone:
+            raise Refused(f"{recording_id} has another tombstone", next_step="compare both with the ledger")
 
     def _clear_unfinished(self) -> None:
         self._mounted()

@@ -34,6 +34,15 @@ create table if not exists recordings (
 ) strict;
 create index if not exists recordings_by_time on recordings (started_utc);
 create index if not exists recordings_by_call on recordings (call_uid, segment);
+create index if not exists recordings_by_due on recordings (due, state);
+create table if not exists holds (
+    hold_id      text primary key,
+    recording_id text not null,
+    line         text not null,
+    since        text not null,
+    until        text not null
+) strict;
+create table if not exists followed (id integer primary key check (id = 1), entries integer not null) strict;
 """
 _BUSY_S: Final = 5.0
 
@@ -99,6 +108,58 @@ def _row(found: sqlite3.Row) -> IndexRow:
     values["state"] = RecordingState(values["state"])
     values["truncated"] = bool(values["truncated"])
     return IndexRow(**values)
+
+
+_COVERED: Final = """exists (select 1 from holds h where
+    (h.recording_id <> '' and h.recording_id = recordings.recording_id)
+    or (h.recording_id = '' and h.line in ('', recordings.line)
+        and (h.since = '' or recordings.started_utc >= h.since)
+        and (h.until = '' or recordings.started_utc < h.until)))"""
+_HELD: Final = (
+    f"update recordings set state = case when {_COVERED} then 'held' else 'kept' end "  # noqa: S608 - our own text
+    f"where state = 'held' or (state = 'kept' and exists (select 1 from holds) and {_COVERED})"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One statement on the index, with its values."""
+
+    statement: str
+    values: Mapping[str, Any]
+
+    def apply(self, db: sqlite3.Connection) -> None:
+        """Carry it out."""
+        db.execute(self.statement, self.values)
+
+
+def kept(row: IndexRow) -> Change:
+    """A recording that is kept."""
+    statement = _INSERT.replace("insert", "insert or ignore", 1)
+    return Change(statement=statement, values=_plain(asdict(row)))
+
+
+def hold_placed(hold_id: str, scope: Mapping[str, str]) -> Change:
+    """A hold stands."""
+    statement = "insert or replace into holds values (:hold_id, :recording_id, :line, :since, :until)"
+    return Change(statement=statement, values={**scope, "hold_id": hold_id})
+
+
+def hold_released(hold_id: str) -> Change:
+    """It does not stand any more."""
+    return Change(statement="delete from holds where hold_id = :hold_id", values={"hold_id": hold_id})
+
+
+def disposed(recording_id: str) -> Change:
+    """A recording was destroyed."""
+    statement = "update recordings set state = 'disposed' where recording_id = :id"
+    return Change(statement=statement, values={"id": recording_id})
+
+
+def redated(recording_id: str, due: str) -> Change:
+    """A recording falls due on another day."""
+    statement = "update recordings set due = :due where recording_id = :id"
+    return Change(statement=statement, values={"id": recording_id, "due": due})
 
 
 class Index:
@@ -167,6 +228,29 @@ class Index:
             "limit": limit,
         }
         return self._select(f"where {' and '.join(where)} order by started_utc desc, recording_id limit :limit", values)
+
+    def due(self, day: str, *, limit: int = 1000) -> tuple[IndexRow, ...]:
+        """What is kept or held and due on this day (ISO 8601) or before, the longest due first."""
+        where = "where due <> '' and due <= :day and state in ('kept', 'held') order by due, recording_id limit :limit"
+        return self._select(where, {"day": day, "limit": limit})
+
+    # ------------------------------------------------------------ following the ledger
+
+    def followed(self) -> int:
+        """How many entries of the ledger this index has taken in."""
+        with self._lock, _explained(self._path):
+            row = self._db.execute("select entries from followed").fetchone()
+        return int(row[0]) if row else 0
+
+    def follow(self, changes: Iterable[Change], entries: int) -> None:
+        """Take these in, and that this many entries have been: in one transaction. What names a recording that is not
+        here is left out: the next rebuild brings it.
+        """
+        with self._writing() as db:
+            for change in changes:
+                change.apply(db)
+            db.execute(_HELD)
+            db.execute("insert or replace into followed values (1, :entries)", {"entries": entries})
 
     def rebuild(self, rows: Iterable[IndexRow]) -> None:
         """Replace everything, in one transaction: readers see the old index or the new one."""

@@ -30,6 +30,7 @@ class MemoryStore:
         self.held: dict[str, Held] = {}
         self._admission = admission
         self._alive: set[str] = set()
+        self.tombstones: dict[str, bytes] = {}
 
     def accuse(self) -> None:
         """AssertionError where an object changed or vanished other than by `destroy`."""
@@ -109,6 +110,13 @@ class MemoryStore:
         if safe_name(recording_id) in self._alive:
             self._alive.discard(recording_id)
             self.held[recording_id] = replace(self.held[recording_id], audio=b"", wrapped=b"")
+
+    async def bury(self, recording_id: str, tombstone: bytes) -> None:
+        """See `WrappedKeys`."""
+        if safe_name(recording_id) in self._alive:
+            raise Refused(f"{recording_id} was not destroyed", next_step="destroy it first")
+        if self.tombstones.setdefault(recording_id, tombstone) != tombstone:
+            raise Refused(f"{recording_id} has another tombstone", next_step="compare both with the ledger")
 
     def _living(self, recording_id: str) -> Held:
         self.accuse()

@@ -220,3 +220,16 @@ async def test_what_was_destroyed_does_not_come_back(own, sealed):
         await own.put(sealed)
 
     assert await everything(own) == []
+
+
+async def test_only_what_was_destroyed_is_buried_and_once(own, sealed):
+    await own.put(sealed)
+    with pytest.raises(Refused, match="was not destroyed"):
+        await own.bury(sealed.recording_id, b"here it was")
+
+    await own.destroy(sealed.recording_id)
+    await own.bury(sealed.recording_id, b"here it was")
+    await own.bury(sealed.recording_id, b"here it was")
+
+    with pytest.raises(Refused, match="another tombstone"):
+        await own.bury(sealed.recording_id, b"it never was")

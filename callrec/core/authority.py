@@ -1,0 +1,41 @@
+"""Who may decide what about kept recordings. Whoever only reads decides nothing (R56)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, unique
+from typing import Final
+
+from callrec.core.purposes import Role
+
+
+@unique
+class Act(Enum):
+    """A decision about recordings that stands in the ledger under a person's name."""
+
+    CLASSIFY = "classify recordings"
+    HOLD = "place a hold"
+    RELEASE = "release a hold"
+    PROPOSE = "propose recordings for disposal"
+    APPROVE = "approve a disposal"
+
+
+_DECIDES: Final = frozenset({Role.MEDICO_LEGAL, Role.GUARDIAN})
+_MANAGES: Final = _DECIDES | {Role.OPERATOR}
+
+MAY: Final[Mapping[Act, frozenset[Role]]] = {
+    Act.CLASSIFY: _MANAGES,
+    Act.HOLD: _MANAGES | {Role.AUDITOR},
+    Act.RELEASE: _DECIDES,
+    Act.PROPOSE: _MANAGES,
+    Act.APPROVE: _DECIDES,
+}
+"""A hold only protects, so nearly everybody may place one. What destroys needs somebody who answers for it."""
+
+
+def why_not(act: Act, role: Role) -> str:
+    """Why this role may not do this, as a sentence; empty where it may."""
+    if role in MAY[act]:
+        return ""
+    able = ", ".join(sorted(each.value for each in MAY[act]))
+    return f"the role {role.value} may not {act.value}: {able} may"
