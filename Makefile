@@ -10,6 +10,8 @@
 .PHONY: demo test test-evaluation lint venv install pjsip clean
 .DEFAULT_GOAL := demo
 
+# most tests wait for sounds to pass: three processes for two cores
+PYTEST_WORKERS ?= 3
 RUN := .venv/bin/python -m
 QUIET_PIP := pip install --quiet --disable-pip-version-check --no-input --progress-bar off
 PIP := $(RUN) $(QUIET_PIP)
@@ -29,7 +31,7 @@ test:
 	@deploy/test-setup.sh
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory pjsip
-	@$(RUN) pytest $(PYTEST_ARGS)
+	@$(RUN) pytest -n $(PYTEST_WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory test-evaluation
 
 # the evaluation engine, which `make demo` installs, in an environment of its own: both import as pjsua2

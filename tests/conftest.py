@@ -9,20 +9,28 @@ from tests.peers import asterisk
 
 collect_ignore = ["evaluation"] if PRODUCTION else []  # run by make test-evaluation, in an environment of its own
 
-_LEFT_OUT = pytest.StashKey[int]()
+_NO_ASTERISK = "no Asterisk here: deploy/asterisk/test-chroot.sh makes it"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `asterisk` run wherever its chroot was made; nothing else is ever left out."""
-    wanting = [] if asterisk.available() else [item for item in items if item.get_closest_marker("asterisk")]
-    config.stash[_LEFT_OUT] = len(wanting)
-    for item in wanting:
-        item.add_marker(pytest.mark.skip(reason="no Asterisk here: deploy/asterisk/test-chroot.sh makes it"))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `asterisk` run wherever its chroot was made; nothing else is ever left out.
+
+    Where several processes share the run, a file stays in one, and so does all that needs the one Asterisk; the files
+    with real calls, which take longest, begin.
+    """
+    there = asterisk.available()
+    for item in items:
+        wanting = item.get_closest_marker("asterisk") is not None
+        item.add_marker(pytest.mark.xdist_group("asterisk" if wanting else item.location[0]))
+        if wanting and not there:
+            item.add_marker(pytest.mark.skip(reason=_NO_ASTERISK))
+    items.sort(key=lambda item: item.get_closest_marker("calls") is None)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it where it cannot be missed."""
-    if count := config.stash.get(_LEFT_OUT, 0):
+    skipped = terminalreporter.stats.get("skipped", [])
+    if count := sum(_NO_ASTERISK in str(report.longrepr) for report in skipped):
         terminalreporter.section("NO ASTERISK", sep="!", red=True, bold=True)
         terminalreporter.line(f"{count} tests of the Asterisk recipe did NOT run: it is unproven by this run.")
         terminalreporter.line("deploy/asterisk/test-chroot.sh, as root on Debian, makes it, or says why not.")

@@ -15,7 +15,12 @@ from typing import Self, TypeVar
 
 LOOPBACK = "127.0.0.1"
 _BELOW_EPHEMERAL = range(10_000, 32_000)
-_next = random.SystemRandom().choice(_BELOW_EPHEMERAL)
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_SHARE = len(_BELOW_EPHEMERAL) // _WORKERS
+_FROM = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) * _SHARE
+_OURS = _BELOW_EPHEMERAL[_FROM : _FROM + _SHARE]
+"""Test processes that run beside each other have each its share, so that none takes what another has just found free."""
+_next = random.SystemRandom().choice(_OURS)
 """Where the search goes on: ports are handed out in turn, so that one is not given again before all others were. The
 start differs between runs beside each other, also where pytest-randomly seeds the shared dice."""
 T = TypeVar("T")
@@ -33,16 +38,16 @@ def free_port() -> int:
 def free_range(count: int) -> int:
     """First of `count` neighbouring ports, even, free for UDP and TCP, and not handed out lately by this process."""
     global _next  # noqa: PLW0603 - the one memory of what was handed out
-    for _ in range(2 * len(_BELOW_EPHEMERAL)):
+    for _ in range(2 * len(_OURS)):
         first = _next + _next % 2
-        if first + count > _BELOW_EPHEMERAL.stop:
-            first = _BELOW_EPHEMERAL.start
+        if first + count > _OURS.stop:
+            first = _OURS.start + _OURS.start % 2
         taken = next((port for port in reversed(range(first, first + count)) if not _is_free(port)), None)
         if taken is None:
             _next = first + count
             return first
         _next = taken + 1
-    raise PeerFailed(f"no {count} neighbouring ports are free between {_BELOW_EPHEMERAL.start} and 32000")
+    raise PeerFailed(f"no {count} neighbouring ports are free between {_OURS.start} and {_OURS.stop}")
 
 
 def _is_free(port: int) -> bool:
