@@ -19,7 +19,7 @@ _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _SHARE = len(_BELOW_EPHEMERAL) // _WORKERS
 _FROM = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) * _SHARE
 _OURS = _BELOW_EPHEMERAL[_FROM : _FROM + _SHARE]
-"""Test processes that run beside each other have each its share, so that none takes what another has just found free."""
+"""Test processes beside each other have each its share: none takes what another has just found free."""
 _next = random.SystemRandom().choice(_OURS)
 """Where the search goes on: ports are handed out in turn, so that one is not given again before all others were. The
 start differs between runs beside each other, also where pytest-randomly seeds the shared dice."""
