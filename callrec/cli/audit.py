@@ -6,17 +6,20 @@ Exit status: 0 clean, 1 exceptions, 20 cannot be answered, 30 the evidence contr
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
 from callrec.audit.casefile import CaseFile, gather
+from callrec.audit.packed import verify_pack
 from callrec.audit.queries import QUESTIONS
 from callrec.audit.report import anchored_text, trust_lines, verification_json, verification_text
 from callrec.audit.verify import LIMITS, Verification
 from callrec.audit.verify import verify as verify_places
 from callrec.audit.wording import lines_of, one_line
-from callrec.cli.evidence import filter_options, filters, json_option, named, place_options
+from callrec.cli.evidence import filter_options, filters, json_option, named, place_options, public_key
+from callrec.cli.packing import held_checkpoints, pack
 from callrec.errors import ConfigError
 from callrec.ledger.entry import LogEntry
 
@@ -27,12 +30,28 @@ def audit() -> None:
 
 
 @audit.command()
+@click.argument("pack", required=False, type=click.Path(path_type=Path))
+@click.option("--key", help="With PACK: the log's public key that you hold: the text, or a file with it.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="With PACK: checkpoints that you hold.")
 @place_options
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
-    """Run every numbered check. Over the ledger and the files beside it; exit 0 or 30."""
-    finish(ctx, verify_places(named(ctx.obj, given)), as_json=as_json)
+def verify(
+    ctx: click.Context, /, *, pack: Path | None, key: str | None, checkpoint: Path | None, as_json: bool, **given: Any
+) -> None:
+    """Run every numbered check. Over the ledger and the files beside it; or over one PACK, which needs neither."""
+    if pack is None:
+        if key or checkpoint:
+            raise ConfigError("--key and --checkpoint go with a PACK", next_step="use --vkey and --anchor for a ledger")
+        finish(ctx, verify_places(named(ctx.obj, given)), as_json=as_json)
+    else:
+        vkey = key or given["vkey"]
+        if not vkey:
+            step = "name the half page that you hold with --key; a key from the operator of today proves nothing"
+            raise ConfigError("a pack is checked against a key that you bring", next_step=step)
+        found = verify_pack(pack, public_key(vkey), held_checkpoints(checkpoint))
+        click.echo(json.dumps(found.value(), indent=2) if as_json else lines_of(found.lines()), nl=as_json)
+        ctx.exit(found.exit_code)
 
 
 def finish(ctx: click.Context, verification: Verification, *, as_json: bool) -> None:
@@ -101,6 +120,9 @@ class _Uids:
             what = f"{len(self._found)} calls begin with {one_line(self._prefix):.40}"
             raise ConfigError(what, next_step="give more of the id")
         return next(iter(self._found), self._prefix)
+
+
+audit.add_command(pack)
 
 
 def _question(name: str) -> click.Command:

@@ -89,6 +89,14 @@ class LogReader:
         """All entries of one call, in order."""
         return [read(body) for body in self.bodies_of_call(call_uid)]
 
+    def calls_beginning(self, prefix: str) -> set[str]:
+        """Ids of calls that begin so, at most a few: enough to see that a prefix means more than one."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT call_uid FROM entries WHERE call_uid >= ? AND call_uid < ? AND call_uid <> '' LIMIT 3",
+            (prefix, prefix + "~"),
+        )
+        return {str(uid) for (uid,) in rows}
+
     def salts(self, seq: int) -> Mapping[str, str]:
         """What opens the commitments of this entry, by name; empty where it was erased."""
         return dict(self._connection.execute("SELECT name, salt FROM salts WHERE seq = ?", (seq,)))

@@ -1,0 +1,1097 @@
+"""Check a callrec pack: that everything in it is what the ledger signed, and that the recording notice was played.
+
+    python3 verify.py PACK.zip --key KEY [--checkpoint FILE_OR_FOLDER] [--json]
+
+KEY is the ledger's public key, or a file with it, such as the half page that the operator handed over when the ledger
+was made. Bring it yourself: a key out of the pack proves nothing. --checkpoint names checkpoints that you were sent.
+Take this file, too, from somebody you trust, or read it: it is one file, needs Python 3.9 and `cryptography`, and
+believes no verdict but its own. Exit status: 0 every check holds, 1 all hold but the call was not finished, 2 wrong
+arguments, 20 something needed is missing or cannot be read, 30 the pack contradicts itself.
+
+Formats: zip (PKWARE appnote 6.3), JSON canonical by RFC 8785, Merkle tree of RFC 6962 (audit paths verified as in
+RFC 9162 section 2.1.3.2), checkpoint as a C2SP signed note with Ed25519 (RFC 8032).
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import hashlib
+import io
+import json
+import math
+import re
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+CHECKS = {
+    21: "the pack can be read, and every file in it is the one that it lists",
+    22: "the checkpoint is signed by the key that you brought",
+    23: "every entry stands, unchanged and in its place, under that checkpoint",
+    24: "the entries are of this log and this call, and none stands twice",
+    25: "offered, answered, notice, proven, started, sealed, kept: in this order, each naming the one before",
+    26: "each evidence is the one in the ledger, and belongs to this call",
+    27: "each evidence, judged again by the floors of this file, gives the verdict in the ledger",
+    28: "the notice is one that was approved before, with these words and this audio",
+    29: "what left for the caller holds the whole notice",
+    30: "each recording was kept only for purposes that its notice named",
+    31: "each recording started from its own proof, each proof started one, and each recording ended once",
+    32: "the manifest of each recording is the one that was sealed",
+    33: "the recording in the pack is the one that was sealed",
+    34: "the decision at the end of the call agrees with all this",
+}
+"""Numbers go on from those of `callrec audit verify` (1 to 12); none is ever used again for another check."""
+
+LIMITS = (
+    "that a person heard or understood the notice, or was the one holding the telephone",
+    "anything beyond the next hop named above: hold, mute, parties joined there",
+    "that these are all entries of this call: only the whole ledger shows that (callrec audit verify)",
+    "that the ledger was not rewritten, unless the checkpoint is one that you, or somebody you trust, hold",
+    "that index.html says what this program found: nobody signed that page",
+    "anything against an altered agent that has the real keys",
+)
+"""What no pack can show."""
+
+# ---------------------------------------------------------------- floors: ours, whatever the evidence says of its own
+
+SENT_FLOOR = 0.97  # share of the expected RTP packets that left in the window
+LEVEL_MISS_CEILING = 0.05  # share of level samples in which the leg lagged behind a loud prompt
+HOLES_CEILING_NS = 1_000_000_000  # how much longer than the prompt the window may be
+HURRY_CEILING_NS = 600_000_000  # how much less than the prompt's length may lie between its first packet and its last
+LOSS_CEILING = 0.05  # share of packets that a report may call lost and still show that the notice was received
+BORDERLINE = 1e-3  # closer than this to a floor is doubt, and doubt is a refusal
+RECEIPT_MAX_AGE_NS = 10_000_000_000  # a proof written later than this after the notice proves nothing
+
+UNFINISHED, UNANSWERED, CONTRADICTED = 1, 20, 30
+LARGEST_PACK = 800_000_000
+LARGEST_FILE = 4_000_000
+LARGEST_TOGETHER = 24_000_000
+MOST_FILES = 64
+DEEPEST = 24
+LARGEST_NUMBER = 2**53 - 1
+RATE = 8000
+
+UID = "[0-9a-f]{32}"
+NAMES = {
+    "index.html|verify.py|pack.json|checkpoint.txt|entries.jsonl|proofs.json": LARGEST_FILE,
+    rf"evidence/{UID}-[0-9]{{1,4}}\.(json|tap)": LARGEST_FILE,
+    r"notice/[a-z0-9-]{1,64}\.[a-z]{2,3}(-[A-Z]{2})?\.[0-9]{1,7}\.(wav|txt)": LARGEST_FILE,
+    r"notice/sent-[0-9]{1,4}\.wav": LARGEST_FILE,
+    rf"manifest/{UID}-[0-9]{{1,4}}\.json": LARGEST_FILE,
+    rf"recording/{UID}-[0-9]{{1,4}}\.flac": LARGEST_PACK,
+}
+"""Every name that a file of a pack may have, and how many bytes it may hold."""
+NEEDED = ("pack.json", "checkpoint.txt", "entries.jsonl", "proofs.json")
+
+
+class Wrong(Exception):
+    """What does not hold, under which check, and whether it contradicts (30) or merely cannot be answered (20)."""
+
+    def __init__(self, check: int, sentence: str, code: int = CONTRADICTED) -> None:
+        super().__init__(sentence)
+        self.check, self.sentence, self.code = check, sentence, code
+
+
+# ---------------------------------------------------------------- the zip: nothing is read before its size is known
+
+
+def read_zip(file: BinaryIO) -> tuple[dict[str, bytes], dict[str, str]]:
+    """(bytes by name, SHA-256 by name). Recordings are hashed, not held."""
+    size = file.seek(0, io.SEEK_END)
+    if size > LARGEST_PACK:
+        raise Wrong(21, f"the file is larger than any pack ({size} bytes)")
+    _look_at_end(file, size)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _members(archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        raise Wrong(21, f"the zip is damaged: {shown(error)}", UNANSWERED) from None
+    except (RuntimeError, ValueError, LookupError, OverflowError, struct.error) as error:
+        raise Wrong(21, f"the zip is none that a pack can be: {shown(error)}", UNANSWERED) from None
+
+
+def _look_at_end(file: BinaryIO, size: int) -> None:
+    """One directory of few entries, right before the end, and nothing before the first file or after the last."""
+    file.seek(max(size - 22, 0))
+    end = file.read(22)
+    if len(end) != 22 or end[:4] != b"PK\5\6" or end[20:] != b"\0\0":
+        raise Wrong(21, "this is no zip, or its end is missing", UNANSWERED)
+    count, length, start = (int.from_bytes(end[a:b], "little") for a, b in ((10, 12), (12, 16), (16, 20)))
+    if count > MOST_FILES or length > 300 * MOST_FILES or start + length + 22 != size:
+        raise Wrong(21, f"the zip's directory is none of a pack ({count} files)")
+
+
+def _members(archive: zipfile.ZipFile) -> tuple[dict[str, bytes], dict[str, str]]:
+    infos = archive.infolist()
+    _refuse_members(infos)
+    held: dict[str, bytes] = {}
+    digests: dict[str, str] = {}
+    for info in infos:
+        digest = hashlib.sha256()
+        pieces = []
+        with archive.open(info) as member:
+            while piece := member.read(1 << 20):
+                digest.update(piece)
+                if not info.filename.endswith(".flac"):
+                    pieces.append(piece)
+        held[info.filename], digests[info.filename] = b"".join(pieces), digest.hexdigest()
+    return held, digests
+
+
+def _refuse_members(infos: list[zipfile.ZipInfo]) -> None:
+    names = [info.filename for info in infos]
+    if len(set(names)) != len(names):
+        raise Wrong(21, "a name stands twice in the zip")
+    for info in infos:
+        _refuse_member(info)
+    for audio, most in ((False, LARGEST_TOGETHER), (True, LARGEST_PACK)):
+        if sum(info.file_size for info in infos if info.filename.endswith(".flac") == audio) > most:
+            raise Wrong(21, "its files together say they are larger than any pack")
+    if missing := [name for name in NEEDED if name not in names]:
+        raise Wrong(21, f"{missing[0]} is missing", UNANSWERED)
+
+
+def _refuse_member(info: zipfile.ZipInfo) -> None:
+    ceiling = next((most for name, most in NAMES.items() if re.fullmatch(name, info.filename)), None)
+    if ceiling is None or info.orig_filename != info.filename:
+        raise Wrong(21, f"{shown(info.orig_filename)} is no name of a file in a pack")
+    if info.file_size > ceiling:
+        raise Wrong(21, f"{info.filename} says it holds {info.file_size} bytes")
+    packings = (zipfile.ZIP_STORED,) if info.filename.endswith(".flac") else (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if info.compress_type not in packings or info.flag_bits & 1:
+        raise Wrong(21, f"{info.filename} is packed in a way that packs are not")
+
+
+# ---------------------------------------------------------------- JSON with one meaning
+
+
+def strict(data: bytes, where: str, check: int = 21) -> Any:
+    """UTF-8 JSON: no name twice, no NaN, no number beyond 2**53, not deeper than DEEPEST."""
+    try:
+        value = _DECODE(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Wrong(check, f"{where} is no strict JSON: {shown(error)}") from None
+    todo = [(value, 0)]
+    while todo:
+        each, depth = todo.pop()
+        if depth > DEEPEST:
+            raise Wrong(check, f"{where} is nested deeper than {DEEPEST}")
+        inside = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        todo += [(one, depth + 1) for one in inside]
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name stands twice")
+    return dict(pairs)
+
+
+def _whole(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > LARGEST_NUMBER:
+        raise ValueError("a number is beyond 2**53")
+    return int(text)
+
+
+def _broken(text: str) -> float:
+    if len(text) > 40 or not math.isfinite(float(text)):
+        raise ValueError("a number is beyond every number")
+    return float(text)
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODE = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_whole, parse_float=_broken, parse_constant=_constant
+).decode
+
+
+def canonical(value: Any) -> str:
+    """The one form of RFC 8785."""
+    if isinstance(value, dict):
+        items = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be", "surrogatepass"))
+        return "{" + ",".join(f"{canonical(name)}:{canonical(each)}" for name, each in items) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(canonical(each) for each in value) + "]"
+    return _number(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: float) -> str:
+    """As ECMAScript writes it (ECMA-262, Number::toString)."""
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{value!r}".replace("+", "").partition("e")
+    sign = "-" if mantissa.startswith("-") else ""
+    whole, _, rest = mantissa.lstrip("-").partition(".")
+    rest = "" if rest == "0" else rest
+    point = len(whole) + int(exponent or 0)
+    digits = (whole + rest).lstrip("0")
+    point -= len(whole + rest) - len(digits)
+    digits = digits.rstrip("0")
+    if 0 < point <= 21:
+        digits = digits.ljust(point, "0")
+        return sign + digits[:point] + ("." + digits[point:] if digits[point:] else "")
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    return f"{sign}{digits[0]}{'.' + digits[1:] if digits[1:] else ''}e{'+' if point > 0 else '-'}{abs(point - 1)}"
+
+
+def shown(value: object) -> str:
+    """Text that can do nothing to a terminal, on one line and not too long."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(value)[:300])
+
+
+# ---------------------------------------------------------------- shapes: which fields there must be, of which kind
+
+NS = re.compile(r"0|[1-9][0-9]{0,19}")
+HEX = re.compile(r"[0-9a-f]{64}")
+LEAF = re.compile(r"([0-9a-f]{64})?")
+ANY = object()
+SIGNED = object()  # a whole number that may be negative
+
+
+def fit(value: Any, shape: Any, where: str, check: int) -> None:
+    """A shape is a type, a pattern, a set of words, a dict of fields (and others), [shape], or (shape or null,)."""
+    if isinstance(shape, dict):
+        _require(isinstance(value, dict), where, check)
+        for name, inner in shape.items():
+            if name not in value:
+                raise Wrong(check, f"{where}.{name} is missing")
+            fit(value[name], inner, f"{where}.{name}", check)
+    elif isinstance(shape, list):
+        _require(isinstance(value, list), where, check)
+        for number, each in enumerate(value):
+            fit(each, shape[0], f"{where}[{number}]", check)
+    elif isinstance(shape, tuple):
+        if value is not None:
+            fit(value, shape[0], where, check)
+    else:
+        _require(_fits(value, shape), where, check)
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    if isinstance(shape, (set, re.Pattern)):
+        return isinstance(value, str) and bool(value in shape if isinstance(shape, set) else shape.fullmatch(value))
+    if shape is ANY or shape is SIGNED:
+        return shape is ANY or type(value) is int
+    return type(value) is shape and not (shape is int and value < 0)
+
+
+def _require(condition: bool, where: str, check: int) -> None:
+    if not condition:
+        raise Wrong(check, f"{shown(where)} has the wrong type or value")
+
+
+PACK = {"schema": {"callrec/pack/1"}, "call_uid": re.compile(UID), "log": str, "size": int, "root": HEX, "files": dict}
+ENTRY = {
+    "v": int, "log_id": HEX, "seq": int, "prev": HEX, "kind": str, "call_uid": str, "segment": int, "utc": str,
+    "boot_id": str, "boottime_ns": NS, "clock": str, "actor": str, "agent_run": str, "body": dict,
+}  # fmt: skip
+BODIES: Mapping[str, Any] = {
+    "call.answered": {"offered_leaf": LEAF},
+    "call.closed": {"offered_leaf": LEAF, "decision": {"RECORDED", "NOT_RECORDED"}, "reason": str},
+    "notice.proven": {
+        "attempt": int, "party": str, "grade": {"sent", "received", "acknowledged"}, "tap": str, "purposes": [str],
+        "evidence_sha256": HEX, "offered_leaf": HEX, "answered_leaf": HEX,
+    },
+    "notice.refused": {"attempt": int, "party": str, "reasons": [str], "evidence_sha256": LEAF, "offered_leaf": LEAF},
+    "recording.started": {"proven_leaves": ANY, "purposes": [str]},
+    "recording.sealed": {
+        "started_leaf": HEX, "manifest_sha256": HEX, "cipher_sha256": HEX, "flac_sha256": HEX, "pcm_sha256": HEX,
+        "samples": int, "gaps": [{"from_sample": int, "to_sample": int}],
+    },
+    "recording.discarded": {"started_leaf": HEX, "reason": str},
+    "recording.lost": {"started_leaf": HEX, "reason": str},
+    "recording.paused": {"started_leaf": HEX},
+    "recording.resumed": {"started_leaf": HEX},
+    "recording.progress": {"started_leaf": HEX},
+    "recording.stopped": {"started_leaf": HEX},
+    "store.intent": {"sealed_leaf": HEX},
+    "recording.kept": {"sealed_leaf": HEX},
+    "prompt.approved": {
+        "prompt_id": str, "version": int, "language": str, "pcm_sha256": HEX, "samples": int, "text_sha256": HEX,
+        "purposes": [str], "by": str,
+    },
+    "prompt.retired": {"prompt_id": str, "version": int, "language": str},
+}  # fmt: skip
+MANIFEST = {
+    "format": {"callrec/recording/1"}, "recording_id": str, "samples": int, "rate": int, "purposes": [str],
+    "cipher_sha256": HEX, "flac_sha256": HEX, "pcm_sha256": HEX,
+    "header": {"log_id": HEX, "call_uid": str, "segment": int, "proven_leaf": HEX, "started_leaf": HEX},
+}  # fmt: skip
+DIRECTION = {"sendrecv", "sendonly", "recvonly", "inactive"}
+EVIDENCE = {
+    "schema": {"callrec/notice-evidence/1", "callrec/notice-evidence/2"},
+    "binding": {
+        "call_uid": str, "segment": int, "attempt": int, "party": str, "leg": {"caller", "staff"}, "next_hop": str,
+        "leg_ends_at": str, "offered_leaf": str, "answered_leaf": str, "boot_id": str,
+    },
+    "prompt": {
+        "prompt_id": str, "version": int, "language": str, "pcm_sha256": str, "samples": int, "approval_leaf": str,
+        "approved": bool, "effective": bool, "names_keys": [str], "purposes": [str], "sample": bool,
+    },
+    "tap": {"kind": {"wire", "player"}, "pcm_sha256": str, "samples": int, "matched_samples": int, "at_sample": (int,)},
+    "complete": bool, "interruption": (str,), "answered": bool, "early_media": bool, "start_ns": NS, "end_ns": NS,
+    "expected_packets": int, "streams": [{"sent": int}], "renegotiations": int,
+    "directions": [{"at_ms": int, "direction": DIRECTION}],
+    "player": (
+        {"checks": int, "listener_misses": int, "other_sources": int, "level_checks": int, "level_misses": int},
+    ),
+    "caller": {
+        "sdp_address": str, "source_address": str, "rtp_packets": int, "rtcp_reports": int, "foreign_packets": (int,),
+    },
+    "key_capability": {"telephone_event": bool, "info": bool, "inband": bool},
+    "required_language": str,
+}  # fmt: skip
+WIRE = {
+    "window_sha256": HEX, "overflow": int, "refused": int, "held_back": int, "deferred": int, "odd": int,
+    "strayed": int, "peer_changes": int, "leg_gone": bool, "missing": int, "repeated": int, "timestamp_faults": int,
+    "notice_first_sequence": (int,), "notice_last_sequence": (int,), "notice_span_ns": (NS,),
+}  # fmt: skip
+REPORT = {"at_ms": int, "source": str, "highest_sequence": int, "lost": SIGNED}
+EVIDENCE_2 = {
+    **EVIDENCE,
+    "streams": [{"sent": int, "ssrc": (int,), "first_sequence": (int,), "last_sequence": (int,)}],
+    "wire": (WIRE,),
+    "rtcp": ({"authenticated": bool, "accepted": int, "newest": (REPORT,)},),
+}
+JUDGED = {"schema": {"callrec/notice-verdict/1"}, "evidence": dict}
+
+# ---------------------------------------------------------------- judging evidence again
+
+
+def judge(e: Mapping[str, Any]) -> list[str]:
+    """Why this evidence is not enough, each reason once, in the order of the rules; empty where it is."""
+    return list(dict.fromkeys(reason for reason, holds in RULES if not holds(e)))
+
+
+def _bound(e: Mapping[str, Any]) -> bool:
+    names = ("call_uid", "party", "next_hop", "leg_ends_at", "offered_leaf", "answered_leaf", "boot_id")
+    return all(e["binding"][name] for name in names)
+
+
+def _undisturbed(e: Mapping[str, Any]) -> bool:
+    way = e["directions"]
+    out = bool(way) and all(each["direction"] in ("sendrecv", "sendonly") for each in way)
+    return bool(e["complete"] and e["interruption"] is None and e["renegotiations"] == 0 and out)
+
+
+def _steady(e: Mapping[str, Any]) -> bool:
+    start, end, samples = int(e["start_ns"]), int(e["end_ns"]), e["prompt"]["samples"]
+    if samples <= 0 or start <= 0:
+        return True
+    return bool(end - start - samples * 10**9 // RATE < HOLES_CEILING_NS * (1 - BORDERLINE))
+
+
+def _whole_notice(e: Mapping[str, Any]) -> bool:
+    if e["tap"]["kind"] == "wire" and not e.get("wire"):
+        return True  # nothing shows that it was altered, nor that it was sent: refused below
+    samples = e["prompt"]["samples"]
+    return bool(samples > 0 and e["tap"]["matched_samples"] == samples and e["tap"]["at_sample"] is not None)
+
+
+def _fed(e: Mapping[str, Any]) -> bool:
+    w, p = e.get("wire"), e["player"]
+    if e["tap"]["kind"] == "wire":
+        if w is None:
+            return False
+        faults = ("overflow", "refused", "held_back", "deferred", "odd", "strayed", "peer_changes", "missing",
+                  "repeated", "timestamp_faults", "leg_gone")  # fmt: skip
+        return not any(w[each] for each in faults) and all(s["ssrc"] is not None for s in e["streams"])
+    if w is not None or p is None:
+        return False
+    watched = p["checks"] > 0 and p["level_checks"] > 0 and p["listener_misses"] == 0 and p["other_sources"] == 0
+    return bool(watched and p["level_misses"] / p["level_checks"] < LEVEL_MISS_CEILING - BORDERLINE)
+
+
+def _unhurried(e: Mapping[str, Any]) -> bool:
+    w = e.get("wire")
+    if not w or w["notice_span_ns"] is None:
+        return True
+    short = e["prompt"]["samples"] * 10**9 // RATE - int(w["notice_span_ns"])
+    return bool(short < HURRY_CEILING_NS * (1 - BORDERLINE))
+
+
+def _sent(e: Mapping[str, Any]) -> bool:
+    if e["expected_packets"] <= 0 or len(e["streams"]) != 1:
+        return False
+    return bool(e["streams"][0]["sent"] / e["expected_packets"] >= SENT_FLOOR + BORDERLINE)
+
+
+def _own_media(e: Mapping[str, Any]) -> bool:
+    caller = e["caller"]
+    if e.get("wire") and caller["foreign_packets"] is None:
+        return False
+    return not caller["foreign_packets"] and caller["source_address"] in ("", caller["sdp_address"])
+
+
+def _choice(e: Mapping[str, Any]) -> bool:
+    ways = e["key_capability"]
+    return not e["prompt"]["names_keys"] or ways["telephone_event"] or ways["info"] or ways["inband"]
+
+
+RULES: list[tuple[str, Callable[[Mapping[str, Any]], bool]]] = [
+    ("NOTICE_UNAPPROVED", lambda e: all(e["prompt"][name] for name in ("approved", "effective", "approval_leaf"))),
+    ("WRONG_LANGUAGE", lambda e: e["prompt"]["language"] == e["required_language"]),
+    ("WRONG_LEG", lambda e: e["binding"]["leg"] == "caller"),
+    ("PARTY_WITHOUT_NOTICE", _bound),
+    ("EARLY_MEDIA_ONLY", lambda e: e["answered"] and not e["early_media"]),
+    ("NOTICE_INTERRUPTED", _undisturbed),
+    ("NOTICE_INTERRUPTED", _steady),
+    ("NOTICE_ALTERED", _whole_notice),
+    ("NOTICE_NOT_SENT", _fed),
+    ("NOTICE_NOT_SENT", _unhurried),
+    ("NOTICE_NOT_SENT", _sent),
+    ("UNHEARD_SUSPECT", lambda e: e["caller"]["rtp_packets"] > 0 or e["caller"]["rtcp_reports"] > 0),
+    ("MEDIA_FOREIGN", _own_media),
+    ("CHOICE_UNAVAILABLE", _choice),
+    ("NOTICE_UNDECIDED", lambda e: 0 < int(e["start_ns"]) < int(e["end_ns"])),
+]
+
+
+def grade_of(e: Mapping[str, Any]) -> str:
+    """How far evidence that was found enough reaches: `received` where a report, from the address in the SDP, says that
+    the notice's last packet arrived and that few were lost until then (RFC 3550 section 6.4).
+    """
+    wire, report = e.get("wire"), (e.get("rtcp") or {}).get("newest") if e.get("wire") else None
+    if not wire or not report or not report["source"] or len(e["streams"]) != 1:
+        return "sent"
+    first, last, highest = e["streams"][0]["first_sequence"], wire["notice_last_sequence"], report["highest_sequence"]
+    if first is None or last is None or (highest - last) & 0xFFFF >= 1 << 15:
+        return "sent"
+    lost = report["lost"] / (((highest - first) & 0xFFFF) + 1)
+    return "received" if lost < LOSS_CEILING - BORDERLINE else "sent"
+
+
+# ---------------------------------------------------------------- keys, checkpoints, tree, WAV
+
+
+@dataclass(frozen=True)
+class Key:
+    """The ledger's public key under its name."""
+
+    name: str
+    raw: bytes
+
+    @property
+    def log_id(self) -> str:
+        """SHA-256 of the key: the log's name in every entry."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    @property
+    def key_id(self) -> bytes:
+        """How a signed note names it."""
+        return hashlib.sha256(self.name.encode() + b"\n\x01" + self.raw).digest()[:4]
+
+
+def read_key(text: str) -> Key:
+    """The one verifier key (name+id+base64) in this text. ValueError where there is none, or more than one."""
+    found = {key for word in text.split() if (key := _key(word)) is not None}
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} public keys of a ledger were found there")
+    return found.pop()
+
+
+def _key(word: str) -> Key | None:
+    name, _, rest = word.partition("+")
+    key_id, _, encoded = rest.partition("+")
+    data = _base64(encoded)
+    if not name or len(data) != 33 or data[0] != 1:
+        return None
+    key = Key(name, data[1:])
+    return key if key.key_id.hex() == key_id else None
+
+
+def _base64(text: str) -> bytes:
+    """Its bytes; nothing where it is not base64 in its one form."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return data if base64.b64encode(data).decode() == text else b""
+
+
+def read_checkpoint(note: bytes, key: Key, check: int = 22) -> tuple[int, bytes]:
+    """(size, root) of a checkpoint that this key signed."""
+    text, gap, signatures = note[:70_000].partition(b"\n\n")
+    lines = text.split(b"\n")
+    if not gap or len(lines) != 3 or not re.fullmatch(rb"0|[1-9][0-9]{0,15}", lines[1]):
+        raise Wrong(check, "this is no checkpoint")
+    if lines[0] != key.name.encode():
+        raise Wrong(check, f"the checkpoint is of {shown(lines[0].decode('utf-8', 'replace'))}, not of {key.name}")
+    root = _base64(lines[2].decode("ascii", "replace"))
+    if len(root) != 32 or not _signed(text + b"\n", signatures, key):
+        raise Wrong(check, "the checkpoint is not signed by the key that you brought")
+    return int(lines[1]), root
+
+
+def _signed(text: bytes, signatures: bytes, key: Key) -> bool:
+    for line in signatures.decode("utf-8", "replace").split("\n"):
+        start = f"\u2014 {key.name} "
+        data = _base64(line[len(start) :]) if line.startswith(start) else b""
+        if len(data) == 68 and data[:4] == key.key_id:
+            try:
+                Ed25519PublicKey.from_public_bytes(key.raw).verify(data[4:], text)
+            except InvalidSignature:
+                return False
+            return True
+    return False
+
+
+def leads_to(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes) -> bool:
+    """True where this audit path leads from the leaf at `index` to the root of a tree of `size` (RFC 9162, 2.1.3.2)."""
+    node, last, result = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            result = hashlib.sha256(b"\1" + sibling + result).digest()
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            result = hashlib.sha256(b"\1" + result + sibling).digest()
+        node, last = node >> 1, last >> 1
+    return 0 <= index < size and last == 0 and result == root
+
+
+def pcm_of(data: bytes, where: str, check: int) -> bytes:
+    """The samples of a WAV file, 8 kHz mono 16-bit, and nothing else in it that could be played."""
+    form = b"\1\0\1\0" + RATE.to_bytes(4, "little") + (2 * RATE).to_bytes(4, "little") + b"\2\0\20\0"
+    chunks = dict(_chunks(data)) if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else {}
+    if chunks.get(b"fmt ") != form or b"data" not in chunks:
+        raise Wrong(check, f"{where} is no WAV of 8 kHz, mono, 16 bit")
+    return chunks[b"data"]
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 12
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        yield data[at : at + 4], data[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
+
+
+# ---------------------------------------------------------------- what was found
+
+
+@dataclass
+class Examination:
+    """What one pack was found to be. `told` are the sentences of the verdict, `open` what was not finished."""
+
+    call_uid: str = ""
+    log: str = ""
+    size: int = 0
+    root: str = ""
+    held: str = "you named none: compare checkpoint.txt with one that you were sent"
+    found: list[Wrong] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0, 1, 20 or 30."""
+        return max([wrong.code for wrong in self.found] + [UNFINISHED if self.open else 0])
+
+    def outcome(self, check: int) -> str:
+        """One check in one or two words."""
+        codes = [wrong.code for wrong in self.found if wrong.check == check]
+        if codes:
+            return "CONTRADICTED" if max(codes) == CONTRADICTED else "no answer"
+        return "not in pack" if check in self.skipped else "holds"
+
+    def result(self) -> str:
+        """The whole in one sentence."""
+        return {
+            0: "every check that this pack allows holds",
+            UNFINISHED: "every check holds, but the call was not finished when the pack was made",
+            UNANSWERED: "something needed is missing or cannot be read: nothing is verified",
+            CONTRADICTED: "THE PACK CONTRADICTS ITSELF: rely on nothing in it",
+        }[self.exit_code]
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"call:         {self.call_uid or 'unknown'}"
+        yield f"log:          {self.log or 'unknown'}, {self.size} entries, root {self.root or 'unknown'}"
+        yield f"checkpoint:   {self.held}"
+        yield ""
+        yield from (f"{self.outcome(number):>12}  {number}. {what}" for number, what in CHECKS.items())
+        yield ""
+        yield from (f"check {wrong.check}: {wrong.sentence}" for wrong in self.found)
+        yield from (f"open: {sentence}" for sentence in self.open)
+        if self.exit_code <= UNFINISHED:
+            yield from (*self.told, *self.remarks)
+        yield f"result:       {self.result()}"
+        yield ""
+        yield "Not shown: " + "; ".join(LIMITS) + "."
+
+    def value(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "call_uid": self.call_uid, "log": self.log, "size": self.size, "root": self.root, "held": self.held,
+            "checks": {str(number): self.outcome(number) for number in CHECKS},
+            "found": [{"check": w.check, "what": w.sentence, "code": w.code} for w in self.found],
+            "open": self.open, "told": self.told if self.exit_code <= UNFINISHED else [], "remarks": self.remarks,
+            "result": self.result(), "exit_code": self.exit_code, "limits": list(LIMITS),
+        }  # fmt: skip
+
+
+# ---------------------------------------------------------------- the checks
+
+
+@dataclass
+class Entry:
+    """One entry of the ledger: its leaf, computed from its bytes, and what it says."""
+
+    leaf: str
+    says: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return self.says[name]
+
+    @property
+    def ns(self) -> int:
+        """Nanoseconds since boot."""
+        return int(self.says["boottime_ns"])
+
+
+def examine(file: BinaryIO, key: Key, held: Mapping[str, bytes] | None = None) -> Examination:
+    """Make every check. `held`: checkpoints that the auditor was sent, by name. Never raises for what a pack holds."""
+    found = Examination()
+    try:
+        _Pack(file, key, held or {}, found).check()
+    except Wrong as wrong:
+        found.found.append(wrong)
+    return found
+
+
+class _Pack:
+    """Checks in order. One that needs what an earlier one refused is not made, and the pack is refused anyway."""
+
+    def __init__(self, file: BinaryIO, key: Key, held: Mapping[str, bytes], found: Examination) -> None:
+        self.key, self.held, self.to = key, held, found
+        self.files, self.digests = read_zip(file)
+        self.entries: list[Entry] = []
+        self.by_leaf: dict[str, Entry] = {}
+        self.evidence: dict[str, dict[str, Any]] = {}
+        self.proven: dict[str, str] = {}
+
+    def check(self) -> None:
+        self._list()
+        self._checkpoint()
+        self._tree()
+        self._entries()
+        for check in (
+            self._links, self._evidence, self._judge, self._notice, self._as_sent, self._purposes, self._starts,
+            self._manifests, self._audio, self._closing,
+        ):  # fmt: skip
+            try:
+                check()
+            except Wrong as wrong:
+                self.to.found.append(wrong)
+        self._tell()
+
+    def of(self, *kinds: str) -> list[Entry]:
+        return [entry for entry in self.entries if entry.kind in kinds]
+
+    def named(self, leaf: Any, kind: str) -> Entry | None:
+        """The entry of this call and kind with this leaf, if it is in the pack."""
+        entry = self.by_leaf.get(leaf) if isinstance(leaf, str) else None
+        return entry if entry is not None and entry.kind == kind else None
+
+    # 21
+    def _list(self) -> None:
+        pack = strict(self.files["pack.json"], "pack.json")
+        fit(pack, PACK, "pack", 21)
+        if extra := set(pack) - set(PACK):
+            raise Wrong(21, f"pack.json has an unknown field {shown(min(extra))}")
+        expected = {name: digest for name, digest in self.digests.items() if name != "pack.json"}
+        for name in sorted(set(expected) | set(pack["files"])):
+            if name not in expected:
+                raise Wrong(21, f"{shown(name)} is listed and missing", UNANSWERED)
+            if pack["files"].get(name) != expected[name]:
+                raise Wrong(21, f"{name} is not the file that pack.json lists")
+        self.pack, self.uid = pack, pack["call_uid"]
+        self.to.call_uid = self.uid
+
+    # 22
+    def _checkpoint(self) -> None:
+        size, root = read_checkpoint(self.files["checkpoint.txt"], self.key)
+        said = (self.pack["log"], self.pack["size"], self.pack["root"])
+        if said != (self.key.name, size, root.hex()):
+            raise Wrong(22, "pack.json speaks of another checkpoint than the one in the pack")
+        self.size, self.root = size, root
+        self.to.log, self.to.size, self.to.root = self.key.name, size, root.hex()
+        if self.held:
+            self.to.held = "none that you hold is of this size: ask for a pack made with --checkpoint and yours"
+        for name, note in self.held.items():
+            other, its_root = read_checkpoint(note, self.key)
+            if other == size and its_root != root:
+                raise Wrong(22, f"{shown(name)}, which you hold, has another root at this size: the log was forked")
+            if other == size:
+                self.to.held = f"the same as {shown(name)}, which you hold"
+
+    # 23
+    def _tree(self) -> None:
+        proofs = strict(self.files["proofs.json"], "proofs.json", 23)
+        fit(proofs, {"size": int, "paths": dict}, "proofs", 23)
+        lines = self.files["entries.jsonl"].split(b"\n")
+        if lines.pop() or proofs["size"] != self.size or len(lines) != len(proofs["paths"]):
+            raise Wrong(23, "there is not one audit path for each entry, at the checkpoint's size")
+        for number, line in enumerate(lines):
+            says = strict(line, f"line {number + 1} of entries.jsonl", 23)
+            fit(says, ENTRY, f"entry {number + 1}", 23)
+            path = proofs["paths"].get(str(says["seq"]))
+            fit(path, [HEX], f"the path of entry {says['seq']}", 23)
+            leaf = hashlib.sha256(b"\0" + line).digest()
+            if not leads_to(leaf, says["seq"], self.size, [bytes.fromhex(each) for each in path], self.root):
+                raise Wrong(23, f"entry {says['seq']} does not stand so in the log")
+            self.entries.append(Entry(leaf.hex(), says))
+
+    # 24
+    def _entries(self) -> None:
+        before = -1
+        for entry in self.entries:
+            own = entry.kind in ("prompt.approved", "prompt.retired", "agent.started") and not entry.call_uid
+            if entry.v != 1 or entry.log_id != self.key.log_id or (entry.call_uid != self.uid and not own):
+                raise Wrong(24, f"entry {entry.seq} is of another log, version or call")
+            if entry.seq <= before:
+                raise Wrong(24, f"entry {entry.seq} stands twice or out of order")
+            before = entry.seq
+            fit(entry.body, BODIES.get(entry.kind, {}), f"entry {entry.seq}", 24)
+            self.by_leaf[entry.leaf] = entry
+        if len(self.of("call.offered")) != 1 or len(self.of("call.closed")) > 1:
+            raise Wrong(24, "the call was not offered once, or was closed twice")
+
+    # 25
+    def _links(self) -> None:
+        for entry in self.entries:
+            for name, kind, may_lack in LINKS.get(entry.kind, ()):
+                if entry.body[name] or not may_lack:
+                    self._link(entry, entry.body[name], kind, 25)
+
+    def _link(self, entry: Entry, leaf: Any, kind: str, check: int) -> Entry:
+        earlier = self.named(leaf, kind)
+        if earlier is None or earlier.seq >= entry.seq:
+            raise Wrong(check, f"{entry.kind} (entry {entry.seq}) names no earlier {kind} of its call")
+        if earlier.boot_id == entry.boot_id and earlier.ns > entry.ns:
+            raise Wrong(25, f"{entry.kind} (entry {entry.seq}) says it happened before its {kind}")
+        if kind in ("recording.started", "recording.sealed") and earlier.segment != entry.segment:
+            raise Wrong(25, f"{entry.kind} (entry {entry.seq}) names a {kind} of another segment")
+        return earlier
+
+    # 26
+    def _evidence(self) -> None:
+        for entry in self.of("notice.proven", "notice.refused"):
+            if not entry.body["evidence_sha256"]:
+                continue
+            name = f"evidence/{self.uid}-{entry.body['attempt']}.json"
+            if name not in self.files:
+                raise Wrong(26, f"{name} is missing", UNANSWERED)
+            judged = strict(self.files[name], name, 26)
+            fit(judged, JUDGED, "file", 26)
+            evidence = judged["evidence"]
+            fit(evidence, EVIDENCE, "evidence", 26)
+            if evidence["schema"] != "callrec/notice-evidence/1":
+                fit(evidence, EVIDENCE_2, "evidence", 26)
+            if hashlib.sha256(_bytes(evidence)).hexdigest() != entry.body["evidence_sha256"]:
+                raise Wrong(26, f"{name} is not the evidence in the ledger")
+            self._bound(entry, evidence["binding"], name)
+            self._in_time(entry, evidence, name)
+            self.evidence[entry.leaf] = evidence
+
+    def _bound(self, entry: Entry, binding: Mapping[str, Any], name: str) -> None:
+        expected = {"call_uid": self.uid, "segment": entry.segment, "boot_id": entry.boot_id}
+        for of in ("attempt", "party", "offered_leaf", "answered_leaf"):
+            if of in entry.body:
+                expected[of] = entry.body[of]
+        for of, value in expected.items():
+            if binding[of] != value:
+                raise Wrong(26, f"{name} belongs to another call, leg or boot: its {of} is another")
+        if self.named(binding["offered_leaf"], "call.offered") is None:
+            raise Wrong(26, f"{name} belongs to an offer that is none of this call")
+
+    def _in_time(self, entry: Entry, evidence: Mapping[str, Any], name: str) -> None:
+        end = int(evidence["end_ns"])
+        if end > entry.ns:
+            raise Wrong(25, f"{name} ended after the entry that judges it")
+        if entry.kind == "notice.proven" and entry.ns - end > RECEIPT_MAX_AGE_NS:
+            raise Wrong(25, f"entry {entry.seq} came too late after its notice to prove anything")
+
+    # 27
+    def _judge(self) -> None:
+        for leaf, evidence in self.evidence.items():
+            entry = self.by_leaf[leaf]
+            reasons = judge(evidence)
+            if entry.kind == "notice.proven" and reasons:
+                raise Wrong(27, f"the evidence of entry {entry.seq} is not enough: {', '.join(reasons)}")
+            if entry.kind == "notice.proven":
+                self._grade(entry, evidence)
+            elif reasons != entry.body["reasons"]:
+                raise Wrong(27, f"entry {entry.seq} refuses for other reasons: {', '.join(reasons) or 'none'}")
+
+    def _grade(self, entry: Entry, evidence: Mapping[str, Any]) -> None:
+        grade = grade_of(evidence)
+        if entry.body["grade"] != grade or entry.body["tap"] != evidence["tap"]["kind"]:
+            raise Wrong(27, f"entry {entry.seq} claims {entry.body['grade']}, its evidence carries {grade}")
+        self.proven[entry.leaf] = grade
+
+    # 28
+    def _notice(self) -> None:
+        for leaf, evidence in self.evidence.items():
+            if self.by_leaf[leaf].kind == "notice.proven":
+                self._approved(self.by_leaf[leaf], evidence["prompt"])
+
+    def _approved(self, proven: Entry, prompt: Mapping[str, Any]) -> None:
+        approval = self.by_leaf.get(prompt["approval_leaf"])
+        if approval is None or approval.kind != "prompt.approved":
+            raise Wrong(28, f"the approval that entry {proven.seq} rests on is missing", UNANSWERED)
+        body = approval.body
+        for name in ("prompt_id", "version", "language", "pcm_sha256", "samples"):
+            if body[name] != prompt[name]:
+                raise Wrong(28, f"what was approved has another {name} than what was played")
+        if approval.seq > proven.seq or not set(prompt["purposes"]) <= set(body["purposes"]):
+            raise Wrong(28, "the notice was approved too late, or for fewer purposes")
+        for gone in self.of("prompt.retired"):
+            same = all(gone.body[name] == body[name] for name in ("prompt_id", "version", "language"))
+            if same and approval.seq < gone.seq < self.of("call.offered")[0].seq:
+                raise Wrong(28, "the notice was retired before this call")
+        name = f"notice/{body['prompt_id']}.{body['language']}.{body['version']}"
+        self._heard(name, prompt, body["text_sha256"])
+        if prompt["sample"]:
+            self.to.remarks.append(
+                "remark:       the notice is the sample that comes with callrec, not the line's own words"
+            )
+
+    def _heard(self, name: str, prompt: Mapping[str, Any], text_sha256: str) -> None:
+        for suffix in (".wav", ".txt"):
+            if name + suffix not in self.files:
+                raise Wrong(28, f"{shown(name)}{suffix} is missing", UNANSWERED)
+        pcm = pcm_of(self.files[name + ".wav"], name + ".wav", 28)
+        if hashlib.sha256(pcm).hexdigest() != prompt["pcm_sha256"] or len(pcm) != 2 * prompt["samples"]:
+            raise Wrong(28, f"{name}.wav is not the audio that was approved")
+        if hashlib.sha256(self.files[name + ".txt"]).hexdigest() != text_sha256:
+            raise Wrong(28, f"{name}.txt are not the words that were approved")
+
+    # 29
+    def _as_sent(self) -> None:
+        looked = False
+        for leaf, evidence in self.evidence.items():
+            entry = self.by_leaf[leaf]
+            name = f"notice/sent-{entry.body['attempt']}.wav"
+            if entry.kind == "notice.proven" and name in self.files:
+                looked = True
+                self._holds_notice(name, evidence)
+        if not looked:
+            self.to.skipped.append(29)
+
+    def _holds_notice(self, name: str, evidence: Mapping[str, Any]) -> None:
+        sent, tap, prompt = pcm_of(self.files[name], name, 29), evidence["tap"], evidence["prompt"]
+        if hashlib.sha256(sent).hexdigest() != tap["pcm_sha256"] or len(sent) != 2 * tap["samples"]:
+            raise Wrong(29, f"{name} is not what the evidence says was sent")
+        at, end = 2 * tap["at_sample"], 2 * (tap["at_sample"] + prompt["samples"])
+        if hashlib.sha256(sent[at:end]).hexdigest() != prompt["pcm_sha256"]:
+            raise Wrong(29, f"{name} does not hold the whole notice where the evidence says")
+
+    # 30, 31
+    def _purposes(self) -> None:
+        for started in self.of("recording.started"):
+            for proof in self._proofs(started):
+                beyond = set(started.body["purposes"]) - set(proof.body["purposes"])
+                named = self.evidence.get(proof.leaf, {}).get("prompt", {}).get("purposes", [])
+                if beyond or not set(proof.body["purposes"]) <= set(named):
+                    raise Wrong(30, f"segment {started.segment} was kept for more than its notice named")
+
+    def _proofs(self, started: Entry) -> list[Entry]:
+        said = started.body["proven_leaves"]
+        leaves = list(said.values()) if isinstance(said, dict) else said if isinstance(said, list) else []
+        if not leaves:
+            raise Wrong(31, f"segment {started.segment} started without any proof")
+        return [self._link(started, leaf, "notice.proven", 31) for leaf in leaves]
+
+    def _starts(self) -> None:
+        used: set[str] = set()
+        for started in self.of("recording.started"):
+            for proof in self._proofs(started):
+                if proof.leaf in used or proof.segment != started.segment:
+                    raise Wrong(
+                        31, f"the proof in entry {proof.seq} started another recording, or is of another segment"
+                    )
+                if proof.leaf not in self.proven:
+                    raise Wrong(31, f"segment {started.segment} rests on a proof that does not hold")
+                used.add(proof.leaf)
+            ends = [e for e in self.of(*ENDINGS) if e.body["started_leaf"] == started.leaf]
+            if len(ends) > 1:
+                raise Wrong(31, f"segment {started.segment} ended twice")
+            if not ends:
+                self.to.open.append(f"the recording of segment {started.segment} has not ended")
+
+    # 32
+    def _manifests(self) -> None:
+        sealed = self.of("recording.sealed")
+        for entry in sealed:
+            name = f"manifest/{self.uid}-{entry.segment}.json"
+            if name not in self.files:
+                raise Wrong(32, f"{name} is missing", UNANSWERED)
+            if hashlib.sha256(self.files[name]).hexdigest() != entry.body["manifest_sha256"]:
+                raise Wrong(32, f"{name} is not the one that was sealed")
+            manifest = strict(self.files[name], name, 32)
+            fit(manifest, MANIFEST, "manifest", 32)
+            self._manifest(manifest, entry, name)
+        if not sealed:
+            self.to.skipped.append(32)
+
+    def _manifest(self, manifest: Mapping[str, Any], sealed: Entry, name: str) -> None:
+        header, started = manifest["header"], self._link(sealed, sealed.body["started_leaf"], "recording.started", 32)
+        proofs = [proof.leaf for proof in self._proofs(started)]
+        same = [
+            manifest[each] == sealed.body[each] for each in ("cipher_sha256", "flac_sha256", "pcm_sha256", "samples")
+        ]
+        same += [
+            header["log_id"] == self.key.log_id, header["call_uid"] == self.uid, header["segment"] == sealed.segment,
+            header["started_leaf"] == started.leaf, header["proven_leaf"] in proofs,
+            sorted(manifest["purposes"]) == sorted(started.body["purposes"]),
+            manifest["recording_id"] == f"{self.uid}-{sealed.segment}", manifest["rate"] == RATE,
+        ]  # fmt: skip
+        if not all(same):
+            raise Wrong(32, f"{name} speaks of another recording than the ledger")
+
+    # 33
+    def _audio(self) -> None:
+        given = [name for name in self.files if name.startswith("recording/")]
+        for name in given:
+            sealed = [e for e in self.of("recording.sealed") if name == f"recording/{self.uid}-{e.segment}.flac"]
+            if len(sealed) != 1 or self.digests[name] != sealed[0].body["flac_sha256"]:
+                raise Wrong(33, f"{name} is not the audio that was sealed")
+        if not given:
+            self.to.skipped.append(33)
+
+    # 34
+    def _closing(self) -> None:
+        closed, sealed = self.of("call.closed"), self.of("recording.sealed")
+        if not closed:
+            self.to.open.append("the call was not closed")
+        elif (closed[0].body["decision"] == "RECORDED") != bool(sealed):
+            raise Wrong(
+                34, f"the call was closed as {closed[0].body['decision']}, with {len(sealed)} recordings sealed"
+            )
+        strays = set(self.files) - self._expected()
+        if strays:
+            raise Wrong(34, f"{min(strays)} belongs to nothing in this pack")
+
+    def _expected(self) -> set[str]:
+        names = {*NEEDED, "index.html", "verify.py"}
+        for entry in self.of("notice.proven", "notice.refused"):
+            attempt = entry.body["attempt"]
+            names |= {f"evidence/{self.uid}-{attempt}.json", f"evidence/{self.uid}-{attempt}.tap"}
+            names.add(f"notice/sent-{attempt}.wav")
+        for entry in self.of("recording.sealed"):
+            names |= {f"manifest/{self.uid}-{entry.segment}.json", f"recording/{self.uid}-{entry.segment}.flac"}
+        for entry in self.of("prompt.approved"):
+            body = entry.body
+            names |= {
+                f"notice/{body['prompt_id']}.{body['language']}.{body['version']}.{end}" for end in ("wav", "txt")
+            }
+        return names
+
+    def _tell(self) -> None:
+        for entry in self.of("notice.proven", "notice.refused"):
+            self.to.told += notice_lines(entry.body, self.evidence.get(entry.leaf))
+        for entry in self.of("recording.sealed"):
+            seconds = entry.body["samples"] / RATE
+            self.to.told.append(f"recorded:     {seconds:.1f} s, segment {entry.segment}, after the proof")
+        if not self.of("recording.started"):
+            self.to.told.append("recorded:     nothing")
+
+
+LINKS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
+    "call.answered": (("offered_leaf", "call.offered", True),),
+    "call.closed": (("offered_leaf", "call.offered", True),),
+    "notice.proven": (("offered_leaf", "call.offered", False), ("answered_leaf", "call.answered", False)),
+    "notice.refused": (("offered_leaf", "call.offered", True),),
+    **{
+        f"recording.{what}": (("started_leaf", "recording.started", False),)
+        for what in ("sealed", "discarded", "lost", "paused", "resumed", "progress", "stopped")
+    },
+    "store.intent": (("sealed_leaf", "recording.sealed", False),),
+    "recording.kept": (("sealed_leaf", "recording.sealed", False),),
+}
+"""By kind: which field names an earlier entry of which kind, and whether it may be empty (the ledger was away)."""
+ENDINGS = ("recording.sealed", "recording.discarded", "recording.lost")
+REACHED = {"sent": "sent to", "received": "received by", "acknowledged": "a key was pressed beyond"}
+
+
+def _bytes(value: Any) -> bytes:
+    return canonical(value).encode("utf-8", "surrogatepass")
+
+
+def notice_lines(body: Mapping[str, Any], evidence: Mapping[str, Any] | None) -> list[str]:
+    """What an entry says of the notice, in the words that proof allows."""
+    if "grade" not in body:
+        return [f"notice played: not proven ({', '.join(shown(reason) for reason in body['reasons'])})"]
+    hop = shown(evidence["binding"]["next_hop"]) if evidence else "named in its evidence"
+    lines = [f"notice played: proven ({REACHED[body['grade']]} the next hop {hop})"]
+    if evidence and evidence["tap"]["kind"] == "player":
+        lines.append("remark:       measured at the player, an evaluation grade: not at the network")
+    return lines
+
+
+# ---------------------------------------------------------------- command line
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print what was found; the exit status."""
+    asked = argparse.ArgumentParser(description="Check a callrec pack against a public key that you bring.")
+    asked.add_argument("pack", type=Path, metavar="PACK.zip")
+    asked.add_argument("--key", required=True, help="the ledger's public key, or a file that holds it")
+    asked.add_argument("--checkpoint", type=Path, help="a checkpoint that you hold, or a folder of them")
+    asked.add_argument("--json", action="store_true", help="print as JSON")
+    given = asked.parse_args(argv)
+    try:
+        key, held = read_key(_text(given.key)), _held(given.checkpoint)
+    except (OSError, ValueError) as error:
+        asked.error(shown(error))
+    try:
+        with given.pack.open("rb") as file:
+            found = examine(file, key, held)
+    except OSError as error:
+        found = Examination(found=[Wrong(21, f"{shown(given.pack)}: {error.strerror}", UNANSWERED)])
+    text = json.dumps(found.value(), indent=2) if given.json else "\n".join(_printable(found))
+    sys.stdout.write(text + "\n")
+    return found.exit_code
+
+
+def _printable(found: Examination) -> Iterator[str]:
+    return ("".join(char if char.isprintable() else ascii(char)[1:-1] for char in line) for line in found.lines())
+
+
+def _text(given: str) -> str:
+    path = Path(given)
+    if "+" in given and not path.is_file():
+        return given
+    with path.open("rb") as file:
+        return file.read(65_536).decode("utf-8", "replace")
+
+
+def _held(place: Path | None) -> dict[str, bytes]:
+    if place is None:
+        return {}
+    files = sorted(place.glob("*.checkpoint")) if place.is_dir() else [place]
+    return {file.name: file.read_bytes()[:70_000] for file in files}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
