@@ -30,7 +30,7 @@ BUILT = {
     "call": ("callrec.cli.call:call_group", ("list", "stop")),
     "demo": ("callrec.cli.demo:demo", ()),
     "init": ("callrec.cli.init:init", ()),
-    "audit": ("callrec.cli.audit:audit", ("call", "verify")),
+    "audit": ("callrec.cli.audit:audit", ("call", "pack", "verify")),
     "ledger": ("callrec.cli.ledger:ledger", ("verify", "checkpoint", "export")),
     "recordings": ("callrec.cli.recordings:recordings", ("list", "show", "play", "export")),
     "config": ("callrec.cli.config_check:config_group", ("check",)),
