@@ -14,8 +14,10 @@ from callrec.agent import leftovers
 from callrec.agent.agent import Agent, House, Watch
 from callrec.agent.clock import SystemClock
 from callrec.agent.judging import Judge
+from callrec.agent.limits import raise_open_files
 from callrec.agent.services import Services
 from callrec.config import Config, load_rules
+from callrec.config.certificates import check_certificate
 from callrec.core.kinds import Kind
 from callrec.core.proof import judge
 from callrec.core.reasons import Reason
@@ -30,7 +32,7 @@ from callrec.ledger.lookup import VerifiedLookup
 from callrec.ledger.reading import open_log
 from callrec.notice.approval import install_samples
 from callrec.notice.manifest import PromptKind
-from callrec.notice.register import ApprovedPrompt, Register, Unusable
+from callrec.notice.register import ApprovedPrompt, Register, Shelf, Unusable
 from callrec.ports import Clock, Entry, Kept, Sealed, Telephony
 from callrec.recording.memory import memory_hazards, wipe_freed_memory
 from callrec.recording.mover import Mover
@@ -165,6 +167,8 @@ def build_agent(
     """Everything an agent needs, opened; ConfigError or Unavailable where something is not there."""
     faults = faults or Faults()
     clock = SystemClock()
+    raise_open_files(config.agent.max_calls)
+    check_certificate(config, clock.utc())
     ledger = SqliteLedger(
         config.ledger.path,
         signing_key=key_file(config, "signing"),
@@ -226,11 +230,12 @@ def _indexer(index: Index) -> Callable[[Sealed, Kept, str], None]:
 
 
 def _chooser(config: Config, clock: Clock) -> Callable[[str, str], ApprovedPrompt | Unusable]:
-    """The register is read anew for each call, so that an approval or a retirement counts from the next call on."""
+    """The register is looked at anew for each call: an approval or a retirement counts from the next call on."""
+    shelf = Shelf(config.notice.register)
 
     def choose(prompt_id: str, language: str) -> ApprovedPrompt | Unusable:
         try:
-            register = Register.load(config.notice.register)
+            register = shelf.register()
         except ConfigError as error:
             return Unusable(reason=Reason.NOTICE_MISSING, what=str(error), next_step=error.next_step)
         return register.choose(prompt_id, language, clock.utc())
@@ -271,7 +276,7 @@ def _read_back(path: Path) -> leftovers.Leftovers:
 def build_telephony(config: Config, clock: Clock) -> Telephony:
     """The SIP engine. ConfigError where none is installed, saying how to get one."""
     try:
-        from callrec.sip.settings import SipSettings, Srtp, Trunk  # noqa: PLC0415 - only an agent needs the engine
+        from callrec.sip.settings import SipSettings, Srtp, Tls, Trunk  # noqa: PLC0415 - only an agent needs the engine
         from callrec.sip.telephony import PjsuaTelephony  # noqa: PLC0415
     except ImportError as error:
         step = "pip install 'callrec[eval]' for a trial on loopback, or build the production engine"
@@ -287,6 +292,9 @@ def build_telephony(config: Config, clock: Clock) -> Telephony:
         )
         for trunk in sip.trunks
     }
+    tls = sip.tls and Tls(
+        cert=sip.tls.cert, key=sip.tls.key.read(), ca=sip.tls.ca, require_client=sip.tls.require_client
+    )
     settings: dict[str, Any] = {
         "listen": tuple(str(listen) for listen in sip.listen),
         "rtp_ports": (sip.rtp_ports.first, sip.rtp_ports.last),
@@ -295,6 +303,7 @@ def build_telephony(config: Config, clock: Clock) -> Telephony:
         "public_address": sip.public_address,
         "codecs": sip.codecs,
         "srtp": Srtp[sip.srtp.upper()],
+        "tls": tls,
         "trunks": trunks,
         "max_calls": config.agent.max_calls,
         "runtime_dir": config.agent.runtime_dir,

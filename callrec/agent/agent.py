@@ -18,6 +18,7 @@ from callrec.agent.loops import end_all
 from callrec.agent.opening import ReadBack, settle
 from callrec.agent.plan import first_obstacle
 from callrec.agent.services import Services
+from callrec.agent.traffic import TRAFFIC_S, TrafficWatch
 from callrec.config import Line
 from callrec.core import events as e
 from callrec.core.kinds import Kind
@@ -70,6 +71,7 @@ class Agent:
         self._background: set[asyncio.Task[Any]] = set()
         self._store_down = False
         self.board = Board([line.name for line in self.config.lines], self.config.alerts, tell=self._alert)
+        self.traffic = TrafficWatch(self.services.telephony.traffic, self._note)
         self.services.mishap = self._mishap
 
     # ------------------------------------------------------------ life
@@ -87,6 +89,7 @@ class Agent:
                 self._every(HEARTBEAT_S, self._heartbeat),
                 self._every(CHECK_S, self.check_lines, at_once=True),
                 self._every(ANCHOR_S, self._ship),
+                self._every(TRAFFIC_S, self.traffic.write),
             )
         ]
         ready()
@@ -125,6 +128,7 @@ class Agent:
             await asyncio.wait(self._tasks.values(), timeout=END_S)
         with contextlib.suppress(CallrecError):
             await self.services.mover.sweep()
+        await self.traffic.write()
         await self._note(Kind.AGENT_STOPPED, {"why": "told to stop", "calls_offered": self.number})
         await self._ship(force=True)
         await asyncio.to_thread(self.services.spool.close)
@@ -298,6 +302,7 @@ class Agent:
             },
             "calls_offered": self.number,
             "calls_up": len(self.calls),
+            "kept_out": self.traffic.total(),
             "store_failing": self.services.mover.store_is_failing(),
             **self.board.as_json(),
         }

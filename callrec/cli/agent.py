@@ -129,6 +129,12 @@ def _status_lines(state: dict[str, Any]) -> list[str]:
         since = f" since {line['since']}" if line["since"] else ""
         what = f"recording{since}" if line["recording"] else f"NOT RECORDING{since} because {line['why']}"
         lines.append(f"line {name}: {what}")
+    if any(state["kept_out"].values()):
+        kept = state["kept_out"]
+        lines.append(
+            f"kept out: {kept['from_strangers']} packets and connections of strangers, {kept['over_rate']} INVITEs"
+            f" beyond the rate, {kept['stray_responses']} stray responses"
+        )
     if state["not_served"]:
         lines.append("INVITEs not served, newest last:")
         lines += [f"  {n['utc']} from {n['source']}: {n['why']} ({n['key']})" for n in state["not_served"]]

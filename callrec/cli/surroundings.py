@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from callrec.config import Config, Line, Listen, Record, Reference, Transport, load_rules
+from callrec.config.certificates import certificate_mistakes
 from callrec.control import ControlClient
 from callrec.core.reasons import Reason
 from callrec.core.retention import Facts, uncovered
@@ -97,8 +98,9 @@ def _keys(config: Config) -> Iterator[Remark]:
 
 
 def _secrets(config: Config) -> Iterator[Remark]:
+    for key, what, step in certificate_mistakes(config, datetime.now(UTC)):
+        yield Remark(key=key, what=what, next_step=step)
     held = [(f"sip.trunks.{trunk.name}.password", trunk.password) for trunk in config.sip.trunks]
-    held += [("sip.tls.key", config.sip.tls.key)] if config.sip.tls else []
     for key, reference in held:
         try:
             if reference is not None and reference.read() and reference.path and _open_to_others(reference.path):

@@ -38,6 +38,39 @@ def _certificate(config: Config) -> Iterator[Wrong]:
             yield f"sip.listen[{i}]", f"{listen} needs sip.tls with cert and key"
 
 
+def _one_version(config: Config) -> Iterator[Wrong]:
+    first = ipaddress.ip_address(config.sip.listen[0].host).version
+    for i, listen in enumerate(config.sip.listen):
+        if ipaddress.ip_address(listen.host).version != first:
+            what = f"{listen} is IPv{10 - first}, and {config.sip.listen[0]} is IPv{first}"
+            yield f"sip.listen[{i}]", f"{what}; name addresses of one version, and run a second agent for the other"
+    for at, uri in _called(config):
+        if (version := _version(uri)) not in (None, first):
+            yield at, f"{uri} is IPv{version}, and the agent listens on IPv{first}; it could not be called from there"
+
+
+def _called(config: Config) -> Iterator[tuple[str, SipUri]]:
+    """Every address that is called, each once: trunks, and what lines name beside them."""
+    yield from ((f"sip.trunks.{trunk.name}.uri", trunk.uri) for trunk in config.sip.trunks)
+    for line in config.lines:
+        yield from ((at, sip_uri(target.uri)) for at, target in _targets(line) if target.trunk is None)
+
+
+def _version(uri: SipUri) -> int | None:
+    try:
+        return ipaddress.ip_address(uri.host.strip("[]")).version
+    except ValueError:
+        return None
+
+
+def _encrypted_calls(config: Config) -> Iterator[Wrong]:
+    if any(listen.transport is Transport.TLS for listen in config.sip.listen):
+        return
+    for at, uri in _called(config):
+        if uri.scheme == "sips" or "transport=tls" in uri.parameters.lower():
+            yield at, f"{uri} wants TLS, and sip.listen names no tls: address; add one, with sip.tls"
+
+
 def _room_for_audio(config: Config) -> Iterator[Wrong]:
     needed = PORTS_PER_CALL * config.agent.max_calls
     if len(config.sip.rtp_ports) < needed:
@@ -174,6 +207,8 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _somebody_to_ask,
     _private_network,
     _certificate,
+    _one_version,
+    _encrypted_calls,
     _room_for_audio,
     _ports_apart,
     _trunk_addresses,

@@ -136,6 +136,35 @@ class Register:
         return ", ".join(sorted({f"{each.id} in {each.language}" for each in self.records})) or "none"
 
 
+class Shelf:
+    """The register of one folder, parsed again only when its manifest is another file than before, or was changed: told
+    by the time of its change in nanoseconds, its size and its inode. For one thread at a time, or several: what it
+    returns is always a register that was read whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held: tuple[tuple[int, int, int], Register] | None = None
+
+    def register(self) -> Register:
+        """As the manifest says now. ConfigError as `Register.load`."""
+        held, seen = self._held, _identity(self.folder / NAME)
+        if held is not None and held[0] == seen:
+            return held[1]
+        register = Register.load(self.folder)
+        if seen is not None and seen == _identity(self.folder / NAME):
+            self._held = (seen, register)
+        return register
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 _NEW_VERSION = "put the manifest back as it was approved; for other words or audio add a new version and approve it"
 
 

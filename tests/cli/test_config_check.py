@@ -22,6 +22,7 @@ from callrec.ledger.init import create_log, create_signing_key
 from callrec.notice.approval import install_samples
 from callrec.store.filesystem import create_store
 from callrec.store.keys import create_keeper_keys
+from tests.peers.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -339,7 +340,23 @@ def test_a_destination_that_is_silent_must_be_mended(place):
     assert "lines.advice.fallback[0]: sip:6002@pbx" in said
 
 
+def with_tls(place) -> Authority:
+    authority = Authority(place.folder / "tls")
+    authority.issue("cert")
+    place.change("listen: [", f'listen: ["tls:127.0.0.1:{free_port()}", ')
+    place.change("tls: null", "tls: {cert: tls/cert.pem, key: file:tls/cert.key}")
+    return authority
+
+
+def test_a_certificate_that_expired_must_be_mended(place):
+    with_tls(place).issue("cert", days=(-30, -1))
+
+    assert "sip.tls.cert: " in place.refused()
+    assert "expired on" in place.refused()
+
+
 def test_a_destination_over_tls_is_noted_as_not_asked(place):
+    with_tls(place)
     place.change("uri: sip:127.0.0.1:5062", 'uri: "sip:127.0.0.1:5061;transport=tls"')
 
     assert "was not asked: it speaks TLS" in place.check("--live")

@@ -101,6 +101,10 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path):
         ('"udp:127.0.0.1:5080"', '"udp:0.0.0.0:5080"', "sip.listen[0]", "sip.trusted_network: true"),
         ('"udp:127.0.0.1:5080"', '"tls:127.0.0.1:5061"', "sip.listen[0]", "cert and key"),
         ('"tcp:127.0.0.1:5080"', '"udp:127.0.0.1:5080"', "sip.listen[1]", "twice"),
+        ('"tcp:127.0.0.1:5080"', '"tcp:[::1]:5080"', "sip.listen[1]", "is IPv6, and udp:127.0.0.1:5080 is IPv4"),
+        ("uri: sip:127.0.0.1:5062", "uri: sip:[::1]:5062", "sip.trunks.pbx.uri", "could not be called from there"),
+        ('"sip:6002@pbx"', '"sip:6002@[::1]"', "lines.advice.fallback[0]", "the agent listens on IPv4"),
+        ("127.0.0.1:5062", "127.0.0.1:5062;transport=tls", "sip.trunks.pbx.uri", "names no tls: address"),
         ('"udp:127.0.0.1:5080"', '"udp:127.0.0.1:40002"', "sip.listen[0]", "within sip.rtp_ports"),
         ("40000-44999", "44999-40000", "sip.rtp_ports", "backwards"),
         ("40000-44999", "40000-40238", "sip.rtp_ports", "needs 240, four for each call"),
@@ -221,9 +225,8 @@ def test_udp_beyond_this_machine_is_taken_where_the_network_is_said_to_be_privat
 
 
 def test_tls_is_taken_with_its_certificate():
-    text = changed(
-        "sip: {listen: [", 'sip: {tls: {cert: c.pem, key: "file:k.pem"}, listen: ["tls:[::1]:5061", ', SMALLEST
-    )
+    text = changed("sip: {", 'sip: {tls: {cert: c.pem, key: "file:k.pem"}, ', SMALLEST)
+    text = changed("udp:127.0.0.1:5080", "tls:[::1]:5061", changed("sip:6000@127.0.0.1", "sip:6000@[::1]", text))
 
     assert str(loads(text, "c").sip.listen[0]) == "tls:[::1]:5061"
 
