@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Final
 
 from callrec.agent import bodies
@@ -22,7 +21,8 @@ from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.proof import Receipt
 from callrec.core.reasons import REASON_CLASS, Reason
-from callrec.core.retention import Facts, LineKind, Nation, Subject, due
+from callrec.core.retention import Facts, schedule
+from callrec.core.retention_record import schedule_json
 from callrec.core.values import Leg, Purpose
 from callrec.ports import Destination, Invite
 from callrec.recording.segment import SegmentFacts
@@ -30,9 +30,6 @@ from callrec.recording.segment import SegmentFacts
 _REJECTION: Final = (503, "Recording notice unavailable", 30)
 _GONE_S: Final = 30.0
 """How long a closed call waits to hear that its legs are gone."""
-
-
-_NO_END: Final = date.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,18 +330,13 @@ class CallTask:
 
     def _retention(self, purposes: frozenset[Purpose]) -> dict[str, Any]:
         facts = Facts(
-            nation=Nation(self.services.config.retention.nation.value),
+            nation=self.services.config.retention.nation,
             call=self.services.clock.utc().date(),
-            subject=Subject(self.line.subject),
-            line=LineKind.GENERAL,
+            subject=self.line.subject,
+            line=self.line.kind,
+            health_record=self.line.health_record,
         )
-        latest = max((due(self.services.rules, facts, purpose) for purpose in purposes), key=lambda d: d.on or _NO_END)
-        return {
-            "rule": latest.rule_id,
-            "version": latest.rule_version,
-            "trigger": latest.trigger.isoformat(),
-            "due": latest.on.isoformat() if latest.on else None,
-        }
+        return schedule_json(facts, schedule(self.services.rules, facts, purposes))
 
     async def _close(self) -> None:
         """The summary: after the recording's end, so that it says what became of it."""

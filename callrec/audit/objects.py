@@ -15,6 +15,8 @@ from callrec.core.evidence_json import JudgedEvidence, judged_from_json
 from callrec.core.kinds import Kind
 from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason
+from callrec.disposal.papers import what_is_wrong
+from callrec.disposal.register import Register
 from callrec.errors import Broken
 from callrec.ledger.entry import LogEntry
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE
@@ -137,8 +139,12 @@ class ObjectRules:
     whose entries are not among those read, and that is no finding.
     """
 
-    def __init__(self, findings: Findings, *, store: Path | None, spool: Path | None) -> None:
+    def __init__(
+        self, findings: Findings, *, store: Path | None, spool: Path | None, certificates: Path | None = None
+    ) -> None:
         self._findings = findings
+        self._register = Register()
+        self._certificates = certificates
         self._store = store
         self._spool = spool
         self._stored = [] if store is None else sorted(store.rglob(AUDIO_FILE))
@@ -147,11 +153,12 @@ class ObjectRules:
         self._started: set[str] = set()
         self._sealed: dict[str, LogEntry] = {}
         self._kept: dict[str, int] = {}
-        self._disposed: set[str] = set()
+        self._disposed: dict[str, LogEntry] = {}
         self.objects = 0
 
     def see(self, entry: LogEntry) -> None:
         """Take the next entry."""
+        self._register.see(entry)
         name = f"{entry.call_uid}-{entry.segment}"
         if entry.kind == Kind.RECORDING_STARTED.value:
             self._started.add(name)
@@ -161,7 +168,7 @@ class ObjectRules:
             self._kept[name] = entry.seq
             self._check_readback(name, entry)
         elif entry.kind == Kind.DISPOSAL_DONE.value:
-            self._disposed.add(text(entry.body.get("recording_id")))
+            self._disposed[text(entry.body.get("recording_id"))] = entry
 
     def _check_readback(self, name: str, entry: LogEntry) -> None:
         sealed = self._sealed.get(name)
@@ -170,6 +177,10 @@ class ObjectRules:
 
     def finish(self) -> None:
         """Compare everything that was there with the entries."""
+        for sentence, seq in self._register.wrong:
+            self._findings.add(11, sentence, seq)
+        if self._certificates is not None:
+            self._check_certificates(self._certificates)
         if self._store is not None:
             self._check_store(self._store)
         if self._spool is not None:
@@ -185,8 +196,30 @@ class ObjectRules:
         held = {audio.parent.name for audio in folder.rglob(AUDIO_FILE)}
         for name, seq in self._kept.items():
             if name not in held and name not in self._disposed:
-                self._findings.add(11, f"the object {name} is gone from the store without a certificate", seq)
+                self._check_gone(name, seq)
+        for name, entry in self._disposed.items():
+            if name in held:
+                self._findings.add(11, f"{name} was certified as destroyed, and its audio is there", entry.seq)
         self._check_strays(folder)
+
+    def _check_gone(self, name: str, seq: int) -> None:
+        if name in self._register.being_disposed():
+            self._findings.still_open(f"the disposal of {name} was begun and is not finished: carry its list out again")
+        else:
+            self._findings.add(11, f"the object {name} is gone from the store without a certificate", seq)
+
+    def _check_certificates(self, folder: Path) -> None:
+        """Every disposal has its certificate, which is the one in the log and names it."""
+        for name, entry in self._disposed.items():
+            listed = text(entry.body.get("list_sha256"))
+            sha256, approval = text(entry.body.get("certificate_sha256")), text(entry.body.get("approved_leaf"))
+            try:
+                data = (folder / f"{listed if _SAFE.fullmatch(listed) else '-'}.json").read_bytes()
+            except OSError as error:
+                self._findings.add(11, f"the certificate of {name} cannot be read: {error.strerror}", entry.seq)
+                continue
+            if wrong := what_is_wrong(data, sha256=sha256, recording_id=name, approved_leaf=approval):
+                self._findings.add(11, f"the certificate of {name} {wrong}", entry.seq)
 
     def _check_unfinished(self, audio: Path) -> None:
         """A write that is going on, or that a crash left: its recording was sealed before."""

@@ -41,6 +41,7 @@ class Places:
     evidence: Path | None = None
     store: Path | None = None
     spool: Path | None = None
+    disposal: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ class _Beside:
         self._places = places
         self._evidence = None if places.evidence is None else EvidenceRules(places.evidence, findings)
         wanted = places.store is not None or places.spool is not None
-        self._objects = ObjectRules(findings, store=places.store, spool=places.spool) if wanted else None
+        self._objects = _objects(places, findings) if wanted else None
 
     def watchers(self) -> list[Callable[[LogEntry], None]]:
         return [rules.see for rules in (self._evidence, self._objects) if rules is not None]
@@ -151,6 +152,11 @@ class _Beside:
             self._evidence.finish()
         if self._objects is not None:
             self._objects.finish()
+
+
+def _objects(places: Places, findings: Findings) -> ObjectRules:
+    certificates = None if places.disposal is None else places.disposal / "certificates"
+    return ObjectRules(findings, store=places.store, spool=places.spool, certificates=certificates)
 
 
 class _Origin:

@@ -16,7 +16,7 @@ from callrec.audit.verify import Places
 from callrec.cli.desk import Desk
 from callrec.errors import Broken, ConfigError
 from callrec.ledger.checkpoint import parse_vkey
-from callrec.wiring import evidence_dir
+from callrec.wiring import disposal_dir, evidence_dir
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,8 +46,9 @@ def ledger_options(command: Command) -> Command:
 
 
 def place_options(command: Command) -> Command:
-    """Those of `ledger_options`, and --evidence, --store, --spool."""
+    """Those of `ledger_options`, and --evidence, --store, --spool, --disposal."""
     for option in (
+        click.option("--disposal", type=_PATH, help="A copy of the folder of disposal certificates."),
         click.option("--spool", type=_PATH, help="A copy of the spool."),
         click.option("--store", type=_PATH, help="A copy of the store."),
         click.option("--evidence", type=_PATH, help="A copy of the folder of notice evidence."),
@@ -104,6 +105,7 @@ def configured(desk: Desk) -> Places:
         evidence=evidence_dir(config),
         store=config.store.path,
         spool=config.spool.path,
+        disposal=disposal_dir(config),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from callrec._canonical import canonical, sha256_hex
 from callrec.audit.wording import one_line
 from callrec.cli.desk import Desk
+from callrec.cli.disposal_bench import followed_index
 from callrec.config import Config
 from callrec.core.kinds import Kind
 from callrec.core.recording import RecordingState
@@ -23,7 +23,7 @@ from callrec.ports import Entry, Json
 from callrec.recording.manifest import checked, read_sealed
 from callrec.recording.open import Opened, open_recording
 from callrec.store.filesystem import FilesystemStore
-from callrec.store.index import Index, IndexRow, row_from_manifest
+from callrec.store.index import IndexRow, row_from_manifest
 from callrec.store.keys import load_private, unwrap
 from callrec.wiring import index_path, key_file, reading_store
 
@@ -63,7 +63,7 @@ def rows(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
 def _kept(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
     if index_path(config).exists():
         try:
-            with closing(Index(index_path(config))) as index:
+            with followed_index(config) as index:
                 return index.list(
                     since=wanted.since,
                     until=wanted.until or "9999",
@@ -158,6 +158,9 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
         raise Broken(f"{row.recording_id}: its manifest is not the one in the ledger", next_step=_CALL_STEP)
     if purpose.value not in manifest["purposes"]:
         _deny(desk, row, manifest, purpose=purpose, action=action)
+    if row.state is RecordingState.DISPOSED:
+        step = f"its certificate is named by `callrec recordings show {row.recording_id}`"
+        raise Unavailable(f"{row.recording_id} was disposed of", next_step=step)
     if row.state is RecordingState.SEALED:
         step = "look at `callrec agent status`: the agent hands it over when the store takes it"
         raise Unavailable(f"{row.recording_id} waits in the spool for the store", next_step=step)

@@ -1,4 +1,4 @@
-"""`callrec recordings list|show|play|export`. Whoever opens audio says for what, and the ledger is told first."""
+"""`callrec recordings`: list, show, play, export. Whoever opens audio says for what, and the ledger is told first."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from callrec.audit.report import table
 from callrec.audit.wording import lines_of, one_line
 from callrec.cli import recording_files as files
 from callrec.cli.desk import Desk
+from callrec.cli.disposal import dispose, due
 from callrec.cli.evidence import filter_options, filters, json_option
+from callrec.cli.holds import hold, holds, release
 from callrec.cli.recording_story import tell
+from callrec.cli.upkeep import classify, fixity
 from callrec.core.recording import RecordingState
 from callrec.core.values import Purpose
 from callrec.errors import Refused, Unavailable
@@ -35,7 +38,11 @@ _PLAIN: Final = 0o600
 
 @click.group()
 def recordings() -> None:
-    """What was recorded: list, show, play, export."""
+    """What was recorded: list, show, play, export; how long it is kept, held, and how it is disposed of."""
+
+
+for _command in (hold, holds, release, due, dispose, classify, fixity):
+    recordings.add_command(_command)
 
 
 # ---------------------------------------------------------------- look

@@ -31,7 +31,7 @@ def follow(index: Index, log: LogReader, store: RecordingStore, places: Places) 
     start = index.followed()
     if start > size:
         start = 0  # the index is of another log, or of a later copy of it
-    follower = _Follower(store, places)
+    follower = _Follower(index, store, places)
     while start < size:
         end = min(start + AT_ONCE, size)
         changes = [change for body in log.bodies(start, end) for change in follower.changes(read(body))]
@@ -40,7 +40,8 @@ def follow(index: Index, log: LogReader, store: RecordingStore, places: Places) 
 
 
 class _Follower:
-    def __init__(self, store: RecordingStore, places: Places) -> None:
+    def __init__(self, index: Index, store: RecordingStore, places: Places) -> None:
+        self._index = index
         self._store = store
         self._places = places
         self._register = Register()
@@ -58,8 +59,11 @@ class _Follower:
 
     def _kept(self, entry: LogEntry) -> Iterator[Change]:
         """Where the store has no manifest now, the row is left to a rebuild."""
+        name = f"{entry.call_uid}-{entry.segment}"
+        if self._index.get(name) is not None:
+            return
         try:
-            manifest = asyncio.run(self._store.manifest(f"{entry.call_uid}-{entry.segment}"))
+            manifest = asyncio.run(self._store.manifest(name))
             row = row_from_manifest(manifest, RecordingState.KEPT, kept_leaf=entry.leaf)
         except (Unavailable, Broken, KeyError, ValueError):
             return

@@ -415,8 +415,50 @@ def test_an_object_that_is_gone_is_found_unless_it_was_disposed_of(story):
     uid = story.day()[0]
     (story.store / f"{uid}-0" / AUDIO_FILE).unlink()
     assert checks(story.verify()) == {11}
-    story.tell(Kind.DISPOSAL_DONE, recording_id=f"{uid}-0")
+    dispose_of(story, f"{uid}-0")
     assert story.verify().sound
+
+
+@pytest.mark.parametrize("second", [("guardian", "os:proposer"), ("proposer", "os:guardian"), ("", "")])
+def test_an_object_that_one_person_disposed_of_alone_is_found(story, second):
+    uid = story.day()[0]
+    (story.store / f"{uid}-0" / AUDIO_FILE).unlink()
+    dispose_of(story, f"{uid}-0", approver=second)
+    assert checks(story.verify()) == {11}
+
+
+def test_a_disposal_under_a_hold_is_found(story):
+    uid = story.day()[0]
+    (story.store / f"{uid}-0" / AUDIO_FILE).unlink()
+    story.tell(Kind.HOLD_PLACED, hold_id="hold-1", scope={"line": "advice"}, person="guardian", login="os:guardian")
+    dispose_of(story, f"{uid}-0")
+    assert "while a hold forbade it" in sentences(story.verify())
+
+
+def test_audio_that_was_certified_as_destroyed_and_is_there_is_found(story):
+    uid = story.day()[0]
+    dispose_of(story, f"{uid}-0")
+    assert "its audio is there" in sentences(story.verify())
+
+
+def test_a_disposal_that_was_agreed_to_and_not_finished_is_open(story):
+    uid = story.day()[0]
+    (story.store / f"{uid}-0" / AUDIO_FILE).unlink()
+    dispose_of(story, f"{uid}-0", done=False)
+    result = story.verify()
+    assert result.sound
+    assert any("was begun and is not finished" in sentence for sentence in result.open)
+
+
+def dispose_of(story, recording_id, *, approver=("guardian", "os:guardian"), done=True):
+    """What the ledger says of a disposal; no certificate is beside it."""
+    known = {"list_sha256": "a" * 64}
+    by = {"person": "proposer", "login": "os:proposer"}
+    proposed = story.tell(Kind.DISPOSAL_PROPOSED, **known, **by, recordings=[recording_id])
+    person, login = approver
+    approved = story.tell(Kind.DISPOSAL_APPROVED, **known, proposed_leaf=proposed, person=person, login=login)
+    if done:
+        story.tell(Kind.DISPOSAL_DONE, **known, recording_id=recording_id, approved_leaf=approved)
 
 
 def test_audio_that_no_entry_knows_is_found_wherever_it_lies(story):

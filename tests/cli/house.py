@@ -192,6 +192,7 @@ class House:
                 evidence=wiring.evidence_dir(config),
                 store=config.store.path,
                 spool=config.spool.path,
+                disposal=wiring.disposal_dir(config),
             )
         )
 

@@ -17,7 +17,10 @@ PROMISED = {
     "config": ("check",),
     "prompts": ("list", "check", "add", "approve", "retire", "find"),
     "selftest": (),
-    "recordings": ("list", "show", "play", "export", "tag", "withdraw", "hold", "release", "due", "dispose"),
+    "recordings": (
+        *("list", "show", "play", "export", "tag", "withdraw", "classify"),
+        *("hold", "holds", "release", "due", "dispose", "fixity"),
+    ),
     "subject": ("find", "pack"),
     "ledger": ("verify", "checkpoint", "export"),
     "audit": ("call", "sample", "report", "pack", "verify"),
@@ -32,7 +35,10 @@ BUILT = {
     "init": ("callrec.cli.init:init", ()),
     "audit": ("callrec.cli.audit:audit", ("call", "pack", "verify")),
     "ledger": ("callrec.cli.ledger:ledger", ("verify", "checkpoint", "export")),
-    "recordings": ("callrec.cli.recordings:recordings", ("list", "show", "play", "export")),
+    "recordings": (
+        "callrec.cli.recordings:recordings",
+        ("list", "show", "play", "export", "classify", "hold", "holds", "release", "due", "dispose", "fixity"),
+    ),
     "config": ("callrec.cli.config_check:config_group", ("check",)),
     "prompts": ("callrec.cli.prompts:prompts", ("list", "check", "add", "approve", "retire")),
 }
