@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from callrec import _durable
@@ -12,6 +12,8 @@ from callrec.core import evidence_json
 from callrec.core.evidence import Binding, Evidence, Observation, PromptFacts
 from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason
+from callrec.core.values import Tap
+from callrec.notice import wire, wire_window
 from callrec.notice.compare import compare
 
 Judge = Callable[..., Granted | tuple[Reason, ...]]
@@ -19,11 +21,12 @@ Judge = Callable[..., Granted | tuple[Reason, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A verdict with the evidence it was reached on."""
+    """A verdict with the evidence it was reached on; `window` is what was tapped of the wire, as it is kept."""
 
     evidence: Evidence
     evidence_sha256: str
     verdict: Granted | tuple[Reason, ...]
+    window: bytes = b""
 
     def document(self) -> bytes:
         """The canonical evidence file. Its `verdict` is for the reader: who checks judges the evidence again."""
@@ -39,13 +42,39 @@ def weigh(
     language: str,
     judge_by: Judge = judge,
 ) -> Judged:
-    """Compare what left us with the prompt, sample by sample, and judge. About a millisecond; run it off the loop."""
+    """Compare what left us with the prompt, sample by sample, and judge. A few milliseconds; run it off the loop."""
+    window = b"" if observation.window is None else wire_window.keep(observation.window)
     evidence = _bound(observation, prompt=prompt, pcm=pcm, binding=binding, language=language)
+    if window:
+        evidence = _with_window(evidence, wire.weigh(window, pcm))
     digest = sha256_hex(canonical(evidence_json.to_json(evidence)))
-    return Judged(evidence=evidence, evidence_sha256=digest, verdict=judge_by(evidence, evidence_sha256=digest))
+    verdict = judge_by(evidence, evidence_sha256=digest)
+    return Judged(evidence=evidence, evidence_sha256=digest, verdict=verdict, window=window)
+
+
+def _with_window(evidence: Evidence, seen: wire.Weighed) -> Evidence:
+    """What a stream says of itself counts no more, but where it knows better: which RTP under SRTP was authentic."""
+    caller = evidence.caller
+    return replace(
+        evidence,
+        tap=seen.tap,
+        wire=seen.wire,
+        streams=seen.streams,
+        expected_packets=seen.expected_packets,
+        rtcp=seen.rtcp,
+        caller=replace(
+            caller,
+            source_address=caller.sdp_address if seen.rtp_received else "",
+            rtp_packets=min(caller.rtp_packets, seen.rtp_received),
+            rtcp_reports=seen.rtcp.accepted if seen.rtcp else 0,
+            foreign_packets=seen.foreign_packets,
+            ssrc=seen.peer_ssrc,
+        ),
+    )
 
 
 def _bound(o: Observation, *, prompt: PromptFacts, pcm: bytes, binding: Binding, language: str) -> Evidence:
+    """Without a window of the wire: all there is where the player was tapped, too little where the wire should be."""
     return Evidence(
         binding=binding,
         prompt=prompt,
@@ -59,21 +88,27 @@ def _bound(o: Observation, *, prompt: PromptFacts, pcm: bytes, binding: Binding,
         start_utc=o.start_utc,
         end_utc=o.end_utc,
         expected_packets=o.expected_packets,
-        streams=o.streams,
+        streams=o.streams if o.tap is Tap.PLAYER else (),
         renegotiations=o.renegotiations,
         directions=o.directions,
         player=o.player,
         caller=o.caller,
         key_capability=o.key_capability,
         keys=o.keys,
-        rtcp=o.rtcp,
+        wire=None,
+        rtcp=None,
         required_language=language,
     )
 
 
 def keep(folder: Path, judged: Judged) -> None:
-    """Keep the evidence durably, once, under its call and attempt. Blocking. `Unavailable` where the disk fails."""
+    """Keep the evidence durably, once, under its call and attempt, and what was tapped of the wire before it.
+
+    Blocking. `Unavailable` where the disk fails.
+    """
     binding = judged.evidence.binding
     _durable.make_dir(folder)
     path = folder / f"{binding.call_uid}-{binding.attempt}.json"
+    if judged.window:
+        _durable.write_file(path.with_suffix(wire_window.SUFFIX), judged.window, mode=0o440, exclusive=True)
     _durable.write_file(path, judged.document(), mode=0o440, exclusive=True)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum, unique
 
 from callrec.core.values import KeyMethod, Leg, Tap
+from callrec.core.wire_records import TakenWindow
 
-SCHEMA = "callrec/notice-evidence/1"
+SCHEMA = "callrec/notice-evidence/2"
 
 
 @unique
@@ -52,7 +53,8 @@ class DirectionChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamIncarnation:
-    """Our RTP stream between two (re-)negotiations: counters restart at each, so they are banked here.
+    """Our RTP stream between two (re-)negotiations, where counters restart; on the wire, of one SSRC, payload type and
+    destination.
 
     `ssrc` and the first numbers are None where the engine cannot show them (`tap: player`).
     """
@@ -106,7 +108,7 @@ class KeyCapability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayerWatch:
-    """How the player was seen to feed the leg, sampled while the notice played.
+    """How the player was seen to feed the leg, sampled while the notice played (`tap: player`).
 
     `listener_misses` counts samples in which the leg was not among the player's listeners; `other_sources` those in
     which something else fed the leg; `level_misses` those in which the leg stayed silent while the prompt was loud.
@@ -119,9 +121,84 @@ class PlayerWatch:
     level_misses: int
 
 
+@unique
+class RtcpFault(Enum):
+    """Why RTCP from the address in the SDP counts for nothing (design: Proof). None of it shows who sent it."""
+
+    NOT_UNDERSTOOD = "not understood"
+    NOT_DECRYPTED = "not SRTCP on a leg with SRTP"
+    NOT_OUR_STREAM = "reports on no stream of ours"
+    NEVER_SENT = "reports a packet that was not sent by then"
+    NO_REPORT_OF_OURS = "answers no report of ours"
+    TOO_MANY = "beyond the number that is kept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RtcpRejected:
+    """So many packets were rejected for this."""
+
+    why: RtcpFault
+    packets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RtcpReport:
+    """An accepted report: the highest sequence number that arrived (its low 16 bits), and packets lost until then."""
+
+    at_ms: int
+    source: str
+    highest_sequence: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RtcpFacts:
+    """RTCP from the address in the SDP, in the window. Not `authenticated`: it was not SRTCP.
+
+    `raw_sha256` is over the hexadecimal SHA-256 of each packet, one after the other, in order.
+    """
+
+    authenticated: bool
+    accepted: int
+    rejected: tuple[RtcpRejected, ...]
+    raw_sha256: str
+    newest: RtcpReport | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireFacts:
+    """What the window of the wire tap shows beside the audio: whether all left, in order, in time, for one address.
+
+    `window_sha256` is that of the kept window, which lies beside the evidence. Counted are: records for which there was
+    no `overflow` room; packets that the kernel `refused`, that the library `held_back` or sent `deferred`; `odd` ones
+    that are no plain RTP; ones that `strayed` from the peer's SDP address; `peer_changes` of that address; sequence
+    numbers `missing` and `repeated`; `timestamp_faults` between packets. `notice_span_ns` is the time between the
+    packets with the first and the last sample of the notice; None, and no sequence numbers, where it was not found.
+    """
+
+    window_sha256: str
+    srtp: bool
+    overflow: int
+    refused: int
+    held_back: int
+    deferred: int
+    odd: int
+    strayed: int
+    peer_changes: int
+    leg_gone: bool
+    missing: int
+    repeated: int
+    timestamp_faults: int
+    notice_first_sequence: int | None
+    notice_last_sequence: int | None
+    notice_span_ns: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """All that telephony saw of one playing of one notice. `tap_pcm` is our own audio only, int16 little endian."""
+    """All that telephony saw of one playing of one notice. `tap_pcm` is our own audio only, int16 little endian, where
+    the player was tapped; `window` what left us, where the wire was. With neither there is no proof.
+    """
 
     attempt: int
     complete: bool
@@ -138,11 +215,11 @@ class Observation:
     streams: tuple[StreamIncarnation, ...]
     renegotiations: int
     directions: tuple[DirectionChange, ...]
-    player: PlayerWatch
+    player: PlayerWatch | None
     caller: CallerMedia
     key_capability: KeyCapability
     keys: tuple[KeyHeard, ...]
-    rtcp: tuple[str, ...] | None = None
+    window: TakenWindow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +258,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapFacts:
-    """The comparison of what left us with the approved prompt: exact on the live path.
+    """The comparison of what left us with the approved prompt, on the wire as its codec (G.711) renders it: exact.
 
     `matched_samples` counts how many samples of the prompt were found, in order and adjacent, in what left us.
     """
@@ -212,10 +289,11 @@ class Evidence:
     streams: tuple[StreamIncarnation, ...]
     renegotiations: int
     directions: tuple[DirectionChange, ...]
-    player: PlayerWatch
+    player: PlayerWatch | None
     caller: CallerMedia
     key_capability: KeyCapability
     keys: tuple[KeyHeard, ...]
-    rtcp: tuple[str, ...] | None
+    wire: WireFacts | None
+    rtcp: RtcpFacts | None
     required_language: str
     verifier: str = field(default="callrec/exact/1")

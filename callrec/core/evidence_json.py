@@ -1,8 +1,9 @@
 """Evidence as JSON and back: strict both ways, so that judging again reads exactly what was judged.
 
-Two objects: the evidence (schema `callrec/notice-evidence/1`), whose canonical bytes are hashed into the ledger, and
+Two objects: the evidence (schema `callrec/notice-evidence/2`), whose canonical bytes are hashed into the ledger, and
 around it the judged file (schema `callrec/notice-verdict/1`) that also keeps verdict, reasons and the floors of that
-day. Fields that end in `_ns` are decimal strings, because they outgrow the integers that JSON can carry.
+day. Evidence of schema 1, from before the wire could be tapped, is read as well. Fields that end in `_ns` are decimal
+strings, because they outgrow the integers that JSON can carry.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from callrec.core.evidence import SCHEMA, Evidence
-from callrec.core.proof import BORDERLINE, HOLES_CEILING_NS, LEVEL_MISS_CEILING, SENT_FLOOR, Granted
+from callrec.core.proof import (
+    BORDERLINE,
+    HOLES_CEILING_NS,
+    HURRY_CEILING_NS,
+    LEVEL_MISS_CEILING,
+    LOSS_CEILING,
+    SENT_FLOOR,
+    Granted,
+)
 from callrec.core.reasons import Reason
 from callrec.core.values import Grade, Purpose
 
 VERDICT_SCHEMA: Final = "callrec/notice-verdict/1"
 _NANOSECONDS = re.compile(r"0|[1-9][0-9]{0,19}")
 _LARGEST: Final = 2**53 - 1
+_FIRST_SCHEMA: Final = "callrec/notice-evidence/1"
+_ADDED: Final[Mapping[str, None]] = {"wire": None}
+"""What schema 1 did not have, and what it stands for there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +51,17 @@ class JudgedEvidence:
 
 def to_json(evidence: Evidence) -> dict[str, Any]:
     """The evidence as a JSON object, for hashing and keeping."""
-    return {"schema": SCHEMA, **_encode(evidence)}
+    return {"schema": SCHEMA, **encode(evidence)}
 
 
 def from_json(value: Any) -> Evidence:
     """The evidence again. ValueError, naming the field, where one is missing, unknown or of another type."""
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+    if not isinstance(value, dict) or value.get("schema") not in (SCHEMA, _FIRST_SCHEMA):
         raise ValueError(f"this is not {SCHEMA}")
     rest = {name: field for name, field in value.items() if name != "schema"}
-    decoded = _decode(rest, Evidence, "evidence")
+    if value["schema"] == _FIRST_SCHEMA and not rest.keys() & _ADDED.keys():
+        rest |= _ADDED
+    decoded = decode(rest, Evidence, "evidence")
     assert isinstance(decoded, Evidence)
     return decoded
 
@@ -66,6 +80,8 @@ def judged_to_json(evidence: Evidence, verdict: Granted | tuple[Reason, ...]) ->
             "sent": SENT_FLOOR,
             "level_miss": LEVEL_MISS_CEILING,
             "holes_ms": HOLES_CEILING_NS // 1_000_000,
+            "hurry_ms": HURRY_CEILING_NS // 1_000_000,
+            "rtcp_loss": LOSS_CEILING,
             "borderline": BORDERLINE,
         },
     }
@@ -80,9 +96,9 @@ def judged_from_json(value: Any) -> JudgedEvidence:
         evidence=from_json(value["evidence"]),
         evidence_json=value["evidence"],
         granted=value["verdict"] == "granted",
-        grade=_decode(value["grade"], Grade | None, "grade"),
-        purposes=frozenset(_decode(value["purposes"], tuple[Purpose, ...], "purposes")),
-        reasons=_decode(value["reasons"], tuple[Reason, ...], "reasons"),
+        grade=decode(value["grade"], Grade | None, "grade"),
+        purposes=frozenset(decode(value["purposes"], tuple[Purpose, ...], "purposes")),
+        reasons=decode(value["reasons"], tuple[Reason, ...], "reasons"),
     )
     if value["verdict"] not in ("granted", "refused") or judged.granted == bool(judged.reasons):
         raise ValueError("verdict and reasons contradict each other")
@@ -92,14 +108,15 @@ def judged_from_json(value: Any) -> JudgedEvidence:
 # ---------------------------------------------------------------- plain values
 
 
-def _encode(value: Any, name: str = "") -> Any:
+def encode(value: Any, name: str = "") -> Any:
+    """A record (a dataclass of plain values, enums, tuples and records) as plain values."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _encode(getattr(value, f.name), f.name) for f in fields(value)}
+        return {f.name: encode(getattr(value, f.name), f.name) for f in fields(value)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
-        return [_encode(item, name) for item in value]
-    return str(value) if name.endswith("_ns") else value
+        return [encode(item, name) for item in value]
+    return str(value) if name.endswith("_ns") and value is not None else value
 
 
 @cache
@@ -107,14 +124,15 @@ def _hints(record: type) -> Mapping[str, Any]:
     return get_type_hints(record)
 
 
-def _decode(value: Any, kind: Any, where: str) -> Any:
+def decode(value: Any, kind: Any, where: str) -> Any:
+    """A value of this type again, made of plain values. ValueError that names the field by `where`."""
     origin = get_origin(kind)
     if origin in (UnionType, Union):
         inner = next(arg for arg in get_args(kind) if arg is not type(None))
-        return None if value is None else _decode(value, inner, where)
+        return None if value is None else decode(value, inner, where)
     if origin is tuple:
         _require(isinstance(value, list), where)
-        return tuple(_decode(item, get_args(kind)[0], f"{where}[{n}]") for n, item in enumerate(value))
+        return tuple(decode(item, get_args(kind)[0], f"{where}[{n}]") for n, item in enumerate(value))
     if is_dataclass(kind):
         return _decode_record(value, kind, where)
     if issubclass(kind, Enum):
@@ -130,7 +148,7 @@ def _decode_record(value: Any, kind: Any, where: str) -> Any:
         raise ValueError(f"{where}: unknown field {min(map(str, unknown))}")
     if missing := set(hints) - set(value):
         raise ValueError(f"{where}: missing field {min(missing)}")
-    return kind(**{name: _decode(value[name], hints[name], f"{where}.{name}") for name in hints})
+    return kind(**{name: decode(value[name], hints[name], f"{where}.{name}") for name in hints})
 
 
 def _decode_plain(value: Any, kind: type, where: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Final
 from callrec.core.evidence import Evidence
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Leg, Purpose
+from callrec.core.values import Grade, Leg, Purpose, Tap
 
 SENT_FLOOR: Final = 0.97
 """Share of the expected RTP packets that must have left us in the window."""
@@ -23,11 +23,19 @@ HOLES_CEILING_NS: Final = 1_000_000_000
 """How much longer than the prompt the window may be: a process that stood still sent nothing, and its counters, which
 count packets and not time, do not show it. A caller who hears seconds of nothing in the middle hangs up or looks away.
 """
+HURRY_CEILING_NS: Final = 600_000_000
+"""How much less than the prompt's length may lie between its first packet and its last: the length of one packet, and
+the half second that the engine's clock makes up for at most when it was kept from running.
+"""
+LOSS_CEILING: Final = 0.05
+"""Share of packets that a report may call lost and still show that the notice was received."""
 BORDERLINE: Final = 1e-3
 """Closer than this to a floor is doubt, and doubt is a refusal."""
 RECEIPT_MAX_AGE_NS: Final = 10_000_000_000
 """A receipt that comes later than this after the notice ended proves nothing any more."""
 _NS_PER_SAMPLE: Final = 125_000
+_HALF_OF_ALL_NUMBERS: Final = 1 << 15
+"""Sequence numbers go round (RFC 3550 section A.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +115,38 @@ def _steady(e: Evidence) -> bool:
 
 
 def _whole(e: Evidence) -> bool:
+    """What nothing shows was not altered but not sent, as far as we know: that is refused below."""
+    if e.tap.kind is Tap.WIRE and e.wire is None:
+        return True
     return e.prompt.samples > 0 and e.tap.matched_samples == e.prompt.samples and e.tap.at_sample is not None
 
 
 def _fed(e: Evidence) -> bool:
+    return _left_in_order(e) if e.tap.kind is Tap.WIRE else e.wire is None and _fed_by_player(e)
+
+
+def _left_in_order(e: Evidence) -> bool:
+    """The window shows every packet, each once, one after the other, to where the peer's SDP says."""
+    w = e.wire
+    if w is None or w.leg_gone or any(s.ssrc is None for s in e.streams):
+        return False
+    kept_back = w.overflow + w.refused + w.held_back + w.deferred + w.odd
+    return kept_back + w.strayed + w.peer_changes + w.missing + w.repeated + w.timestamp_faults == 0
+
+
+def _fed_by_player(e: Evidence) -> bool:
     p = e.player
+    if p is None:
+        return False
     watched = p.checks > 0 and p.level_checks > 0 and p.listener_misses == 0 and p.other_sources == 0
     return watched and p.level_misses / p.level_checks < LEVEL_MISS_CEILING - BORDERLINE
+
+
+def _unhurried(e: Evidence) -> bool:
+    """Not sent faster than it can be heard. What was not found in the window has its refusal above."""
+    if e.wire is None or e.wire.notice_span_ns is None:
+        return True
+    return e.prompt.samples * _NS_PER_SAMPLE - e.wire.notice_span_ns < HURRY_CEILING_NS * (1 - BORDERLINE)
 
 
 def _sent(e: Evidence) -> bool:
@@ -123,10 +156,13 @@ def _sent(e: Evidence) -> bool:
 
 
 def _alive(e: Evidence) -> bool:
+    """With the wire tap only authentic reports are among `rtcp_reports`."""
     return e.caller.rtp_packets > 0 or e.caller.rtcp_reports > 0
 
 
 def _own_media(e: Evidence) -> bool:
+    if e.wire is not None and e.caller.foreign_packets is None:
+        return False
     return not e.caller.foreign_packets and e.caller.source_address in ("", e.caller.sdp_address)
 
 
@@ -148,6 +184,7 @@ RULES: Final[tuple[tuple[Reason, Callable[[Evidence], bool]], ...]] = (
     (Reason.NOTICE_INTERRUPTED, _steady),
     (Reason.NOTICE_ALTERED, _whole),
     (Reason.NOTICE_NOT_SENT, _fed),
+    (Reason.NOTICE_NOT_SENT, _unhurried),
     (Reason.NOTICE_NOT_SENT, _sent),
     (Reason.UNHEARD_SUSPECT, _alive),
     (Reason.MEDIA_FOREIGN, _own_media),
@@ -157,13 +194,24 @@ RULES: Final[tuple[tuple[Reason, Callable[[Evidence], bool]], ...]] = (
 """What must hold, and the reason written where it does not. Order decides which reason comes first."""
 
 
+def _received(e: Evidence) -> bool:
+    """An authentic report says that the notice's last packet arrived, and that few were lost until then."""
+    report = e.rtcp.newest if e.rtcp is not None else None
+    if e.wire is None or report is None or not report.source or len(e.streams) != 1:
+        return False
+    first, last = e.streams[0].first_sequence, e.wire.notice_last_sequence
+    if first is None or last is None or (report.highest_sequence - last) & 0xFFFF >= _HALF_OF_ALL_NUMBERS:
+        return False
+    return report.lost / ((report.highest_sequence - first & 0xFFFF) + 1) < LOSS_CEILING - BORDERLINE
+
+
 def judge(evidence: Evidence, *, evidence_sha256: str) -> Granted | tuple[Reason, ...]:
     """Grant, or the reasons of refusal in the order of RULES, each once. Pure: the same everywhere, for ever."""
     reasons = dict.fromkeys(reason for reason, holds in RULES if not holds(evidence))
     if reasons:
         return tuple(reasons)
     return Granted(
-        grade=Grade.SENT,
+        grade=Grade.RECEIVED if _received(evidence) else Grade.SENT,
         purposes=frozenset(Purpose(p) for p in evidence.prompt.purposes),
         evidence_sha256=evidence_sha256,
         call_uid=evidence.binding.call_uid,

@@ -67,7 +67,8 @@ class Record:
 class Counts:
     """Counted on one leg, since it came to be or in one window. `rtp_held_back`: the stream was told that a packet
     went, and none did. `overflow` above 0: the window had no room for so many records: what it shows is not whole.
-    `peer_ssrc` is that of the newest RTP from the address in the peer's SDP.
+    `first_foreign` is where the leg's first foreign RTP came from, or nothing; `peer_ssrc` that of the newest RTP from
+    the address in the peer's SDP.
     """
 
     rtp_sent: int
@@ -81,8 +82,16 @@ class Counts:
     peer_addresses: int
     leg_gone: int
     overflow: int
-    first_foreign: Address | None
+    first_foreign: str
     peer_ssrc: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenWindow:
+    """A window as it was taken: its records as the engine laid them down, and what was counted in it."""
+
+    records: bytes
+    counts: Counts
 
 
 def records(window: bytes) -> tuple[Record, ...]:

@@ -56,7 +56,7 @@ class Engine:
         return EngineFacts(
             build="evaluation wheel" if self.evaluation else "own build",
             version=self.version,
-            tap=Tap.PLAYER,
+            tap=Tap.PLAYER if self.evaluation else Tap.WIRE,
             max_bridged_calls=min(self.bridged_calls, max_calls),
             loopback_only=self.evaluation,
             remarks=_EVALUATION_REMARKS if self.evaluation else (),

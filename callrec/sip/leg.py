@@ -132,7 +132,9 @@ class LegCall(pj.Call):
             payload_type=int(info.txPt),
             codec=str(info.codecName),
             telephone_event=info.audRxEventPt > 0 and info.audTxEventPt > 0,
+            packet_ms=_packet_ms(info.audCodecParam),
             sdp_address=str(info.remoteRtpAddress),
+            sdp_rtcp_address=str(info.remoteRtcpAddress),
             source_address=str(transport.srcRtpName) if received.pkt else "",
         )
 
@@ -220,8 +222,15 @@ class LegCall(pj.Call):
 
     def media_strays(self) -> bool:
         """True where the negotiated media address is none that media may be sent to."""
-        host = host_of_source(self.counters().sdp_address)
-        return bool(self._media_from and host not in ("", "0.0.0.0") and not within(host, self._media_from))  # noqa: S104
+        counters = self.counters()
+        hosts = {host_of_source(counters.sdp_address), host_of_source(counters.sdp_rtcp_address)}
+        hosts -= {"", "0.0.0.0", "::"}  # noqa: S104 - a hold of old, compared and not bound
+        return bool(self._media_from) and not all(within(host, self._media_from) for host in hosts)
+
+
+def _packet_ms(codec: pj._CodecParam) -> int:
+    """What one packet holds: so many frames of the codec (RFC 3551: 10 ms each in G.711, as the library has it)."""
+    return int(codec.setting.frmPerPkt) * int(codec.info.frameLen)
 
 
 def _leg_media(audio: pj.CallMediaInfo) -> LegMedia:

@@ -16,6 +16,7 @@ import pjsua2 as pj
 
 from callrec import _durable
 from callrec.core.values import Tone
+from callrec.sip.wire import Additions, additions
 
 RATE: Final = 8000
 """Samples a second, everywhere."""
@@ -128,6 +129,8 @@ class Media:
         self._drawer: dict[int, object] = {}
         self._idle_tones: list[pj.ToneGenerator] = []
         self._silence: pj.AudioMediaPlayer | None = None
+        self.wire: Additions | None = None
+        """Taps the wire; None where the library cannot, and a notice's player is tapped instead."""
 
     def open(self) -> None:
         """Make what all calls share. The library runs."""
@@ -135,6 +138,7 @@ class Media:
         _durable.write_file(path, wav(bytes(2 * RATE)))
         self._silence = pj.AudioMediaPlayer()
         self._silence.createPlayer(str(path))
+        self.wire = additions()
 
     @property
     def silence(self) -> pj.AudioMedia:

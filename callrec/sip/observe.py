@@ -23,6 +23,7 @@ from callrec.core.evidence import (
     StreamIncarnation,
 )
 from callrec.core.values import KeyMethod, Leg, Tap
+from callrec.core.wire_records import TakenWindow
 from callrec.ports import Clock
 from callrec.sip.counters import Counters
 from callrec.sip.media import FRAME_MS, RATE
@@ -130,14 +131,21 @@ class Window:
         return (self._clock.boottime_ns() - self._start_ns) // 1_000_000
 
     def observation(
-        self, *, why: Interruption | None, prompt_bytes: int, tap_pcm: bytes, answered: bool
+        self,
+        *,
+        why: Interruption | None,
+        prompt_bytes: int,
+        tap: Tap,
+        tap_pcm: bytes,
+        taken: TakenWindow | None,
+        answered: bool,
     ) -> Observation:
         """Everything, as evidence. The window was closed."""
         return Observation(
             attempt=self._attempt,
             complete=why is None,
             interruption=why,
-            tap=Tap.PLAYER,
+            tap=tap,
             tap_pcm=tap_pcm,
             answered=answered,
             early_media=False,
@@ -149,11 +157,11 @@ class Window:
             streams=tuple(self._streams),
             renegotiations=self._renegotiations,
             directions=tuple(self._directions),
-            player=self.watch.frozen(),
+            player=self.watch.frozen() if tap is Tap.PLAYER else None,
             caller=self._caller(),
             key_capability=self._capability(),
             keys=tuple(self._keys),
-            rtcp=None,
+            window=taken,
         )
 
     def _caller(self) -> CallerMedia:

@@ -1,7 +1,9 @@
 """Plays one notice to the caller leg and tells, exactly once, what was observed. SIP thread only.
 
-The leg is connected before the tap: what the tap holds from its first sample on, the leg was fed as well. The library
-reports the end of the file one frame after the last one went out; SETTLE_S more, and the counters are read.
+With the wire tap its window is opened before the player is connected, and taken whatever ends the notice. Without, the
+player is tapped, and watched feeding the leg; the leg is connected before that tap: what the tap holds from its first
+sample on, the leg was fed as well. The library reports the end of the file one frame after the last one went out; once
+the packet that may still wait for its last samples is out too, SETTLE_S more, and the counters are read.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ from typing import Final, Protocol
 import pjsua2 as pj
 
 from callrec.core.evidence import Interruption, Observation
+from callrec.core.values import Tap
+from callrec.core.wire_records import TakenWindow
+from callrec.errors import CallrecError
 from callrec.ports import Clock
 from callrec.sip.counters import Counters
 from callrec.sip.leg import LegCall, LegMedia
 from callrec.sip.media import FRAME_MS, RATE, Connection, Media, Player, finished_pcm, finished_size
 from callrec.sip.observe import SILENT_LEVEL, Window, loud_frames
 from callrec.sip.thread import SipThread
+from callrec.sip.wire import WireWindow, room_for
 
 LEVEL_TRIES: Final = 4
 """How often the leg's level is read, a frame apart, before loud prompt and silent leg count as a miss."""
@@ -59,9 +65,20 @@ class Stage(Protocol):
 class NoticePlay:
     """One attempt."""
 
-    def __init__(self, stage: Stage, thread: SipThread, media: Media, clock: Clock, *, attempt: int, name: str) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        thread: SipThread,
+        media: Media,
+        clock: Clock,
+        *,
+        attempt: int,
+        name: str,
+        await_report_s: float = 0.0,
+    ) -> None:
         self._stage, self._thread, self._media = stage, thread, media
         self.attempt = attempt
+        self._await_report_s = await_report_s
         self._tap_path = media.taps / f"{name}-{attempt}.wav"
         call = stage.caller
         self._answered = call is not None and call.confirmed
@@ -75,6 +92,8 @@ class NoticePlay:
         self._pcm = b""
         self._player: Player | None = None
         self._tap: pj.AudioMediaRecorder | None = None
+        self._wire: WireWindow | None = None
+        self._taken: TakenWindow | None = None
         self._loud: Sequence[bool] = ()
         self._position, self._moved_s = 0, monotonic()
         self._looked_s = self._moved_s
@@ -88,24 +107,36 @@ class NoticePlay:
             self.interrupt(Interruption.HUNG_UP if call is None else Interruption.HELD)
             return
         try:
-            self._open()
+            self._open(call)
         except Exception:  # noqa: BLE001 - no file, no player, no port: whatever it was, there was no notice
             self.interrupt(Interruption.PLAYER_FAILED)
 
-    def _open(self) -> None:
-        self._loud = loud_frames(self._pcm)
-        self._tap = self._media.recorder(self._tap_path)
+    def _open(self, call: LegCall) -> None:
+        if self._media.wire is not None:
+            self._open_window(call)
+        else:
+            self._loud = loud_frames(self._pcm)
+            self._tap = self._media.recorder(self._tap_path)
         self._player = self._media.player(self._pcm, lambda: self._thread.post(self._end_of_file))
         self._stage.rewire()
         self._thread.call_later(POLL_S, self._poll)
 
+    def _open_window(self, call: LegCall) -> None:
+        """Where there is none, the caller hears the notice, and nothing will be proven."""
+        try:
+            wire = self._media.wire
+            self._wire = wire.open(call.getId(), 0, room_for(len(self._pcm) // 2)) if wire is not None else None
+        except CallrecError:
+            self._wire = None
+
     def connections(self) -> list[Connection]:
-        """Player to leg, then player to tap; nothing once it is ending."""
+        """Player to leg, then player to its tap; nothing once it is ending."""
         call = self._stage.caller
         audio = call.audio() if call is not None else None
-        if self._ending or self._player is None or self._tap is None or audio is None:
+        if self._ending or self._player is None or audio is None:
             return []
-        return [(self._player, audio), (self._player, self._tap)]
+        sinks = (audio, self._tap)
+        return [(self._player, sink) for sink in sinks if sink is not None]
 
     # ------------------------------------------------------------ while it plays
 
@@ -127,6 +158,10 @@ class NoticePlay:
         if position == self._position:
             return
         self._position, self._moved_s = position, monotonic()
+        if self._tap is not None:
+            self._watch(call, player)
+
+    def _watch(self, call: LegCall, player: Player) -> None:
         port, watch = call.media.port, self.window.watch
         info = player.getPortInfo()
         watch.checks += 1
@@ -159,8 +194,18 @@ class NoticePlay:
     # ------------------------------------------------------------ end
 
     def _end_of_file(self) -> None:
-        if not self._ending:
-            self._thread.call_later(SETTLE_S, lambda: self._finish(None))
+        call = self._stage.caller
+        if self._ending or call is None:
+            return
+        waiting_s = max(0, call.counters().packet_ms - FRAME_MS) / 1000
+        self._thread.call_later(waiting_s + SETTLE_S, self._played)
+
+    def _played(self) -> None:
+        """The player is done; where the line asks for it, the far end gets a moment to report."""
+        if self._await_report_s > 0 and self._wire is not None:
+            self._thread.call_later(self._await_report_s, lambda: self._finish(None))
+        else:
+            self._finish(None)
 
     def interrupt(self, why: Interruption) -> None:
         """End it now, incomplete. Nothing where it is ending already."""
@@ -184,6 +229,8 @@ class NoticePlay:
         if self._player is not None:
             self._media.retire(self._player)
         self._player = self._tap = None
+        if self._wire is not None:
+            self._taken, self._wire = self._wire.take(), None
 
     def _await_tap(self, why: Interruption | None, deadline: float) -> None:
         if self._tapped and not finished_size(self._tap_path) and monotonic() < deadline:
@@ -191,7 +238,14 @@ class NoticePlay:
             return
         pcm = finished_pcm(self._tap_path) if finished_size(self._tap_path) else b""
         self._tap_path.unlink(missing_ok=True)
-        told = self.window.observation(why=why, prompt_bytes=len(self._pcm), tap_pcm=pcm, answered=self._answered)
+        told = self.window.observation(
+            why=why,
+            prompt_bytes=len(self._pcm),
+            tap=Tap.PLAYER if self._media.wire is None else Tap.WIRE,
+            tap_pcm=pcm,
+            taken=self._taken,
+            answered=self._answered,
+        )
         self._stage.notice_ended(self, told)
 
 

@@ -15,13 +15,17 @@ from typing import Final
 
 import pjsua2 as pj
 
-from callrec.core.wire_records import Counts, address_of
+from callrec.core.wire_records import Counts, TakenWindow, address_of, text_of
 from callrec.errors import Broken, ConfigError, Unavailable
 from callrec.sip.settings import Network
 
 FACE: Final = 2
 WINDOW_BYTES: Final = 1 << 20
 """Room of a window unless said otherwise: 79 s of PCMA in 20 ms packets."""
+_RECORD_BYTES: Final = 80
+"""More than a record takes beside its payload."""
+_SPARE_BYTES: Final = 1 << 16
+"""For RTCP, foreign headers, and the silence around a notice: two seconds in the smallest packets leave half of it."""
 
 _NO_SUCH_LEG, _WINDOW_IS_OPEN = -1, -2
 
@@ -57,7 +61,7 @@ class _Counters(ctypes.Structure):
         source = address_of(foreign.family, bytes(foreign.address), foreign.port) if foreign.family else None
         names = [name for name in Counts.__dataclass_fields__ if name not in ("first_foreign", "peer_ssrc")]
         ssrc = int(self.peer_ssrc) if self.peer_ssrc_known else None
-        return Counts(**dict(zip(names, self.of, strict=True)), first_foreign=source, peer_ssrc=ssrc)
+        return Counts(**dict(zip(names, self.of, strict=True)), first_foreign=text_of(source), peer_ssrc=ssrc)
 
 
 class _Network(ctypes.Structure):
@@ -85,21 +89,26 @@ class SipCounts:
     stray_responses: int
 
 
+def room_for(samples: int) -> int:
+    """Bytes that a window needs for so many samples of G.711 at 8 kHz, in packets of 10 ms or more."""
+    return samples + (samples // 80 + 1) * _RECORD_BYTES + _SPARE_BYTES
+
+
 class WireWindow:
     """What goes over one leg's wire from now on. Take it exactly once, also when the leg is gone: it holds memory."""
 
     def __init__(self, library: ctypes.CDLL, handle: int) -> None:
         self._library, self._handle = library, handle
 
-    def take(self) -> tuple[bytes, Counts]:
-        """Close it: its records, raw, and what was counted in it. Broken when it was taken before."""
+    def take(self) -> TakenWindow:
+        """Close it. Broken when it was taken before."""
         counters = _Counters()
         size = int(self._library.callrec_tap_stop(self._handle, ctypes.byref(counters)))
         window = ctypes.create_string_buffer(max(size, 1))
         taken = int(self._library.callrec_tap_take(self._handle, window, size)) if size >= 0 else -1
         if taken != size or size < 0:
             raise Broken("a wire tap's window was taken twice", next_step="report this as a defect")
-        return window.raw[:size], counters.told()
+        return TakenWindow(records=window.raw[:size], counts=counters.told())
 
 
 class Additions:

@@ -67,7 +67,7 @@ class FaultyCommit:
 
 
 class CutPlay(NoticePlay):
-    """A notice whose player loses the caller leg, and keeps its tap."""
+    """A notice whose player loses the caller leg and plays on, for nobody."""
 
     def begin(self, pcm: bytes) -> None:
         super().begin(pcm)
@@ -79,6 +79,8 @@ class CutPlay(NoticePlay):
         leg = caller.audio() if caller is not None else None
         if self._player is None or leg is None:
             raise RuntimeError("there is nothing to cut")
+        self._elsewhere = self._media.recorder(self._media.taps / "elsewhere.wav")
+        self._player.startTransmit(self._elsewhere)  # a player whom nobody hears stands still, and is seen to
         self._player.stopTransmit(leg)
 
 

@@ -255,7 +255,7 @@ class Case:
 
 
 BROKEN_OFF = ["NOTICE_INTERRUPTED", "NOTICE_ALTERED", "NOTICE_NOT_SENT"]
-NEVER_BEGUN = [*BROKEN_OFF, "UNHEARD_SUSPECT"]
+NEVER_BEGUN = ["NOTICE_INTERRUPTED", "NOTICE_NOT_SENT", "UNHEARD_SUSPECT"]
 RESUME_LATE = (talk(1000 * LONGEST_WAIT_S + 3000), RESUME)
 
 CASES = (
@@ -277,9 +277,9 @@ CASES = (
     Case(name="no RTP from the caller", mute=True, refused=[["UNHEARD_SUSPECT"]]),
     Case(name="keys offered that cannot reach us", offer=without_keys, info=False, refused=[["CHOICE_UNAVAILABLE"]]),
     Case(
-        name="player cut off from the leg while its tap goes on",
+        name="player cut off from the leg while it plays on",
         fault=faulty_agent.PLAYER_CUT,
-        refused=[["NOTICE_NOT_SENT"]],
+        refused=[["NOTICE_ALTERED"]],
     ),
     Case(
         name="verifier raises",

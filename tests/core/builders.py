@@ -99,6 +99,7 @@ GOOD_EVIDENCE = Evidence(
     caller=GOOD_CALLER,
     key_capability=GOOD_OBSERVATION.key_capability,
     keys=(),
+    wire=None,
     rtcp=None,
     required_language="en",
 )

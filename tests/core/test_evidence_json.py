@@ -22,7 +22,7 @@ def values(kind, name=""):
     if get_origin(kind) is tuple:
         return st.lists(values(get_args(kind)[0]), max_size=2).map(tuple)
     if get_args(kind):
-        return st.none() | values(get_args(kind)[0])
+        return st.none() | values(get_args(kind)[0], name)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         return st.builds(kind, **{name: values(hint, name) for name, hint in hints.items()})
@@ -52,6 +52,15 @@ def test_a_judged_file_says_again_what_was_judged(evidence):
         assert (judged.granted, judged.grade, judged.purposes) == (True, verdict.grade, verdict.purposes)
     else:
         assert (judged.granted, judged.grade, judged.reasons) == (False, None, verdict)
+
+
+def test_evidence_from_before_the_wire_could_be_tapped_is_read_as_evidence_without_it():
+    first = to_json(GOOD_EVIDENCE) | {"schema": "callrec/notice-evidence/1"}
+    del first["wire"]
+
+    assert from_json(first) == GOOD_EVIDENCE
+    with pytest.raises(ValueError, match="missing field wire"):
+        from_json(first | {"schema": "callrec/notice-evidence/2"})
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Evidence)])
@@ -94,9 +103,9 @@ def test_a_value_of_another_type_is_refused_and_named(name, wrong):
         from_json(to_json(GOOD_EVIDENCE) | {name: wrong})
 
 
-@pytest.mark.parametrize("value", [None, [], {}, {"schema": "callrec/notice-evidence/2"}, "evidence"])
+@pytest.mark.parametrize("value", [None, [], {}, {"schema": "callrec/notice-evidence/3"}, "evidence"])
 def test_what_is_no_evidence_is_refused(value):
-    with pytest.raises(ValueError, match="this is not callrec/notice-evidence/1"):
+    with pytest.raises(ValueError, match="this is not callrec/notice-evidence/2"):
         from_json(value)
     with pytest.raises(ValueError, match="this is not callrec/notice-verdict/1"):
         judged_from_json(value)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from callrec.core.wire_records import Counts, TakenWindow
 from tests.peers import ports
 from tests.peers.ports import LOOPBACK, PeerFailed
 
@@ -121,5 +122,7 @@ class EngineProcess:
         return code
 
 
-def tap_of(observation: Fact) -> bytes:
-    return base64.b64decode(observation["tap_pcm"])
+def window_of(observation: Fact) -> TakenWindow:
+    """What was tapped of the wire."""
+    taken = observation["window"]
+    return TakenWindow(records=base64.b64decode(taken["records"]), counts=Counts(**taken["counts"]))

@@ -203,8 +203,20 @@ class _RtcpStat:
 class _StreamStat:
     rtcp: _RtcpStat
 
+class _CodecParamInfo:
+    frameLen: int
+
+class _CodecParamSetting:
+    frmPerPkt: int
+
+class _CodecParam:
+    info: _CodecParamInfo
+    setting: _CodecParamSetting
+
 class _StreamInfo:
     codecName: str
+    audCodecParam: _CodecParam
+    remoteRtcpAddress: str
     txPt: int
     audRxEventPt: int
     audTxEventPt: int
