@@ -42,6 +42,7 @@ from tests.ledger.world import entry
 ROOT = Path(__file__).parents[2]
 NEXT_HOP = "192.0.2.5:5060"
 SAMPLES = 16_000
+ML_A = {"rule": "ML-A", "version": 1, "trigger": "2026-03-01", "due": "2034-03-01"}
 
 
 def voices(seed=1):
@@ -71,10 +72,17 @@ class House:
     # ------------------------------------------------------------ calls
 
     def record(
-        self, *, purposes=("audit", "medico-legal"), keep=True, tap="player", started="2026-03-01T10:00:00.000Z"
+        self,
+        *,
+        purposes=("audit", "medico-legal"),
+        keep=True,
+        tap="player",
+        started="2026-03-01T10:00:00.000Z",
+        retention=None,
     ):
         """One call from its offer to its end; its recording id. `keep` False leaves it in the spool."""
         ledger = self.ledger()
+        self.retention = retention or ML_A
         try:
             return asyncio.run(self._recorded(ledger, purposes=purposes, keep=keep, tap=tap, started=started))
         finally:
@@ -120,7 +128,7 @@ class House:
             proven_leaf=proven,
             started_leaf=started_leaf,
         )
-        sealed = self._sealed(header, key, facts(digest, purposes, started))
+        sealed = self._sealed(header, key, facts(digest, purposes, started, self.retention))
         leaf = await tell(Kind.RECORDING_SEALED, **sealed_body(sealed))
         self.spool.note_sealed(sealed.recording_id, leaf)
         if keep:
@@ -205,12 +213,12 @@ class House:
         connection.close()
 
 
-def facts(digest, purposes, started):
+def facts(digest, purposes, started, retention):
     return SegmentFacts(
         line="advice",
         purposes=frozenset(map(Purpose, purposes)),
         notice={"evidence_sha256": digest, "grade": "sent"},
-        retention={"rule": "ML-A", "version": 1, "trigger": "2026-03-01", "due": "2034-03-01"},
+        retention=retention,
         started_utc=started,
     )
 
