@@ -23,9 +23,9 @@ from callrec.core.proof import Receipt
 from callrec.core.reasons import Reason
 from callrec.core.values import Leg
 from callrec.errors import CallrecError, Unavailable
-from callrec.ports import DataKey, Entry, SegmentHeader
+from callrec.ports import DataKey, Entry, Sealed, SegmentHeader
 from callrec.recording.capture import Capture
-from callrec.recording.manifest import Ending, sealed_body
+from callrec.recording.manifest import Ending
 from callrec.recording.seal import discard, forget_discarded, seal
 from callrec.recording.segment import OpenSegment, SegmentFacts
 
@@ -232,14 +232,12 @@ class SegmentRecorder:
             await self._discarded(running.header, Reason.ENDED_BEFORE_CAPTURE)
             return
         self.outcome = Outcome.SEALED
-        await self._announce_sealed(running.header, sealed_body(sealed))
+        await self._announce(sealed)
 
-    async def _announce_sealed(self, header: SegmentHeader, body: dict[str, object]) -> None:
+    async def _announce(self, sealed: Sealed) -> None:
         """Tell the ledger before the call is closed; where it does not answer the mover does it later."""
-        entry = Entry(kind=Kind.RECORDING_SEALED, body=body, call_uid=header.call_uid, segment=header.segment)
         with suppress(Unavailable):
-            receipt = await self._services.ledger.append(entry, timeout_s=APPEND_S)
-            await asyncio.to_thread(self._services.spool.note_sealed, header.recording_id, receipt.leaf)
+            await self._services.mover.announce(sealed, timeout_s=APPEND_S)
         self._services.mover.wake()
 
     async def _discard(self, reason: Reason) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, Refused, Unavailable
@@ -76,6 +77,7 @@ class Mover:
         self._sleep = sleep
         self._wake = asyncio.Event()
         self._refused: set[str] = set()
+        self._announcing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.backoff = Backoff()
 
     def wake(self) -> None:
@@ -119,7 +121,7 @@ class Mover:
         """
         try:
             sealed = await asyncio.to_thread(self._verified, recording_id)
-            leaf = await self._sealed_leaf(sealed)
+            leaf = await self.announce(sealed)
             await self._once(Kind.STORE_INTENT, sealed, {"sealed_leaf": leaf, "cipher_sha256": sealed.cipher_sha256})
             kept = await self._put(sealed)
         except _CorruptError as corrupt:
@@ -140,22 +142,26 @@ class Mover:
             raise _CorruptError(str(error)) from error
         return sealed
 
-    async def _sealed_leaf(self, sealed: Sealed) -> str:
-        known = await asyncio.to_thread(self._spool.sealed_leaf, sealed.recording_id)
-        if known:
-            return known
-        leaf = await self._once(Kind.RECORDING_SEALED, sealed, sealed_body(sealed))
-        await asyncio.to_thread(self._spool.note_sealed, sealed.recording_id, leaf)
-        return leaf
+    async def announce(self, sealed: Sealed, *, timeout_s: float = _APPEND_S) -> str:
+        """Write `recording.sealed` once, whoever asks; its leaf. A call does, before it is closed, and so does a sweep
+        that another call's end has woken and that finds this recording too. `Unavailable` where it must be asked again.
+        """
+        async with self._announcing.setdefault(sealed.recording_id, asyncio.Lock()):
+            known = await asyncio.to_thread(self._spool.sealed_leaf, sealed.recording_id)
+            if known:
+                return known
+            leaf = await self._once(Kind.RECORDING_SEALED, sealed, sealed_body(sealed), timeout_s=timeout_s)
+            await asyncio.to_thread(self._spool.note_sealed, sealed.recording_id, leaf)
+            return leaf
 
-    async def _once(self, kind: Kind, sealed: Sealed, body: dict[str, Json]) -> str:
+    async def _once(self, kind: Kind, sealed: Sealed, body: dict[str, Json], *, timeout_s: float = _APPEND_S) -> str:
         """Append, unless the ledger holds it; its leaf."""
         call_uid, segment = sealed.manifest["header"]["call_uid"], sealed.manifest["header"]["segment"]
         found = await self._finder.find(kind, call_uid, segment)
         if found is not None:
             return found
         entry = Entry(kind=kind, call_uid=call_uid, segment=segment, body=body)
-        return (await self._ledger.append(entry, timeout_s=_APPEND_S)).leaf
+        return (await self._ledger.append(entry, timeout_s=timeout_s)).leaf
 
     async def _put(self, sealed: Sealed) -> Kept:
         try:

@@ -189,6 +189,27 @@ async def test_an_entry_that_the_shell_appended_is_not_appended_again(house):
     house.expect_handed_over_once()
 
 
+async def test_a_call_and_a_sweep_that_announce_the_same_recording_at_once_say_it_once(house):
+    """Another call's end wakes the mover while this one is between `ready` and its entry."""
+    sealed, mover = await house.recorded(), house.mover()
+
+    leaf, *_ = await asyncio.gather(mover.announce(sealed), mover.sweep(), mover.announce(sealed))
+
+    house.expect_handed_over_once()
+    assert [one.leaf for one in house.ledger.of(Kind.RECORDING_SEALED, CALL)] == [leaf]
+
+
+async def test_a_call_that_announces_what_was_handed_over_meanwhile_says_it_no_more(house):
+    sealed, mover = await house.recorded(), house.mover()
+    await mover.sweep()
+
+    with suppress(Unavailable):
+        await mover.announce(sealed)
+
+    house.expect_handed_over_once()
+    assert not house.spool.ready(sealed.recording_id).exists()
+
+
 @pytest.mark.parametrize("fault", [FailsAndLoses, FailsButKeeps])
 async def test_a_failing_store_is_asked_until_it_answers_and_everything_is_said_once(house, fault):
     sealed = await house.recorded()
