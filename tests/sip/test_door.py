@@ -36,6 +36,7 @@ def running(folder: Path, **changes: object) -> Iterator[EngineProcess]:
             engine.wait("ended", uid)
     except BaseException:
         engine.process.kill()
+        engine.finish()
         raise
     assert engine.finish() == 0
     assert engine.strays == []
