@@ -22,7 +22,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._libc = ctypes.PyDLL(None)  # keeps the interpreter: to give it up and wait for it costs more than the call
 
     def utc(self) -> datetime:
         """See `ports.Clock`."""

@@ -14,6 +14,7 @@ import click
 import structlog
 
 from callrec.agent.agent import Agent
+from callrec.agent.loops import share_interpreter
 from callrec.cli.desk import Desk
 from callrec.cli.surroundings import missing_notices
 from callrec.config import Config
@@ -62,6 +63,7 @@ async def serve(built: Built, stop: asyncio.Event | None = None) -> None:
     """Run the agent with its control socket and its watchdog until told to stop."""
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
+    share_interpreter(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     control = ControlServer(built.agent.config.agent.control_socket, handlers(built.agent))
