@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from callrec.audit import windows
 from callrec.audit.fields import texts
 from callrec.audit.objects import differences, evidence_file, judged_again, read_judged
 from callrec.audit.verify import LIMITS, Places
+from callrec.audit.windows import Prompts
 from callrec.audit.wording import lines_of, not_proven, proven
 from callrec.core.evidence_json import JudgedEvidence, judged_to_json
 from callrec.core.kinds import Kind
@@ -104,26 +106,27 @@ def gather(places: Places, call_uid: str) -> CaseFile:
         log=name,
         size=size,
         entries=entries,
-        evidence=() if places.evidence is None else tuple(_evidence(places.evidence, entries)),
+        evidence=() if places.evidence is None else tuple(_evidence(places.evidence, entries, Prompts(places.prompts))),
         objects=_objects(places, entries),
     )
 
 
-def _evidence(folder: Path, entries: tuple[LogEntry, ...]) -> list[CaseEvidence]:
+def _evidence(folder: Path, entries: tuple[LogEntry, ...], prompts: Prompts) -> list[CaseEvidence]:
     found = []
     for entry in entries:
         attempt = entry.body.get("attempt")
         if entry.kind in _JUDGED and entry.body.get("evidence_sha256") and type(attempt) is int:
-            found.append(_one_evidence(evidence_file(folder, entry.call_uid, attempt), entry))
+            found.append(_one_evidence(evidence_file(folder, entry.call_uid, attempt), entry, prompts))
     return found
 
 
-def _one_evidence(path: Path, entry: LogEntry) -> CaseEvidence:
+def _one_evidence(path: Path, entry: LogEntry, prompts: Prompts) -> CaseEvidence:
     try:
         judged = read_judged(path)
     except Broken as error:
         return CaseEvidence(seq=entry.seq, path=path, judged=None, wrong=(str(error),))
-    return CaseEvidence(seq=entry.seq, path=path, judged=judged, wrong=tuple(differences(entry, judged)))
+    wrong = (*differences(entry, judged), *windows.differences(path, judged.evidence, prompts))
+    return CaseEvidence(seq=entry.seq, path=path, judged=judged, wrong=wrong)
 
 
 def _objects(places: Places, entries: tuple[LogEntry, ...]) -> tuple[Path, ...]:

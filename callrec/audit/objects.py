@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from callrec._canonical import canonical, parse, sha256_hex
+from callrec.audit import windows
 from callrec.audit.fields import text, texts
 from callrec.audit.findings import Findings
 from callrec.core.evidence_json import JudgedEvidence, judged_from_json
 from callrec.core.kinds import Kind
 from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason
+from callrec.core.values import Tap
 from callrec.disposal.papers import what_is_wrong
 from callrec.disposal.register import Register
 from callrec.errors import Broken
@@ -25,6 +27,7 @@ AUDIO_SUFFIXES: Final = frozenset((".wav", ".flac", ".mp3", ".ogg", ".opus", ".m
 _RECORDING_ID: Final = re.compile(r"[0-9a-f]{32}-[0-9]+")
 _SAFE: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _PIECE: Final = 1 << 20
+_MEASURED: Final = {Tap.WIRE: "on the wire", Tap.PLAYER: "at the player"}
 UNFINISHED: Final = "unfinished"
 """Where a store on files puts what it is still writing."""
 
@@ -54,9 +57,10 @@ def read_judged(path: Path) -> JudgedEvidence:
 class EvidenceRules:
     """Check 9. Give it every entry by `see`, then `finish` once."""
 
-    def __init__(self, folder: Path, findings: Findings) -> None:
+    def __init__(self, folder: Path, findings: Findings, prompts: Path | None = None) -> None:
         self._folder = folder
         self._findings = findings
+        self._prompts = windows.Prompts(prompts)
         self._known: set[str] = set()
         self.judged = 0
 
@@ -77,7 +81,8 @@ class EvidenceRules:
         except Broken as error:
             self._findings.add(9, str(error), entry.seq)
             return
-        for sentence in differences(entry, judged):
+        told = (*differences(entry, judged), *windows.differences(path, judged.evidence, self._prompts))
+        for sentence in told:
             self._findings.add(9, f"the evidence {path.name} {sentence}", entry.seq)
 
     def finish(self) -> None:
@@ -126,6 +131,8 @@ def _misbound(entry: LogEntry, judged: JudgedEvidence) -> Iterator[str]:
 def _granted_otherwise(entry: LogEntry, judged: JudgedEvidence, verdict: Granted) -> Iterator[str]:
     if (verdict.grade, verdict.grade.value) != (judged.grade, entry.body.get("grade")):
         yield f"judged again is of grade {verdict.grade.value}"
+    if entry.body.get("tap") != judged.evidence.tap.kind.value:
+        yield f"was measured {_MEASURED[judged.evidence.tap.kind]}, not as the entry says"
     if verdict.purposes != judged.purposes or not set(texts(entry.body.get("purposes"))) <= {
         p.value for p in verdict.purposes
     }:

@@ -32,13 +32,15 @@ LIMITS: Final = (
 class Places:
     """Where the evidence lies. What is None is not looked at, and the verification says so.
 
-    `anchors` are folders of checkpoints that somebody else holds; `vkey` the line on the auditor's half page.
+    `anchors` are folders of checkpoints that somebody else holds; `vkey` the line on the auditor's half page. Without
+    `prompts` the tapped wire is not compared with the notice again, but all else of it is looked at.
     """
 
     ledger: Path
     vkey: str | None = None
     anchors: tuple[Path, ...] = ()
     evidence: Path | None = None
+    prompts: Path | None = None
     store: Path | None = None
     spool: Path | None = None
     disposal: Path | None = None
@@ -140,7 +142,7 @@ class _Beside:
 
     def __init__(self, places: Places, findings: Findings) -> None:
         self._places = places
-        self._evidence = None if places.evidence is None else EvidenceRules(places.evidence, findings)
+        self._evidence = None if places.evidence is None else EvidenceRules(places.evidence, findings, places.prompts)
         wanted = places.store is not None or places.spool is not None
         self._objects = _objects(places, findings) if wanted else None
 

@@ -46,11 +46,12 @@ def ledger_options(command: Command) -> Command:
 
 
 def place_options(command: Command) -> Command:
-    """Those of `ledger_options`, and --evidence, --store, --spool, --disposal."""
+    """Those of `ledger_options`, and --evidence, --prompts, --store, --spool, --disposal."""
     for option in (
         click.option("--disposal", type=_PATH, help="A copy of the folder of disposal certificates."),
         click.option("--spool", type=_PATH, help="A copy of the spool."),
         click.option("--store", type=_PATH, help="A copy of the store."),
+        click.option("--prompts", type=_PATH, help="A copy of the prompts' folder."),
         click.option("--evidence", type=_PATH, help="A copy of the folder of notice evidence."),
     ):
         command = option(command)
@@ -103,6 +104,7 @@ def configured(desk: Desk) -> Places:
         ledger=config.ledger.path,
         anchors=tuple(anchor.path for anchor in config.ledger.anchors),
         evidence=evidence_dir(config),
+        prompts=config.notice.register,
         store=config.store.path,
         spool=config.spool.path,
         disposal=disposal_dir(config),

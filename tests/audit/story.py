@@ -60,7 +60,12 @@ class Story:
         (self.evidence / f"{uid}-1.json").write_bytes(canonical(judged_to_json(evidence, verdict)))
         common = {"attempt": 1, "party": "caller", "evidence_sha256": digest, "offered_leaf": offered}
         if isinstance(verdict, Granted):
-            fields = {"grade": "sent", "tap": "player", "purposes": PURPOSES, "answered_leaf": answered}
+            fields = {
+                "grade": verdict.grade.value,
+                "tap": evidence.tap.kind.value,
+                "purposes": PURPOSES,
+                "answered_leaf": answered,
+            }
             return self.tell(Kind.NOTICE_PROVEN, uid, **common, **fields)
         return self.tell(Kind.NOTICE_REFUSED, uid, **common, reasons=[reason.value for reason in verdict])
 

@@ -29,6 +29,7 @@ def verified(house: House) -> Verification:
             ledger=house.var / "ledger.db",
             anchors=(house.folder / "anchors",),
             evidence=house.var / "evidence",
+            prompts=house.var / "prompts",
             store=house.var / "store",
             spool=house.var / "spool",
         )

@@ -129,12 +129,12 @@ class Agent:
         self.calls[call].play(wav)
 
     def take(self) -> dict[str, Any]:
-        window, counts = self.windows.pop(0).take()
-        return {"window": base64.b64encode(window).decode(), "counts": _plain(asdict(counts))}
+        taken = self.windows.pop(0).take()
+        return {"window": base64.b64encode(taken.records).decode(), "counts": asdict(taken.counts)}
 
     def counts(self, call: int = 0) -> dict[str, Any] | None:
         counts = self.wire.counts(self.calls[call].call_id)
-        return _plain(asdict(counts)) if counts else None
+        return asdict(counts) if counts else None
 
     def filter(self, rtp: int, rtcp: int) -> None:
         self.wire.filter_media(MediaFilter(rtp), MediaFilter(rtcp))
@@ -150,11 +150,6 @@ class Agent:
 
     def held(self) -> list[int]:
         return list(self.wire.held())
-
-
-def _plain(counts: dict[str, Any]) -> dict[str, Any]:
-    foreign = counts["first_foreign"]
-    return counts | {"first_foreign": [str(foreign[0]), foreign[1]] if foreign else None}
 
 
 def say(answer: object) -> None:

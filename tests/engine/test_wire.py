@@ -143,7 +143,7 @@ def test_a_stranger_gets_no_media_and_is_counted(agent, tone, caller, caller_fir
         assert stranger.packets == []
         assert stranger.rtcp == []
         assert counts["rtcp_foreign"] == 5
-        assert counts["first_foreign"] == [LOOPBACK, stranger.port]
+        assert counts["first_foreign"] == f"{LOOPBACK}:{stranger.port}"
         assert {one.address[1] for one in taken.of(Kind.RTP_FOREIGN)} == {stranger.port}
         assert {one.address[1] for one in taken.of(Kind.RTP_SENT)} == {caller.port}
 
