@@ -23,9 +23,8 @@ from callrec.demo.story import Say, Story
 from callrec.errors import Broken, Unavailable
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
-from callrec.notice.approval import mask_from_hex
 from callrec.notice.register import ApprovedPrompt, Register
-from callrec.notice.verify import FRAME, Heard, verify
+from callrec.notice.verify import Verification, verify
 from callrec.recording.open import Opened, open_recording
 from callrec.store.keys import KEEPER_PRIVATE, unwrap
 from callrec.wiring import Built, build_agent, reading_store
@@ -60,7 +59,7 @@ class Shown:
 
     recorded: Told
     declined: Told
-    notice: Heard
+    notice: Verification
     opened: Opened
     recording_id: str
     tap: str
@@ -167,15 +166,14 @@ class Show:
             await asyncio.sleep(0.1)
         raise Unavailable(f"the ledger has no {kind.value} of this call after {_SETTLED_S:g} s", next_step=QUIET)
 
-    def _was_heard(self, heard: Samples) -> Heard:
+    def _was_heard(self, heard: Samples) -> Verification:
         """Whether the whole notice is in what the caller's own telephone received."""
         config = self._house.config
         line = config.lines[0]
         prompt = Register.load(config.notice.register).choose(line.notice or "", line.languages[0], self._clock.utc())
         if not isinstance(prompt, ApprovedPrompt):
             raise Broken(f"the notice that was played is not there any more: {prompt.what}", next_step=prompt.next_step)
-        mask = mask_from_hex(prompt.record.speech, len(prompt.pcm) // 2 // FRAME)
-        return verify(prompt.pcm, mask, heard.astype("<i2").tobytes())
+        return verify(prompt.template(), heard)
 
     async def _open(self, recording_id: str) -> Opened:
         store = reading_store(self._house.config)

@@ -23,8 +23,8 @@ _TALK_DOUBT_S: Final = 0.5
 
 def broken_promises(shown: Shown) -> Iterator[str]:
     """What should not have come out so."""
-    if not shown.notice.whole:
-        yield f"the caller's telephone did not receive the whole notice: {'; '.join(shown.notice.faults)}"
+    if not shown.notice.accepted:
+        yield f"the caller's telephone did not receive the whole notice: {'; '.join(shown.notice.reasons)}"
     if shown.recorded.summary["decision"] != "RECORDED":
         yield f"the first call was not recorded: {shown.recorded.summary['reason']}"
     if shown.declined.summary["decision"] != "NOT_RECORDED" or not shown.declined.summary["connected"]:

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from callrec._canonical import canonical, sha256_hex
 from callrec._durable import make_dir, write_file
 from callrec.core.kinds import Kind
@@ -32,6 +30,7 @@ from callrec.notice.manifest import (
     parse_manifest,
     slug,
 )
+from callrec.notice.mask import mask_to_hex
 from callrec.notice.register import ApprovedPrompt, Register, alike
 from callrec.notice.wording import lint_notice
 from callrec.ports import Entry
@@ -202,19 +201,6 @@ def _draft(new: NewPrompt, pcm: bytes, version: int, status: Status) -> PromptRe
         effective_to=new.effective_to,
         note=new.note,
     )
-
-
-def mask_to_hex(mask: quality.Mask) -> str:
-    """The speech mask as the manifest holds it: one bit for each 20 ms, the first one highest, padded with zeros."""
-    return np.packbits(mask).tobytes().hex()
-
-
-def mask_from_hex(digits: str, frames: int) -> quality.Mask:
-    """The mask back, for a prompt of this many frames of 20 ms. ValueError where it is for another length."""
-    bits = np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8)).astype(bool)
-    if not frames <= len(bits) < frames + 8 or bits[frames:].any():
-        raise ValueError(f"this speech mask is not for a prompt of {frames} frames")
-    return bits[:frames]
 
 
 def _sealed(record: PromptRecord, *, by: str, at: datetime, leaf: str) -> PromptRecord:

@@ -12,12 +12,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from callrec._canonical import canonical, sha256_hex
 from callrec.core.evidence import PromptFacts
 from callrec.core.reasons import Reason
-from callrec.errors import ConfigError
-from callrec.notice.audio import read_prompt
+from callrec.errors import Broken, ConfigError
+from callrec.notice.audio import FRAME, read_prompt
 from callrec.notice.manifest import NAME, PromptKind, PromptRecord, Status, parse_manifest
+from callrec.notice.mask import mask_from_hex
+from callrec.notice.verify import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,15 @@ class ApprovedPrompt:
 
     record: PromptRecord
     pcm: bytes
+
+    def template(self) -> Template:
+        """What the tolerant verifier looks for. `Broken` where the register's speech mask is for other audio."""
+        samples = np.frombuffer(self.pcm, "<i2").astype(np.int16)
+        try:
+            return Template(samples=samples, speech=mask_from_hex(self.record.speech, len(samples) // FRAME))
+        except ValueError as error:
+            step = "put the manifest back as it was approved"
+            raise Broken(f"{self.record.name}: its speech mask is not for this audio", next_step=step) from error
 
     def facts(self, language_source: str) -> PromptFacts:
         """What the evidence says about it. `language_source`: how the language was chosen (default, header, menu)."""

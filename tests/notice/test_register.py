@@ -17,12 +17,11 @@ from callrec.notice.approval import (
     approve,
     check,
     install_samples,
-    mask_from_hex,
-    mask_to_hex,
     retire,
 )
 from callrec.notice.audio import wav_of
 from callrec.notice.manifest import Status, dump_manifest, parse_manifest
+from callrec.notice.mask import mask_from_hex, mask_to_hex
 from callrec.notice.quality import speech_mask
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
 from tests.notice.spoken import ENGLISH, PROMPTS, WELSH, pcm, samples, tone
