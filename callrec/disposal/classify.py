@@ -53,15 +53,17 @@ def read_table(text: str) -> tuple[Row, ...]:
     reader = csv.DictReader(text.splitlines(), strict=True)
     wrong: list[str] = []
     rows: list[Row] = []
+    good = 0
     try:
         _check_header(reader.fieldnames or ())
         for raw in reader:
+            good = reader.line_num
             try:
                 rows.append(_row(reader.line_num, raw))
             except ValueError as error:
                 wrong.append(f"line {reader.line_num}: {error}")
     except csv.Error as error:
-        wrong.append(f"line {reader.line_num}: {error}")
+        wrong.append(f"line {good + 1}: {error}")
     wrong += list(_twice(rows))
     if wrong:
         raise ConfigError("the table is wrong: " + "; ".join(wrong), next_step=_STEP)
@@ -130,11 +132,11 @@ async def _change(row: Row, register: Register, dates: Dates, today: date) -> Ch
     for name, value in row.said.items():
         latest = max(value) if name == "later_uses" else value
         if isinstance(latest, date) and latest > (plus(today, years=1) if name == "birth" else today):
-            raise ValueError(f"{name} lies in the future")
+            raise ValueError(f"{name.replace('uses', 'use')} lies in the future")
     before = await dates.known(standing)
-    if (died := row.said.get("died") or before.facts.died) and before.facts.born and died < before.facts.born:
-        raise ValueError("died lies before the date of birth")
     facts = learned(before.facts, row.said)
+    if facts.died and facts.born and facts.died < facts.born:
+        raise ValueError("died lies before the date of birth")
     after = reclassified(dates.rules, before.schedule, facts)
     return Change(
         row=row, before=before, after=after, paper=facts_paper(row.recording_id, facts, after, secrets.token_hex(32))
