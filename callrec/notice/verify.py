@@ -41,7 +41,8 @@ class Profile:
     `score`, `plain`, `shape`: a frame is there where one of these likenesses is reached, 0..1; a shape above 1
     never is. `coverage`, `edge`: shares of speech frames there, of all and of the first and last 500 ms.
     `missing_ms`: the shortest run that is too long. `gain_db`: level against the prompt, either way. `sdr_db`,
-    `worst_db`: energy of the prompt above everything else, over the whole and over each second. `step_ms`: the longest jump in time.
+    `worst_db`: energy of the prompt above everything else, over the whole and over each second.
+    `step_ms`: the longest jump in time.
     """
 
     name: str

@@ -147,7 +147,7 @@ def word_cut(rng, spoken: Spoken, _others) -> np.ndarray:
 
 def word_twice(rng, spoken: Spoken, _others) -> np.ndarray:
     """Neither the first nor the last: those would stand before or after a whole notice."""
-    inner = words(spoken)[1:-1]
+    inner = words(spoken)[1:-1] or words(spoken)[:1]
     start, end = inner[rng.integers(len(inner))]
     return np.concatenate([spoken.signal[:end], spoken.signal[start:]])
 

@@ -54,7 +54,7 @@ def prompts(seed: int, count: int) -> list[Spoken]:
         signal = speech_like(rng) if len(found) % 6 == 5 else spoken(rng, language)
         samples = levelled(rng, signal)[: 20 * RATE // FRAME * FRAME]
         mask = speech_mask(samples.astype("<i2").tobytes())
-        if mask.sum() >= 125 and mask.mean() > 0.5:
+        if mask.sum() >= 125 and mask.mean() > 0.5 and (np.diff(mask.astype(int)) == 1).sum() >= 8:
             found.append(Spoken(Template(samples=samples, speech=mask), language))
     return found
 
@@ -69,7 +69,7 @@ def levelled(rng, signal) -> np.ndarray:
 
 def spoken(rng, language: str) -> np.ndarray:
     words = WORDS[language].split()
-    said = [str(rng.choice(words)) + ("," if rng.random() < 0.12 else "") for _ in range(rng.integers(10, 40))]
+    said = [str(rng.choice(words)) + ("," if rng.random() < 0.12 else "") for _ in range(rng.integers(8, 26))]
     options = ["-v", str(rng.choice(VOICES[language])) + str(rng.choice(["", "+m3", "+f2", "+f4", "+m7"]))]
     options += ["-s", str(rng.integers(130, 185)), "-p", str(rng.integers(25, 75)), "--stdout", " ".join(said)]
     done = subprocess.run(["espeak-ng", *options], capture_output=True, check=True)
@@ -86,7 +86,7 @@ def speech_like(rng) -> np.ndarray:
     """Syllables: a gliding buzz or a hiss through moving resonances, with pauses, as speech has them."""
     parts = [np.zeros(RATE // 10)]
     pitch = rng.uniform(90, 220)
-    for _ in range(rng.integers(18, 60)):
+    for _ in range(rng.integers(16, 40)):
         parts.append(syllable(rng, pitch, int(rng.uniform(0.09, 0.3) * RATE)))
         parts.append(np.zeros(int(rng.exponential(0.05) * RATE) if rng.random() < 0.9 else RATE // 3))
     return np.concatenate(parts)

@@ -24,7 +24,8 @@ from tests.notice.channels import FAULTS, through
 from tests.notice.speakers import Spoken, prompts
 
 TUNING_SEED = 1
-PROMPTS_FOR_1000 = 100
+PART = 500
+PROMPTS_OF_A_PART = 60
 
 
 def upper_bound(errors: int, trials: int) -> float:
@@ -54,7 +55,7 @@ def bad(rng, spoken: list[Spoken], kind: str) -> tuple[str, Verification]:
 
 def run(seed: int, count: int, voices: int = 0) -> dict:
     """So many whole and as many spoiled notices: errors and trials by kind, and ms of CPU for 10 s of notice."""
-    spoken = prompts(seed, voices or max(30, min(PROMPTS_FOR_1000, count)))
+    spoken = prompts(seed, voices or max(18, min(PROMPTS_OF_A_PART, count)))
     rng = np.random.default_rng([seed, 1])
     whole = [good(rng, spoken) for _ in range(count)]
     kinds = list(FAULTS)
@@ -105,10 +106,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--json", help="also write the report there")
     asked = parser.parse_args()
-    parts = max(asked.jobs, -(-asked.n // 1000))
+    parts = max(asked.jobs, -(-asked.n // PART))
     counts = [asked.n // parts + (part < asked.n % parts) for part in range(parts)]
     with ProcessPoolExecutor(asked.jobs) as pool:
-        done = list(pool.map(run, [asked.seed * 1000 + part for part in range(parts)], counts))
+        done = []
+        for part in pool.map(run, [asked.seed * 1000 + part for part in range(parts)], counts):
+            done.append(part)
+            sys.stderr.write(f"{len(done)} of {parts}: {part['errors'] or 'no errors'}\n")
     report = together(done)
     sys.stdout.write(f"{table(report)}\n{json.dumps(report)}\n")
     if asked.json:
