@@ -4,10 +4,13 @@
 #              (its source: PJPROJECT=/path/to/pjproject.tar.xz, else as deploy/pjsip/README.md says)
 # make lint    the checks of the source alone       make install   .venv with what callrec needs
 # make venv    .venv with what tests need as well   make clean     remove what make made
+# make bench   the same calls through callrec and through Asterisk: CPU, packets, audio, into build/bench.json; takes
+#              nearly an hour (RUNS=1 ROWS=c100,s40 SYSTEMS=callrec for less, README=1 puts the table into README.md)
+# make soak    half an hour of 100 calls with holds and hang-ups at random (MINUTES= CALLS= SEED=)
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test test-evaluation lint venv install pjsip clean
+.PHONY: demo test test-evaluation lint venv install pjsip bench soak clean
 .DEFAULT_GOAL := demo
 
 # most tests wait for sounds to pass: three processes for two cores
@@ -75,6 +78,14 @@ pjsip: .venv/.dev
 
 .venv-eval/.made-in:
 	@deploy/make-venv.sh "$(PYTHON)" .venv-eval
+
+# both raise the limit of open files themselves; Asterisk's rows come where its chroot is, or can be made
+bench: pjsip
+	@[ ! -x "$$(command -v debootstrap)" ] || [ "$$(id -u)" != 0 ] || deploy/asterisk/test-chroot.sh >/dev/null || true
+	@$(RUN) tests.bench $(if $(RUNS),--runs $(RUNS)) $(if $(ROWS),--rows $(ROWS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(README),--readme)
+
+soak: pjsip
+	@$(RUN) tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf --one-file-system .venv .venv-eval build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

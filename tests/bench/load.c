@@ -39,8 +39,8 @@ enum { WAITING, INVITING, UP, ENDED };
 static struct {
     char sip[64], dial[64], notice[512], out[512], flaw[32];
     int uac, uas, caller_rtp, staff_rtp, calls, at_once, seed, ring_ms;
-    double rate, talk, limit, seconds;
-} ask = { .dial = "5000", .calls = 1, .rate = 1, .talk = 4, .limit = 60, .ring_ms = 100 };
+    double rate, talk, limit, seconds, patience;
+} ask = { .dial = "5000", .calls = 1, .rate = 1, .talk = 4, .limit = 60, .patience = 20, .ring_ms = 100 };
 
 static const struct { const char *key; char kind; void *to; size_t size; } options[] = {
     { "sip", 's', ask.sip, sizeof ask.sip },             /* the system: address:port */
@@ -52,6 +52,7 @@ static const struct { const char *key; char kind; void *to; size_t size; } optio
     { "calls", 'i', &ask.calls, 0 }, { "rate", 'd', &ask.rate, 0 }, /* so many, at so many a second */
     { "talk", 'd', &ask.talk, 0 },                       /* seconds from the first word of staff to the caller's BYE */
     { "ring_ms", 'i', &ask.ring_ms, 0 },                 /* from 180 to 200 */
+    { "patience", 'd', &ask.patience, 0 },               /* seconds beyond `talk` that a caller waits for staff */
     { "limit", 'd', &ask.limit, 0 },                     /* seconds after which all is given up */
     { "at_once", 'i', &ask.at_once, 0 },                 /* soak: keep so many calls up, for `seconds` */
     { "seconds", 'd', &ask.seconds, 0 }, { "seed", 'i', &ask.seed, 0 },
@@ -257,7 +258,7 @@ static void request(struct call *c, struct leg *leg, const char *method, const c
     leg->cseq++;
     put(leg->request, &at, size, "%s %s SIP/2.0\r\n", method, leg->target);
     put(leg->request, &at, size, "Via: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bK%d.%d.%d.%d;rport\r\n", own_port(leg->side),
-        ask.uac, c->n, leg->side, leg->cseq);
+        getpid(), c->n, leg->side, leg->cseq);
     put(leg->request, &at, size, "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n", leg->local,
         leg->remote, leg->call_id, leg->cseq, method);
     put(leg->request, &at, size, "Contact: <sip:7%06d@127.0.0.1:%d>\r\n", c->n, own_port(leg->side));
@@ -279,7 +280,7 @@ static void ack(struct leg *leg, const char *via_of_request, int cseq)
     if (via_of_request)
         put(leg->ack, &at, size, "%s", via_of_request);
     else
-        put(leg->ack, &at, size, "Via: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bKack%d;rport\r\n", own_port(leg->side), ++number);
+        put(leg->ack, &at, size, "Via: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bKack%d.%d;rport\r\n", own_port(leg->side), getpid(), ++number);
     put(leg->ack, &at, size, "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d ACK\r\nContent-Length: 0\r\n\r\n",
         leg->local, leg->remote, leg->call_id, cseq);
     leg->ack_bytes = at, leg->ack_cseq = cseq;
@@ -364,8 +365,8 @@ static void begin_call(void)
     leg->side = CALLER, c->leg[STAFF].side = STAFF;
     for (int side = 0; side < 2; side++)
         c->leg[side].ssrc = dice(), c->leg[side].seq = dice() & 0x7FFF, c->leg[side].stamp = dice();
-    snprintf(leg->call_id, FIELD, "%d.%d.%u@127.0.0.1", c->n, ask.uac, leg->ssrc);
-    snprintf(leg->local, FIELD, "<sip:7%06d@127.0.0.1:%d>;tag=c%d", c->n, ask.uac, c->n);
+    snprintf(leg->call_id, FIELD, "%d.%d.%u@127.0.0.1", c->n, getpid(), leg->ssrc);
+    snprintf(leg->local, FIELD, "<sip:7%06d@127.0.0.1:%d>;tag=c%d.%d", c->n, ask.uac, c->n, getpid());
     snprintf(leg->remote, FIELD, "<sip:%s@%s>", ask.dial, ask.sip);
     snprintf(leg->target, FIELD, "sip:%s@%s", ask.dial, ask.sip);
     request(c, leg, "INVITE", "sendrecv");
@@ -748,14 +749,14 @@ static void call_timers(struct call *c)
         hang_up(c, staff);
     }
     if (c->answered_ns && !c->bridged && !ask.at_once && !c->bye_ns
-        && now_ns > c->answered_ns + (int64_t)((20 + ask.talk) * SECOND))
+        && now_ns > c->answered_ns + (int64_t)((ask.patience + ask.talk) * SECOND))
         hang_up(c, caller);
 }
 
 static int finished(const struct call *c)
 {
     const struct leg *caller = &c->leg[CALLER], *staff = &c->leg[STAFF];
-    return c->done_ns && !caller->alive && !staff->alive && now_ns > c->done_ns + 6 * SECOND;
+    return c->done_ns && !caller->alive && !staff->alive && now_ns > c->done_ns + 2 * SECOND;
 }
 
 /* ---------------------------------------------------------------- reports */

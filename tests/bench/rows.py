@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,43 +58,36 @@ JOBS: Mapping[str, Job] = {
 """By the names that ROWS= takes."""
 
 
-@contextmanager
-def opened(name: str, folder: Path, *, staff: str, most: int) -> Iterator[Callrec | Pbx]:
-    """This system in this folder, which is removed afterwards where all went well."""
-    with SYSTEMS[name](folder, staff=staff, most=most) as system:
-        yield system
-
-
-def measure(name: str, job: Job, *, folder: Path | None = None, flaw: str = "", keep: bool = False) -> dict[str, Any]:
+def measure(name: str, job: Job, *, keep: bool = False, folder: Path | None = None) -> dict[str, Any]:
     """Run this job through this system. The row; `ports.PeerFailed` where the system or the load broke down."""
     folder = folder or FOLDER / f"{name}-{job.name.replace('/', '-per-').replace(' ', '-')}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "notice.alaw").write_bytes(notice_alaw())
     load = Load(folder / "load-run")
-    with opened(name, folder / "system", staff=load.staff, most=max(4, round(job.concurrent * 1.5))) as system:
-        idle_mb = rss_mb(system.pid)
-        with Watch(system.pid) as watch:
-            running = load.start(
-                system.address,
-                folder / "notice.alaw",
-                calls=job.calls,
-                rate=job.rate,
-                talk=job.talk_s,
-                limit=job.limit_s,
-                flaw=flaw,
-            )
-            with running:
-                running.wait(job.limit_s + 30)
-            ports.until(lambda: system.recordings_are_kept, seconds=_KEPT_S, what=f"{name} keeps what it recorded")
-        peak_mb = peak_rss_mb(system.pid)
-        seen = load.seen()
-        right = sum(system.recording_is_right(call) for call in seen.calls if call["bridged"])
-    row = _row(name, job, seen, watch)
-    row |= {"recordings_right": right, "peak_rss_mb": round(peak_mb, 1), "idle_rss_mb": round(idle_mb, 1)}
-    row["mb_per_call"] = round((peak_mb - idle_mb) / max(1, seen.summary["most_up"]), 3)
+    most = max(4, round(job.concurrent * 1.5))
+    with SYSTEMS[name](folder / "system", staff=load.staff, most=most) as system:
+        row = through(system, job, load)
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
+    return row
+
+
+def through(system: Callrec | Pbx, job: Job, load: Load, **words: float | str) -> dict[str, Any]:
+    """As `measure`, through a system that is up. `words` are options of load.c."""
+    load.folder.mkdir(parents=True, exist_ok=True)
+    notice = load.folder / "notice.alaw"
+    notice.write_bytes(notice_alaw())
+    asked = {"calls": job.calls, "rate": job.rate, "talk": job.talk_s, "limit": job.limit_s, **words}
+    idle_mb = rss_mb(system.pid)
+    with Watch(system.pid) as watch:
+        with load.start(system.address, notice, **asked) as running:
+            running.wait(job.limit_s + 30)
+        ports.until(lambda: system.recordings_are_kept, seconds=_KEPT_S, what=f"{system.name} keeps what it recorded")
+    peak_mb = peak_rss_mb(system.pid)
+    seen = load.seen()
+    row = _row(system.name, job, seen, watch)
+    row["recordings_right"] = sum(system.recording_is_right(call) for call in seen.calls if call["bridged"])
+    row |= {"peak_rss_mb": round(peak_mb, 1), "idle_rss_mb": round(idle_mb, 1)}
+    row["mb_per_call"] = round((peak_mb - idle_mb) / max(1, seen.summary["most_up"]), 3)
     return row
 
 
