@@ -23,8 +23,8 @@ from callrec.core.proof import judge
 from callrec.core.reasons import Reason
 from callrec.core.recording import RecordingState
 from callrec.core.retention import Rule
-from callrec.errors import Broken, ConfigError, Unavailable
-from callrec.ledger.anchor import AnchorShipper, DirectoryAnchor, check_prefix
+from callrec.errors import ConfigError
+from callrec.ledger.anchor import Anchor, AnchorShipper, CommandAnchor, DirectoryAnchor, PrefixGate
 from callrec.ledger.init import create_log, create_signing_key, half_page
 from callrec.ledger.log import SqliteLedger
 from callrec.ledger.logfile import commit
@@ -89,9 +89,12 @@ def rules(config: Config) -> tuple[Rule, ...]:
     return load_rules(config.retention.rules)
 
 
-def anchors(config: Config) -> tuple[DirectoryAnchor, ...]:
+def anchors(config: Config) -> tuple[Anchor, ...]:
     """Outside anchors, as configured."""
-    return tuple(DirectoryAnchor(anchor.path) for anchor in config.ledger.anchors)
+    return tuple(
+        CommandAnchor(anchor.path, anchor.program) if anchor.program else DirectoryAnchor(anchor.path)
+        for anchor in config.ledger.anchors
+    )
 
 
 def reading_store(config: Config) -> FilesystemStore:
@@ -183,10 +186,10 @@ def build_agent(
     except BaseException:
         ledger.close()
         raise
-    standing = _standing_obstacle(config, ledger, allow_unsafe_memory=allow_unsafe_memory)
-    services.standing_obstacle = lambda: standing
     outside = anchors(config)
-    shipper = AnchorShipper(ledger, outside, every_s=60.0) if outside else None
+    gate = PrefixGate(config.ledger.path, outside, ledger.public_key)
+    services.standing_obstacle = _standing_obstacle(config, gate, allow_unsafe_memory=allow_unsafe_memory)
+    shipper = AnchorShipper(ledger, outside, gate=gate) if outside else None
     house = House(services=services, shipper=shipper, read_back=lambda: _read_back(config.ledger.path), watch=watch)
     return Built(agent=Agent(house), ledger=ledger, index=index)
 
@@ -254,18 +257,23 @@ def _announcements(config: Config) -> Mapping[str, bytes]:
     return {language: found.pcm for language, found in read.items() if isinstance(found, ApprovedPrompt)}
 
 
-def _standing_obstacle(config: Config, ledger: SqliteLedger, *, allow_unsafe_memory: bool) -> tuple[Reason, str] | None:
-    """What forbids recording for as long as this process runs."""
+def _standing_obstacle(
+    config: Config, gate: PrefixGate, *, allow_unsafe_memory: bool
+) -> Callable[[], tuple[Reason, str] | None]:
+    """What forbids recording, whatever the call: memory for as long as this process runs; anchors that contradict the
+    ledger for as long as they do, and anchors that are away until they answer.
+    """
     wipe_freed_memory()
     hazards = memory_hazards(config.agent.runtime_dir)  # forbids core dumps in any case
-    if hazards and not allow_unsafe_memory:
-        return Reason.MEMORY_UNSAFE, "; ".join(hazards)
-    try:
-        with open_log(config.ledger.path) as log:
-            check_prefix(log, anchors(config), ledger.public_key)
-    except (Broken, Unavailable) as error:
-        return Reason.LEDGER_UNAVAILABLE, f"{error}; {error.next_step}"
-    return None
+    unsafe = "" if allow_unsafe_memory else "; ".join(hazards)
+    gate.look()
+
+    def obstacle() -> tuple[Reason, str] | None:
+        if unsafe:
+            return Reason.MEMORY_UNSAFE, unsafe
+        return (Reason.LEDGER_UNAVAILABLE, gate.why) if gate.why else None
+
+    return obstacle
 
 
 def _read_back(path: Path) -> leftovers.Leftovers:

@@ -197,10 +197,11 @@ class Spool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """Somewhere else that holds our checkpoints."""
+    """Somewhere else that holds our checkpoints. With a `program`, `path` keeps copies of what it took away."""
 
     kind: str
     path: Path
+    program: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,13 @@ def _trunk_addresses(config: Config) -> Iterator[Wrong]:
             yield f"{at}.user", "must be written where there is a password"
 
 
+def _anchor_commands(config: Config) -> Iterator[Wrong]:
+    for i, anchor in enumerate(config.ledger.anchors):
+        if (anchor.kind == "command") != (anchor.program is not None):
+            what = "goes with kind: command, and is needed there: the program and its arguments"
+            yield f"ledger.anchors[{i}].program", what
+
+
 def _targets(line: Line) -> Iterator[tuple[str, Target]]:
     yield f"lines.{line.name}.destination", line.destination
     for i, target in enumerate(line.fallback):
@@ -212,6 +219,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _room_for_audio,
     _ports_apart,
     _trunk_addresses,
+    _anchor_commands,
     _any_line,
     _destinations,
     _no_loop,

@@ -148,6 +148,7 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path):
         ("nation: england", "nation: france", "retention.nation", "england, wales"),
         ("file:var/keys/ledger", "AGE-SECRET-hunter2", "keys.signing", "file:PATH or env:NAME"),
         ("0.05", "5", "alerts.our_fault_share_1h", "at most 1.0"),
+        ("- kind: directory ", "- kind: command ", "ledger.anchors[0].program", "is needed there"),
         ("command: null", "command: mail it@example.org", "alerts.command", "must be a list"),
     ],
 )
