@@ -38,7 +38,7 @@ _CANDIDATES: Final = 20_000
 def due(desk: Desk, /, within: int, limit: int, as_json: bool) -> None:
     """Show what falls due, longest due first. Held ones are shown as held: they are never disposed of."""
     today = datetime.now(UTC).date()
-    rows = due_rows(desk.config, today + timedelta(days=within), limit=limit + 1)
+    rows = due_rows(desk, today + timedelta(days=within), limit=limit + 1)
     if as_json:
         plain = [{"recording_id": row.recording_id, "due": row.due, "state": row.state.value} for row in rows[:limit]]
         click.echo(json.dumps(plain, indent=2))
@@ -96,7 +96,7 @@ def _propose(desk: Desk, file: Path, exceptions: tuple[str, ...], reviewed: tupl
         raise Refused(f"{file} exists and is never overwritten", next_step="choose another name")
     excepted, seen = _pairs("--except", exceptions), _pairs("--reviewed", reviewed)
     today = datetime.now(UTC).date()
-    candidates = [row.recording_id for row in due_rows(desk.config, today, limit=_CANDIDATES)]
+    candidates = [row.recording_id for row in due_rows(desk, today, limit=_CANDIDATES)]
     if unknown := sorted((excepted.keys() | seen.keys()) - set(candidates)):
         raise ConfigError(f"{unknown[0]} is not due", next_step="give whole ids from `callrec recordings due`")
     found = bench(desk)

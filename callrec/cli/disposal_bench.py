@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,9 @@ from callrec.audit.verify import Places as Evidence
 from callrec.audit.verify import verify
 from callrec.cli.desk import Desk
 from callrec.config import Config
+from callrec.core.recording import RecordingState
 from callrec.core.retention import Facts
-from callrec.disposal.dates import Dates, Known
+from callrec.disposal.dates import Dates
 from callrec.disposal.follow import follow
 from callrec.disposal.lists import Bench
 from callrec.disposal.places import Places
@@ -29,7 +31,7 @@ from callrec.errors import Broken, CallrecError, Unavailable
 from callrec.ledger.entry import read
 from callrec.ledger.reading import open_log
 from callrec.ports import KEY_FILE
-from callrec.store.index import Index, IndexRow
+from callrec.store.index import Index, IndexRow, row_from_manifest
 from callrec.wiring import disposal_dir, index_path, reading_store, rules
 
 _STEP = "keep everything as it is, run `callrec audit verify`, and call a person"
@@ -133,15 +135,26 @@ def after_decision(config: Config) -> None:
         print(f"callrec: the index may be behind the ledger: {error}", file=sys.stderr)
 
 
-def due_rows(config: Config, day: date, *, limit: int) -> tuple[IndexRow, ...]:
-    """What is due by this day, by the index."""
-    with followed_index(config) as index:
-        return index.due(day.isoformat(), limit=limit)
+def due_rows(desk: Desk, day: date, *, limit: int) -> tuple[IndexRow, ...]:
+    """What is due by this day: by the index, or slowly by ledger and manifests where it cannot be used."""
+    try:
+        with followed_index(desk.config) as index:
+            return index.due(day.isoformat(), limit=limit)
+    except Unavailable:
+        return asyncio.run(_due_without_index(bench(desk), day))[:limit]
 
 
-def known_of(found: Bench, recording_id: str) -> Known:
-    """The dates of one recording."""
-    return asyncio.run(found.dates.known(found.register.standings[recording_id]))
+async def _due_without_index(found: Bench, day: date) -> tuple[IndexRow, ...]:
+    rows = []
+    for standing in found.register.kept():
+        known = await found.dates.known(standing)
+        if known.not_yet(day):
+            continue
+        manifest = await found.store.manifest(standing.recording_id)
+        held = bool(found.register.holds_on(standing))
+        row = row_from_manifest(manifest, RecordingState.HELD if held else RecordingState.KEPT)
+        rows.append(replace(row, due=str(known.due_on())))
+    return tuple(sorted(rows, key=lambda row: (row.due, row.recording_id)))
 
 
 def read_file(path: Path) -> bytes:

@@ -56,13 +56,13 @@ async def carry_out(bench: Bench, data: bytes, *, really: bool) -> Outcome:
     recording before the first was destroyed. `Broken` where one is gone without a certificate or is still readable.
     `Unavailable` where store, ledger or disk failed: run it again.
     """
+    now = believed(bench.clock, bench.register.newest)
+    if not really:
+        return await _Run(bench, parse_list(data), proposed_list(bench, data), now).tried_out()
     lock = LockFile(bench.places.lock(), holder="a disposal that is being carried out")
     try:
         bench.newer(bench.register)  # another run may have ended since the ledger was read
-        agreed = agreed_list(bench, data) if really else proposed_list(bench, data)
-        now = believed(bench.clock, bench.register.newest)
-        run = _Run(bench, parse_list(data), agreed, now)
-        return await run.all_of_it() if really else await run.tried_out()
+        return await _Run(bench, parse_list(data), agreed_list(bench, data), now).all_of_it()
     finally:
         lock.close()
 

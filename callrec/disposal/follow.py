@@ -61,6 +61,7 @@ class _Follower:
         """Where the store has no manifest now, the row is left to a rebuild."""
         name = f"{entry.call_uid}-{entry.segment}"
         if self._index.get(name) is not None:
+            yield index_of.known(name)
             return
         try:
             manifest = asyncio.run(self._store.manifest(name))

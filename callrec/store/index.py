@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -34,7 +34,9 @@ create table if not exists recordings (
 ) strict;
 create index if not exists recordings_by_time on recordings (started_utc);
 create index if not exists recordings_by_call on recordings (call_uid, segment);
-create index if not exists recordings_by_due on recordings (due, state);
+create index if not exists recordings_by_due on recordings (due, recording_id)
+    where due <> '' and state in ('kept', 'held');
+create index if not exists recordings_held on recordings (recording_id) where state = 'held';
 create table if not exists holds (
     hold_id      text primary key,
     recording_id text not null,
@@ -115,18 +117,21 @@ _COVERED: Final = """exists (select 1 from holds h where
     or (h.recording_id = '' and h.line in ('', recordings.line)
         and (h.since = '' or recordings.started_utc >= h.since)
         and (h.until = '' or recordings.started_utc < h.until)))"""
-_HELD: Final = (
-    f"update recordings set state = case when {_COVERED} then 'held' else 'kept' end "  # noqa: S608 - our own text
-    f"where state = 'held' or (state = 'kept' and exists (select 1 from holds) and {_COVERED})"
-)
+_FREE: Final = f"update recordings set state = 'kept' where state = 'held' and not {_COVERED}"  # noqa: S608 - our own text
+_HOLD: Final = f"update recordings set state = 'held' where state = 'kept' and {_COVERED}"  # noqa: S608 - our own text
+_HOLD_ONE: Final = f"{_HOLD} and recording_id = :id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One statement on the index, with its values."""
+    """One statement on the index, with its values. `about` is the recording that may be held from now on; `holds` True
+    where what is held must be found out anew.
+    """
 
     statement: str
     values: Mapping[str, Any]
+    about: str = ""
+    holds: bool = False
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Carry it out."""
@@ -136,18 +141,24 @@ class Change:
 def kept(row: IndexRow) -> Change:
     """A recording that is kept."""
     statement = _INSERT.replace("insert", "insert or ignore", 1)
-    return Change(statement=statement, values=_plain(asdict(row)))
+    return Change(statement=statement, values=_plain(asdict(row)), about=row.recording_id)
+
+
+def known(recording_id: str) -> Change:
+    """A recording that is here already, and may be covered by a hold."""
+    return Change(statement="select :id", values={"id": recording_id}, about=recording_id)
 
 
 def hold_placed(hold_id: str, scope: Mapping[str, str]) -> Change:
     """A hold stands."""
     statement = "insert or replace into holds values (:hold_id, :recording_id, :line, :since, :until)"
-    return Change(statement=statement, values={**scope, "hold_id": hold_id})
+    return Change(statement=statement, values={**scope, "hold_id": hold_id}, holds=True)
 
 
 def hold_released(hold_id: str) -> Change:
     """It does not stand any more."""
-    return Change(statement="delete from holds where hold_id = :hold_id", values={"hold_id": hold_id})
+    statement = "delete from holds where hold_id = :hold_id"
+    return Change(statement=statement, values={"hold_id": hold_id}, holds=True)
 
 
 def disposed(recording_id: str) -> Change:
@@ -242,20 +253,25 @@ class Index:
             row = self._db.execute("select entries from followed").fetchone()
         return int(row[0]) if row else 0
 
-    def follow(self, changes: Iterable[Change], entries: int) -> None:
+    def follow(self, changes: Sequence[Change], entries: int) -> None:
         """Take these in, and that this many entries have been: in one transaction. What names a recording that is not
         here is left out: the next rebuild brings it.
         """
         with self._writing() as db:
             for change in changes:
                 change.apply(db)
-            db.execute(_HELD)
+            if any(change.holds for change in changes):
+                db.execute(_FREE)
+                db.execute(_HOLD)
+            else:
+                db.executemany(_HOLD_ONE, [{"id": change.about} for change in changes if change.about])
             db.execute("insert or replace into followed values (1, :entries)", {"entries": entries})
 
     def rebuild(self, rows: Iterable[IndexRow]) -> None:
         """Replace everything, in one transaction: readers see the old index or the new one."""
         with self._writing() as db:
-            db.execute("delete from recordings")
+            for table in ("recordings", "holds", "followed"):
+                db.execute(f"delete from {table}")  # noqa: S608 - our own names
             db.executemany(_INSERT, (_plain(asdict(row)) for row in rows))
 
     def _select(self, where: str, values: Mapping[str, Any]) -> tuple[IndexRow, ...]:

@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callrec import wiring
+from callrec.cli.desk import Desk
+from callrec.cli.disposal_bench import due_rows
 from callrec.core.kinds import Kind
 from callrec.core.retention import Action, Facts, Nation, Subject, schedule
 from callrec.core.retention_record import parse_schedule, schedule_json
 from callrec.core.values import Purpose
 from callrec.disposal.classify import read_table
-from callrec.errors import ConfigError, Refused
+from callrec.errors import ConfigError, Refused, Unavailable
 from tests.core.test_retention import RULES
 
 CALL = date(2026, 3, 1)
@@ -34,9 +36,7 @@ def give(office, *lines, who="records", options=()):
 
 
 def dues(office):
-    from callrec.cli.disposal_bench import due_rows  # noqa: PLC0415 - beside its only use
-
-    return {row.recording_id: row.due for row in due_rows(office.config, date(9000, 1, 1), limit=99)}
+    return {row.recording_id: row.due for row in due_rows(Desk(office.config_path), date(9000, 1, 1), limit=99)}
 
 
 def test_a_later_use_and_a_birthday_move_the_dates(office):
@@ -132,8 +132,6 @@ def test_who_may_not_classify_is_told_so(office):
 
 def test_where_the_ledger_cannot_be_told_nothing_counts(office, monkeypatch):
     recording = recorded(office)
-    from callrec.cli.desk import Desk  # noqa: PLC0415 - beside its only use
-    from callrec.errors import Unavailable  # noqa: PLC0415
 
     def fails(_desk, _entry):
         raise Unavailable("the ledger's disk is full")
