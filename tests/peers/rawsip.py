@@ -33,10 +33,10 @@ class RawSip:
 
     # ------------------------------------------------------------ messages
 
-    def sdp(self, *, media_port: int = 9000, payloads: str = "8") -> str:
-        """A plain offer of one audio stream."""
+    def sdp(self, *, media_port: int = 9000, kind: str = "audio") -> str:
+        """An offer of one stream: PCMA and telephone-event."""
         lines = ["v=0", f"o=- 1 1 IN IP4 {self.host}", "s=-", f"c=IN IP4 {self.host}", "t=0 0"]
-        return "\r\n".join([*lines, f"m=audio {media_port} RTP/AVP {payloads}", ""])
+        return "\r\n".join([*lines, f"m={kind} {media_port} RTP/AVP 8 101", "a=rtpmap:101 telephone-event/8000", ""])
 
     def request(self, method: str, user: str = "", *, body: str = "", headers: tuple[str, ...] = ()) -> str:
         """A request outside any dialog, with a branch, a tag and a Call-ID of its own."""
@@ -57,6 +57,12 @@ class RawSip:
         """The CANCEL of this INVITE: its own branch and number (RFC 3261 section 9.1)."""
         kept = [line for line in _lines(request)[1:] if not line.startswith(("Content-", "Contact", "CSeq"))]
         return _whole([_lines(request)[0].replace("INVITE", "CANCEL"), *kept, "CSeq: 1 CANCEL"], "")
+
+    def acknowledge_refusal(self, request: str, answer: str) -> str:
+        """The ACK of a final refusal, which belongs to the INVITE's own transaction (RFC 3261 section 17.1.1.3)."""
+        kept = [line for line in _lines(request)[1:] if not line.startswith(("Content-", "Contact", "CSeq", "To"))]
+        to = f"To: {header(answer, 'To')}"
+        return _whole([_lines(request)[0].replace("INVITE", "ACK"), *kept, to, "CSeq: 1 ACK"], "")
 
     def in_dialog(self, method: str, request: str, answer: str, *, number: int = 1) -> str:
         """A request in the dialog that this INVITE and its 200 made."""
@@ -122,5 +128,6 @@ def _lines(message: str) -> list[str]:
 
 
 def _whole(lines: list[str], body: str) -> str:
-    kind = ["Content-Type: application/sdp"] if body else []
+    named = any(line.startswith("Content-Type") for line in lines)
+    kind = ["Content-Type: application/sdp"] if body and not named else []
     return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", body])

@@ -139,7 +139,7 @@ def _reply(status: str, body: str = "", *, cseq: str = "[last_CSeq:]") -> str:
 
 def take() -> str:
     """Take an INVITE; nothing is answered yet."""
-    know = _remember("From:", "remote") + _remember("To:", "to") + _remember("CSeq:", "cseq")
+    know = _remember("From:", "remote") + _remember("To:", "to") + _remember("CSeq:", "cseq") + _remember("Via:", "via")
     local = '<assignstr assign_to="local" value="[$to];tag=[pid]a[call_number]"/>'
     return request("INVITE", more='rrs="true"', action=f"<action>{know}{local}</action>")
 
@@ -228,15 +228,78 @@ def until_bye(within_ms: int = 60_000) -> str:
     return talk(within_ms) + request("BYE", more='timeout="1" next="hung_up"')
 
 
-def reinvite(direction: str = "sendrecv", *, offer: str | None = None, answered: str = "") -> str:
+def reinvite(
+    direction: str = "sendrecv", *, offer: str | None = None, answered: str = "", headers: Sequence[str] = ()
+) -> str:
     """Offer a new description: hold, resume, other codecs. `answered` is a regular expression the answer must match."""
     check = f'<ereg regexp="{answered}" search_in="body" check_it="true" assign_to="answer"/>' if answered else ""
     return (
-        send("INVITE [next_url] SIP/2.0", _in_dialog("INVITE"), offer or sdp(direction=direction))
+        send("INVITE [next_url] SIP/2.0", [*_in_dialog("INVITE"), *headers], offer or sdp(direction=direction))
         + response(100, more='optional="true"')
         + response(200, action=f"<action>{check}</action>" if check else "")
         + send("ACK [next_url] SIP/2.0", _in_dialog("ACK"))
     )
+
+
+def reinvite_without_offer(answer_with: str) -> str:
+    """A re-INVITE without a description: the other side offers in its 200, the ACK carries this answer."""
+    return (
+        send("INVITE [next_url] SIP/2.0", _in_dialog("INVITE"))
+        + response(100, more='optional="true"')
+        + response(200)
+        + send("ACK [next_url] SIP/2.0", _in_dialog("ACK"), answer_with)
+    )
+
+
+def reinvite_refused(offer: str, status: int) -> str:
+    """Offer a description that is not acceptable; the call goes on as it was."""
+    return (
+        send("INVITE [next_url] SIP/2.0", _in_dialog("INVITE"), offer)
+        + response(100, more='optional="true"')
+        + response(status)
+        + send("ACK [next_url] SIP/2.0", [*_same_transaction(4), "CSeq: [cseq] ACK"])
+    )
+
+
+def _same_transaction(steps_since: int) -> list[str]:
+    """Headers of the ACK for a refused re-INVITE, which carries that one's branch (RFC 3261 section 17.1.1.3)."""
+    ends = ["From: [$local]", "To: [$remote]", "Call-ID: [call_id]"]
+    return [f"{_VIA}[branch-{steps_since}]", "[routes]", "Max-Forwards: 70", *ends]
+
+
+def update(*headers: str, offer: str = "") -> str:
+    """UPDATE (RFC 3311), with these header lines and, where given, a new description."""
+    return send("UPDATE [next_url] SIP/2.0", [*_in_dialog("UPDATE"), *headers], offer) + response(200)
+
+
+def refer(to: str, *, refused_with: int) -> str:
+    """Ask the other side to call somebody else (RFC 3515), which it must refuse."""
+    headers = [*_in_dialog("REFER"), f"Refer-To: <{to}>"]
+    return send("REFER [next_url] SIP/2.0", headers) + response(refused_with)
+
+
+def ring_reliably() -> str:
+    """183 that must be acknowledged by PRACK (RFC 3262), and the answer to that."""
+    to = "[last_To:];tag=[pid]a[call_number]"
+    headers = ["[last_Via:]", "[last_From:]", to, "[last_Call-ID:]", _CONTACT, "[last_CSeq:]"]
+    reliable = ["Require: 100rel", "RSeq: 11"]
+    prack = ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]"]
+    return (
+        send("SIP/2.0 183 Session Progress", [*headers, *reliable]) + request("PRACK") + send("SIP/2.0 200 OK", prack)
+    )
+
+
+def answer_later() -> str:
+    """200 to the INVITE after other requests came in between, and its ACK."""
+    invite = ["Via: [$via]", "From: [$remote]", "To: [$local]", "Call-ID: [call_id]", "CSeq: [$cseq]", _CONTACT]
+    return send("SIP/2.0 200 OK", invite, sdp(codecs=[PCMA])) + request("ACK")
+
+
+def redirect(to: str) -> str:
+    """302: try there instead."""
+    contact = f"Contact: <{to}>"
+    headers = ["[last_Via:]", "[last_From:]", "[last_To:];tag=[pid]a[call_number]", "[last_Call-ID:]", contact]
+    return send("SIP/2.0 302 Moved Temporarily", [*headers, "[last_CSeq:]"]) + request("ACK")
 
 
 def keys_by_info(keys: str) -> str:
