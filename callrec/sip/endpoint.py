@@ -18,13 +18,13 @@ from callrec.sip.settings import Listen, SipSettings, Tls, Trunk
 from callrec.sip.translate import trunk_of
 from callrec.sip.wire import Additions, additions
 
-SETUPS_PER_S: Final = 60
-"""New INVITEs that are taken, all peers together, and as many at once: below what a core sets up. See README.md of
-deploy/pjsip for what was measured.
+SETUPS_PER_S: Final = 80
+"""New INVITEs that are taken, all peers together, and as many at once. 200 at once were survived on two busy cores, but
+the last of them waited ten seconds for its answer, longer than a PBX does.
 """
 REFUSALS_PER_S: Final = 1000
-"""INVITEs beyond it that are told 503. A refusal costs less than a tenth of a millisecond; more than so many would cost
-the calls in progress, so they get silence, and come again over UDP.
+"""INVITEs beyond it that are told 503. More refusals than so many would cost the calls in progress: the rest gets
+silence, and comes again over UDP.
 """
 RETRY_AFTER_S: Final = 10
 

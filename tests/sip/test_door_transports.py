@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -131,21 +132,23 @@ def test_a_caller_with_encrypted_audio_is_heard_and_hears(tmp_path, notice, srtp
         seen = engine.wait("NoticeEnded", uid)["fact"]["observation"]
         caller.hang_up()
         engine.wait("ended", uid)
+        if srtp == "optional":
+            a_plain_call(engine, tmp_path)
 
     assert seen["complete"]
     assert seen["caller"]["rtp_packets"] > 0
     assert audio.share(caller.heard, NOTICE_HZ) > 0.3
 
 
-def test_where_encryption_is_optional_a_plain_caller_is_taken_too(tmp_path):
-    with running(tmp_path, srtp="optional") as engine:
-        caller = sipp.calling(tmp_path / "caller", [invite(), until_bye()], to=engine.address)
-        uid = engine.wait("invited")["uid"]
-        engine.order("answer", uid)
-        engine.wait("CallerAnswered", uid)
-        engine.order("hang_up", uid, leg="caller", cause="normal")
-        engine.wait("ended", uid)
-        caller.succeed(within_s=10)
+def a_plain_call(engine: EngineProcess, folder: Path) -> None:
+    """It is taken where encryption is optional."""
+    caller = sipp.calling(folder / "plain", [invite(), until_bye()], to=engine.address)
+    uid = engine.wait("invited")["uid"]
+    engine.order("answer", uid)
+    engine.wait("CallerAnswered", uid)
+    engine.order("hang_up", uid, leg="caller", cause="normal")
+    engine.wait("ended", uid)
+    caller.succeed(within_s=10)
 
 
 # ---------------------------------------------------------------- IPv6
