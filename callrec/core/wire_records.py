@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, IntFlag, unique
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -43,6 +44,11 @@ class Flag(IntFlag):
     DECRYPTED = 1
     DEFERRED = 2
     EARLIER = 4
+
+
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_FLAGS: Final = tuple(Flag(flags) for flags in range(2 * max(Flag)))
+"""Looked up, not made: there are hundreds of records in a window, and many windows a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +104,7 @@ def records(window: bytes) -> tuple[Record, ...]:
     """All records of a window as it was taken, in order. Broken where it does not end with a whole record."""
     try:
         return tuple(_each(window))
-    except (struct.error, ValueError, KeyError):
+    except (struct.error, ValueError, LookupError):
         raise Broken(
             f"a wire tap's window of {len(window)} bytes is no sequence of records",
             next_step="build the engine anew from this source: make pjsip",
@@ -109,11 +115,11 @@ def _each(window: bytes) -> Iterator[Record]:
     at = 0
     while at < len(window):
         size, kind, flags, status, wire, utc, boottime, family, port, raw, length = _HEAD.unpack_from(window, at)
-        if size != _HEAD.size + length or at + size > len(window) or flags > max(Flag) * 2 - 1:
+        if size != _HEAD.size + length or at + size > len(window):
             raise ValueError
         yield Record(
-            kind=Kind(kind),
-            flags=Flag(flags),
+            kind=_KINDS[kind],
+            flags=_FLAGS[flags],
             status=status,
             wire_bytes=wire,
             utc_ns=utc,
@@ -124,6 +130,7 @@ def _each(window: bytes) -> Iterator[Record]:
         at += size
 
 
+@lru_cache(maxsize=1024)
 def address_of(family: int, raw: bytes, port: int) -> Address:
     """An address as the engine writes it down. KeyError where the family is neither 4 nor 6."""
     part = raw[: _BYTES_OF_FAMILY[family]]
