@@ -191,9 +191,12 @@ class Telephony(Protocol):
         offer held us.
         """
 
-    def play_notice(self, call_uid: str, attempt: int, pcm: bytes, *, keys_named: str) -> None:
+    def play_notice(
+        self, call_uid: str, attempt: int, pcm: bytes, *, keys_named: str, await_report_s: float = 0.0
+    ) -> None:
         """Play this PCM (int16, 8 kHz, mono) as the caller leg's only source. NoticeEnded follows in any case: at its
-        end, or at the first hold, re-negotiation, stall or hang-up. Keys arrive as KeyPressed from now on.
+        end, or at the first hold, re-negotiation, stall or hang-up; where the wire is tapped, `await_report_s` later,
+        so that the far end may report what it received. Keys arrive as KeyPressed from now on.
         """
 
     def stop_notice(self, call_uid: str, attempt: int) -> None:

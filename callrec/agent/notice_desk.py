@@ -17,7 +17,7 @@ from callrec.core.evidence import Binding, Observation
 from callrec.core.kinds import Kind
 from callrec.core.proof import RECEIPT_MAX_AGE_NS, Granted, NoticeProof, Receipt
 from callrec.core.reasons import Reason
-from callrec.core.values import Leg
+from callrec.core.values import Grade, Leg
 from callrec.errors import CallrecError
 from callrec.ports import Entry, Invite
 
@@ -60,7 +60,14 @@ class NoticeDesk:
         if prompt is None:
             raise ValueError("a notice was ordered for a call that has none")
         named = "".join(sorted(prompt.record.keys))
-        self._services.telephony.play_notice(self._invite.call_uid, attempt, prompt.pcm, keys_named=named)
+        self._services.telephony.play_notice(
+            self._invite.call_uid, attempt, prompt.pcm, keys_named=named, await_report_s=self._report_wait_s()
+        )
+
+    def _report_wait_s(self) -> float:
+        """Half the time to decide, where the line wants more than the word of our own wire; else the call goes on."""
+        wanted = self.prepared.plan.required_grade if self.prepared else Grade.SENT
+        return self._services.config.notice.decide_within_ms / 2000 if wanted is not Grade.SENT else 0.0
 
     # ------------------------------------------------------------ judge
 

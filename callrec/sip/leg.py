@@ -91,6 +91,7 @@ class LegCall(pj.Call):
         self._peer_reason = ""
         self.alerted = False
         self.confirmed = False
+        self.strayed = False
         self.streams = 0
         self._streaming = False
         self.media = LegMedia()
@@ -154,7 +155,7 @@ class LegCall(pj.Call):
             self.confirmed = True
             listener.leg_confirmed(self._leg)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            status = int(info.lastStatusCode)
+            status = NOT_ACCEPTABLE if self.strayed else int(info.lastStatusCode)
             listener.leg_ended(self._leg, status, cause_of(status, self._peer_reason))
 
     @guarded
@@ -221,11 +222,14 @@ class LegCall(pj.Call):
             prm.statusCode = NOT_ACCEPTABLE
 
     def media_strays(self) -> bool:
-        """True where the negotiated media address is none that media may be sent to."""
+        """True where the negotiated address of RTP or RTCP is none that media may be sent to. The leg then ends as if
+        its far end had answered 488.
+        """
         counters = self.counters()
         hosts = {host_of_source(counters.sdp_address), host_of_source(counters.sdp_rtcp_address)}
         hosts -= {"", "0.0.0.0", "::"}  # noqa: S104 - a hold of old, compared and not bound
-        return bool(self._media_from) and not all(within(host, self._media_from) for host in hosts)
+        self.strayed = bool(self._media_from) and not all(within(host, self._media_from) for host in hosts)
+        return self.strayed
 
 
 def _packet_ms(codec: pj._CodecParam) -> int:

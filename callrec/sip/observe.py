@@ -98,6 +98,7 @@ class Window:
         self._directions: list[DirectionChange] = []
         self._keys: list[KeyHeard] = []
         self._info_allowed = info_allowed
+        self._closed = False
         self.watch = Watch()
         self.direction(direction)
 
@@ -124,7 +125,10 @@ class Window:
         self._last, self._base = counters, None
 
     def close(self) -> None:
-        """The window ends now."""
+        """The window ends now; it ends once."""
+        if self._closed:
+            return
+        self._closed = True
         self._end_ns, self._end_utc = self._clock.boottime_ns(), self._clock.utc().isoformat()
 
     def _at_ms(self) -> int:

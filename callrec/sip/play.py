@@ -18,12 +18,11 @@ from callrec.core.evidence import Interruption, Observation
 from callrec.core.values import Tap
 from callrec.core.wire_records import TakenWindow
 from callrec.errors import CallrecError
-from callrec.ports import Clock
 from callrec.sip.counters import Counters
+from callrec.sip.house import House
 from callrec.sip.leg import LegCall, LegMedia
-from callrec.sip.media import FRAME_MS, RATE, Connection, Media, Player, finished_pcm, finished_size
+from callrec.sip.media import FRAME_MS, RATE, Connection, Player, finished_pcm, finished_size
 from callrec.sip.observe import SILENT_LEVEL, Window, loud_frames
-from callrec.sip.thread import SipThread
 from callrec.sip.wire import WireWindow, room_for
 
 LEVEL_TRIES: Final = 4
@@ -65,25 +64,15 @@ class Stage(Protocol):
 class NoticePlay:
     """One attempt."""
 
-    def __init__(
-        self,
-        stage: Stage,
-        thread: SipThread,
-        media: Media,
-        clock: Clock,
-        *,
-        attempt: int,
-        name: str,
-        await_report_s: float = 0.0,
-    ) -> None:
-        self._stage, self._thread, self._media = stage, thread, media
+    def __init__(self, stage: Stage, house: House, *, attempt: int, name: str, linger_s: float = 0.0) -> None:
+        self._stage, self._thread, self._media = stage, house.thread, house.media
         self.attempt = attempt
-        self._await_report_s = await_report_s
-        self._tap_path = media.taps / f"{name}-{attempt}.wav"
+        self._linger_s = linger_s
+        self._tap_path = house.media.taps / f"{name}-{attempt}.wav"
         call = stage.caller
         self._answered = call is not None and call.confirmed
         self.window = Window(
-            clock,
+            house.clock,
             attempt=attempt,
             base=call.counters() if call is not None else Counters(),
             direction=(call.media if call is not None else LegMedia()).direction,
@@ -202,8 +191,9 @@ class NoticePlay:
 
     def _played(self) -> None:
         """The player is done; where the line asks for it, the far end gets a moment to report."""
-        if self._await_report_s > 0 and self._wire is not None:
-            self._thread.call_later(self._await_report_s, lambda: self._finish(None))
+        self.window.close()
+        if self._linger_s > 0 and self._wire is not None:
+            self._thread.call_later(self._linger_s, lambda: self._finish(None))
         else:
             self._finish(None)
 

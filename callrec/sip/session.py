@@ -79,14 +79,14 @@ class Session:
 
     # ------------------------------------------------------------ orders: notice
 
-    def play_notice(self, attempt: int, pcm: bytes) -> None:
+    def play_notice(self, attempt: int, pcm: bytes, await_report_s: float = 0.0) -> None:
         """Play; the running one, if any, is stopped."""
         if self._over:
             return
         if self._sound.play is not None:
             self._interrupt(Interruption.STOPPED)
-        house, name = self._house, self._invite.call_uid
-        self._sound.play = play = NoticePlay(self, house.thread, house.media, house.clock, attempt=attempt, name=name)
+        uid = self._invite.call_uid
+        self._sound.play = play = NoticePlay(self, self._house, attempt=attempt, name=uid, linger_s=await_report_s)
         play.begin(pcm)
 
     def stop_notice(self, attempt: int) -> None:

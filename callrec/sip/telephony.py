@@ -224,9 +224,17 @@ class PjsuaTelephony:
         """Send 200."""
         self._order(call_uid, lambda session: session.answer())
 
-    def play_notice(self, call_uid: str, attempt: int, pcm: bytes, *, keys_named: str) -> None:  # noqa: ARG002 - every key is told
+    def play_notice(
+        self,
+        call_uid: str,
+        attempt: int,
+        pcm: bytes,
+        *,
+        keys_named: str,  # noqa: ARG002 - every key is told
+        await_report_s: float = 0.0,
+    ) -> None:
         """Play this PCM to the caller alone."""
-        self._order(call_uid, lambda session: session.play_notice(attempt, pcm))
+        self._order(call_uid, lambda session: session.play_notice(attempt, pcm, await_report_s))
 
     def stop_notice(self, call_uid: str, attempt: int) -> None:
         """Stop playing."""

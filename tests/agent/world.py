@@ -68,7 +68,7 @@ class Switchboard:
     def start(self, sink):
         raise NotImplementedError
 
-    def play_notice(self, uid, attempt, pcm, *, keys_named):
+    def play_notice(self, uid, attempt, pcm, *, keys_named, await_report_s=0.0):
         self.pcm = pcm
         self.orders.append(("play_notice", attempt))
         self._asked.set()

@@ -23,7 +23,7 @@ from typing import Self
 
 import numpy as np
 
-from tests.peers import audio, pcap, ports
+from tests.peers import audio, pcap, ports, rtcp
 from tests.peers.audio import FRAME, RATE, Samples
 from tests.peers.ports import LOOPBACK
 
@@ -138,6 +138,15 @@ class Media:
     def send(self, data: bytes, *, to: Address, rtcp: bool = False) -> None:
         """Send these very bytes once."""
         (self._rtcp if rtcp else self._rtp).sendto(data, to)
+
+    def report(self, *, to: Address, **wrong: int) -> None:
+        """Report what came in (RFC 3550 section 6.4.2) on the newest stream, in answer to the newest sender report that
+        came; `wrong` names parts of the block that are to be others. Waits for both.
+        """
+        heard = ports.until(lambda: rtcp.newest_report(list(self.rtcp)), seconds=10, what="a sender report comes in")
+        newest = ports.until(lambda: self.packets[-1:], seconds=10, what="sound comes in")[0]
+        said = {"ssrc": newest.ssrc, "highest": newest.sequence, "last_report": heard.middle_ntp} | wrong
+        self.send(rtcp.receiver_report(self.ssrc, rtcp.block(said.pop("ssrc"), **said)), to=to, rtcp=True)
 
     # ------------------------------------------------------------ ending
 
