@@ -13,7 +13,12 @@ from another loopback address than callrec does (Ear(..., host="127.0.0.3")), si
     6004 early media (1000 Hz), answers after 2 s               6005 answers, then echoes
     6006 answers, music on hold (1050 Hz) 6007 answers, silent, hangs up after 3 s
     6008 is forwarded to 5001             5009 -> MixMonitor (which must stop), then callrec, line 6001
-6009 MixMonitor, then as 6001           6000 to 6009 may be dialled directly as well
+6009 MixMonitor, then as 6001           5010..5015 -> callrec, line 6010..6015
+6010 rings 2 s, then as 6001          6011 the phone of `staff`, who may transfer by REFER or with *2
+6012 the phone of `colleague`         6013 answers, 1000 Hz, after 1 s sends callrec away by REFER, then 1000 Hz again
+6014 early media (900 Hz), after 2 s answers, 1000 Hz
+6015 as 6011, but held callers hear the PBX's music
+6000 to 6015 may be dialled directly as well
 """
 
 from __future__ import annotations
@@ -23,8 +28,10 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Self
 
@@ -40,14 +47,15 @@ MUSIC_HZ = 1050
 _MODULES = re.findall(
     r"\w+",
     """
-    app_cdr app_dial app_echo app_mixmonitor app_playback app_playtones app_queue app_read app_stack app_verbose
-    bridge_builtin_features bridge_holding bridge_native_rtp bridge_simple bridge_softmix cdr_custom chan_pjsip
-    codec_a_mu codec_alaw codec_resample codec_ulaw format_pcm format_sln format_wav func_callerid func_cdr
+    app_cdr app_dial app_echo app_mixmonitor app_playback app_playtones app_queue app_read app_stack app_transfer
+    app_verbose bridge_builtin_features bridge_holding bridge_native_rtp bridge_simple bridge_softmix cdr_custom
+    chan_pjsip codec_a_mu codec_alaw codec_resample codec_ulaw format_pcm format_sln format_wav func_callerid func_cdr
     func_channel func_devstate func_export func_hangupcause func_logic func_pjsip_endpoint func_strings func_timeout
     pbx_config res_cdrel_custom res_musiconhold res_pjproject res_pjsip res_pjsip_acl res_pjsip_caller_id
     res_pjsip_diversion res_pjsip_dtmf_info res_pjsip_endpoint_identifier_ip res_pjsip_endpoint_identifier_user
-    res_pjsip_header_funcs res_pjsip_logger res_pjsip_nat res_pjsip_pubsub res_pjsip_rfc3326 res_pjsip_sdp_rtp
-    res_pjsip_session res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory res_timing_timerfd
+    res_pjsip_header_funcs res_pjsip_logger res_pjsip_nat res_pjsip_pubsub res_pjsip_refer res_pjsip_rfc3326
+    res_pjsip_sdp_rtp res_pjsip_session res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory
+    res_timing_timerfd
 """,
 )
 _CDR_FIELDS = ("src", "dst", "channel", "dstchannel", "lastapp", "disposition", "userfield", "linkedid", "billsec")
@@ -76,8 +84,10 @@ class Cdr:
 class Asterisk:
     """One running Asterisk. `address` is where it takes calls."""
 
-    def __init__(self, folder: Path, *, callrec: str, staff: str = f"{LOOPBACK}:9") -> None:
-        self._start(folder, lambda: _pbx_files(self.port, callrec, staff))
+    def __init__(
+        self, folder: Path, *, callrec: str, staff: str = f"{LOOPBACK}:9", colleague: str = f"{LOOPBACK}:9"
+    ) -> None:
+        self._start(folder, lambda: _pbx_files(self.port, callrec, staff, colleague))
 
     def _start(self, folder: Path, files: Callable[[], Mapping[str, str]]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,9 +97,10 @@ class Asterisk:
         self.address = f"{LOOPBACK}:{self.port}"
         self.log = self._outside / "log" / "messages"
         self._keep_log = folder / "messages"
-        for name in ("etc", "log/cdr-custom", "run", "lib", "db", "spool/monitor", "sounds"):
+        for name in ("etc", "log/cdr-custom", "run", "lib", "db", "spool/monitor", "sounds/music"):
             (self._outside / name).mkdir(parents=True)
-        audio.write_wav(self._outside / "sounds" / "music.wav", audio.tone(MUSIC_HZ, 10))
+        audio.write_wav(self._outside / "sounds" / "music" / "music.wav", audio.tone(MUSIC_HZ, 10))
+        audio.write_wav(self._outside / "sounds" / "pbx-transfer.wav", audio.silence(0.1))  # a transfer asks with this
         (self._outside / "documentation").symlink_to("/usr/share/asterisk/documentation")
         self._configure(files())
         words = ["chroot", ROOT, "/usr/sbin/asterisk", "-C", self._inside / "etc/asterisk.conf", "-f", "-n"]
@@ -133,6 +144,30 @@ class Asterisk:
 
         ports.until(reached, seconds=within_s, what="callrec answers the PBX's OPTIONS")
 
+    @contextmanager
+    def differently(self, *changes: tuple[str, str]) -> Iterator[None]:
+        """For a while, every PJSIP endpoint with these words in place of those."""
+        files = [self._outside / "etc" / name for name in ("pjsip.conf", "pjsip_callrec.conf")]
+        before = [path.read_text() for path in files]
+        self._rewrite(files, [reduce(lambda text, change: text.replace(*change), changes, one) for one in before])
+        try:
+            yield
+        finally:
+            self._rewrite(files, before)
+
+    def _rewrite(self, files: Sequence[Path], texts: Sequence[str]) -> None:
+        for path, text in zip(files, texts, strict=True):
+            path.write_text(text)
+        self.cli("module reload res_pjsip.so")
+
+    @contextmanager
+    def telling(self) -> Iterator[Callable[[], str]]:
+        """For a while it logs every SIP message; what is yielded gives those so far, without carriage returns."""
+        before = self.log.stat().st_size
+        self.cli("pjsip set logger on")
+        yield lambda: self.log.read_bytes()[before:].decode(errors="replace").replace("\r", "")
+        self.cli("pjsip set logger off")
+
     @property
     def recorded(self) -> audio.Samples:
         """What the PBX's own recorder (5009, 6009) wrote."""
@@ -158,7 +193,7 @@ class Asterisk:
         own = {
             "asterisk.conf": _ASTERISK.format(here=self._inside, modules=f"/{modules}"),
             "rtp.conf": f"[general]\nrtpstart={first}\nrtpend={first + 99}\nicesupport=no\n",
-            "musiconhold.conf": f"[default]\nmode=files\ndirectory={self._inside}/sounds\n",
+            "musiconhold.conf": f"[default]\nmode=files\ndirectory={self._inside}/sounds/music\n",
         }
         for name, text in {**own, **_COMMON, **files}.items():
             (self._outside / "etc" / name).write_text(text)
@@ -177,7 +212,7 @@ class StandIn(Asterisk):
         self.cli(f"dialplan set global PBX {pbx.address}")
 
 
-def _pbx_files(port: int, callrec: str, staff: str) -> Mapping[str, str]:
+def _pbx_files(port: int, callrec: str, staff: str, colleague: str) -> Mapping[str, str]:
     host = callrec.partition(":")[0]
     recipe = (_RECIPE / "pjsip_callrec.conf").read_text()
     return {
@@ -186,7 +221,9 @@ def _pbx_files(port: int, callrec: str, staff: str) -> Mapping[str, str]:
         ),
         "extensions_callrec.conf": (_RECIPE / "extensions_callrec.conf").read_text(),
         "queues.conf": _QUEUES,
-        "pjsip.conf": _TRANSPORT.format(port=port) + _PBX_PEERS.format(staff=staff, callers=CALLER_HOST),
+        "features.conf": _FEATURES,
+        "pjsip.conf": _TRANSPORT.format(port=port)
+        + _PBX_PEERS.format(staff=staff, colleague=colleague, callers=CALLER_HOST),
         "extensions.conf": _LINES,
     }
 
@@ -234,6 +271,14 @@ ringinuse=no
 member => PJSIP/staff
 """
 
+_FEATURES = """\
+[general]
+transferdigittimeout=3
+featuredigittimeout=1000
+[featuremap]
+atxfer => *2
+"""
+
 _TRANSPORT = """\
 [global]
 type=global
@@ -263,6 +308,12 @@ identify_by=username
 [staff]
 type=aor
 contact=sip:staff@{staff}
+[colleague](phone)
+aors=colleague
+identify_by=username
+[colleague]
+type=aor
+contact=sip:colleague@{colleague}
 #include pjsip_callrec.conf
 """
 
@@ -273,6 +324,8 @@ writeprotect=yes
 #include extensions_callrec.conf
 [from-carrier]
 exten => _500[0-8],1,Set(CALLREC_LINE=600${EXTEN:3})
+ same => n,Goto(callrec-through,${EXTEN},1)
+exten => _501X,1,Set(CALLREC_LINE=601${EXTEN:3})
  same => n,Goto(callrec-through,${EXTEN},1)
 exten => 5009,1,MixMonitor(pbx.wav)
  same => n,Set(CALLREC_LINE=6001)
@@ -299,6 +352,23 @@ exten => 6007,1,Answer()
 exten => 6008,1,Dial(Local/5001@from-carrier,60)
 exten => 6009,1,MixMonitor(pbx.wav)
  same => n,Goto(6001,1)
+exten => 6010,1,Ringing()
+ same => n,Wait(2)
+ same => n,Goto(6001,1)
+exten => 6011,1,Dial(PJSIP/staff,30,t)
+exten => 6012,1,Dial(PJSIP/colleague,30)
+exten => 6013,1,Answer()
+ same => n,Playtones(1000)
+ same => n,Wait(1)
+ same => n,Transfer(PJSIP/sip:6003@127.0.0.1:9)
+ same => n,Set(CDR(userfield)=transfer ${TRANSFERSTATUS} ${TRANSFERSTATUSPROTOCOL})
+ same => n,Goto(6001,1)
+exten => 6014,1,Progress()
+ same => n,Playtones(900)
+ same => n,Wait(2)
+ same => n,Goto(6001,1)
+exten => 6015,1,Set(PJSIP_MOH_PASSTHROUGH()=no)
+ same => n,Goto(6011,1)
 """
 
 _STAND_IN_PEERS = """\

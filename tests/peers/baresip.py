@@ -27,12 +27,14 @@ import numpy as np
 
 from tests.peers import audio, ports
 from tests.peers.audio import Samples
+from tests.peers.certificates import Identity
 from tests.peers.ports import LOOPBACK, PeerFailed, Process
 
 _MODULES = Path("/usr/lib/baresip/modules")
 _CONFIG = """\
 poll_method             epoll
 sip_listen              {here}
+{tls}
 call_local_timeout      120
 call_max_calls          4
 audio_path              /usr/share/baresip
@@ -66,7 +68,8 @@ snd_path                {sounds}
 
 class Ear:
     """One phone with its own folder and ports. `user` is that of its From, `host` any address of 127.0.0.0/8, `port`
-    one of `ports.free_port` where it must be known beforehand.
+    one of `ports.free_port` where it must be known beforehand. With `srtp` it takes part in encrypted calls alone. With
+    `tls`, its own certificate, and `ca`, whom it believes, it may dial `sip:...;transport=tls`.
     """
 
     def __init__(
@@ -78,13 +81,15 @@ class Ear:
         auto_answer: bool = False,
         codecs: str = "PCMA/8000,PCMU/8000",
         srtp: bool = False,
+        tls: Identity | None = None,
+        ca: Path | None = None,
         host: str = LOOPBACK,
         port: int | None = None,
     ) -> None:
         self.folder = folder
         self._sounds = folder / "snd"
         self._sounds.mkdir(parents=True)
-        self.port = port or ports.free_port()
+        self.port = port or ports.free_range(2)  # the second one for TLS
         self.address = f"{host}:{self.port}"
         self.uri = f"sip:{user}@{self.address}"
         self._control_port = ports.free_port()
@@ -95,6 +100,7 @@ class Ear:
         (folder / "config").write_text(
             _CONFIG.format(
                 here=self.address,
+                tls=f"sip_certificate {tls.both}\nsip_cafile {ca}" if tls else "",
                 host=host,
                 said=said,
                 rtp=rtp,
@@ -147,6 +153,10 @@ class Ear:
     def resume(self) -> None:
         self.command("resume")
 
+    def transfer(self, uri: str) -> None:
+        """Ask the far end to call this in its stead (REFER, RFC 3515)."""
+        self.command("transfer", uri)
+
     def hang_up(self) -> None:
         """End the call and wait until it is over and what was heard is complete."""
         self.command("hangup")
@@ -161,6 +171,10 @@ class Ear:
     def established(self, *, within_s: float) -> None:
         """Wait until the call is answered."""
         self._event("CALL_ESTABLISHED", within_s)
+
+    def transfer_failed(self, *, within_s: float) -> None:
+        """Wait until the far end says that the transfer came to nothing; the call goes on."""
+        self._event("TRANSFER_FAILED", within_s)
 
     def closed(self, *, within_s: float) -> str:
         """Wait until the call is over; returns why, as baresip puts it ("486 Busy Here")."""
