@@ -42,7 +42,6 @@ class Wanted:
 
     places: Places
     call_uid: str
-    register: Path | None = None
     checkpoint: bytes | None = None
     audio: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -64,7 +63,7 @@ def contents(wanted: Wanted) -> dict[str, bytes]:
         "entries.jsonl": b"".join(found.bodies[seq] + b"\n" for seq in sorted(found.bodies)),
         "proofs.json": _proofs(found),
         **dict(_evidence_files(case, found)),
-        **dict(_notices(wanted.register, case)),
+        **dict(_notices(wanted.places.prompts, case)),
         **dict(_recordings(wanted, case, found)),
     }
     files["index.html"] = page.draw(files)

@@ -139,7 +139,7 @@ def _members(archive: zipfile.ZipFile) -> tuple[dict[str, bytes], dict[str, str]
     for info in infos:
         digest = hashlib.sha256()
         pieces = []
-        with archive.open(info) as member:
+        with archive.open(name=info) as member:
             while piece := member.read(1 << 20):
                 digest.update(piece)
                 if not info.filename.endswith(".flac"):
@@ -367,7 +367,16 @@ EVIDENCE_2 = {
     "wire": (WIRE,),
     "rtcp": ({"authenticated": bool, "accepted": int, "newest": (REPORT,)},),
 }
-JUDGED = {"schema": {"callrec/notice-verdict/1"}, "evidence": dict}
+JUDGED = {
+    "schema": {"callrec/notice-verdict/1"}, "evidence": dict, "verdict": {"granted", "refused"}, "grade": (str,),
+    "purposes": [str], "reasons": [str], "floors": dict,
+}  # fmt: skip
+FLOORS: Mapping[str, float] = {
+    "sent": SENT_FLOOR, "level_miss": LEVEL_MISS_CEILING, "holes_ms": HOLES_CEILING_NS // 10**6,
+    "hurry_ms": HURRY_CEILING_NS // 10**6, "rtcp_loss": LOSS_CEILING, "borderline": BORDERLINE,
+}  # fmt: skip
+SINCE_2 = ("hurry_ms", "rtcp_loss")
+"""Floors that the first schema of evidence did not have."""
 
 # ---------------------------------------------------------------- judging evidence again
 
@@ -567,20 +576,27 @@ def leads_to(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes)
 
 
 def pcm_of(data: bytes, where: str, check: int) -> bytes:
-    """The samples of a WAV file, 8 kHz mono 16-bit, and nothing else in it that could be played."""
-    form = b"\1\0\1\0" + RATE.to_bytes(4, "little") + (2 * RATE).to_bytes(4, "little") + b"\2\0\20\0"
-    chunks = dict(_chunks(data)) if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else {}
-    if chunks.get(b"fmt ") != form or b"data" not in chunks:
-        raise Wrong(check, f"{where} is no WAV of 8 kHz, mono, 16 bit")
-    return chunks[b"data"]
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
-    while at + 8 <= len(data):
-        length = int.from_bytes(data[at + 4 : at + 8], "little")
-        yield data[at : at + 4], data[at + 8 : at + 8 + length]
-        at += 8 + length + length % 2
+    """The samples of a WAV file that holds 8 kHz mono 16-bit PCM and not one byte besides."""
+    pcm = data[44:]
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + len(pcm),
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        RATE,
+        2 * RATE,
+        2,
+        16,
+        b"data",
+        len(pcm),
+    )
+    if data[:44] != head:
+        raise Wrong(check, f"{where} is no WAV of 8 kHz, mono, 16 bit, and nothing else")
+    return pcm
 
 
 # ---------------------------------------------------------------- what was found
@@ -687,6 +703,7 @@ class _Pack:
         self.entries: list[Entry] = []
         self.by_leaf: dict[str, Entry] = {}
         self.evidence: dict[str, dict[str, Any]] = {}
+        self.verdicts: dict[str, dict[str, Any]] = {}
         self.proven: dict[str, str] = {}
 
     def check(self) -> None:
@@ -748,6 +765,8 @@ class _Pack:
     def _tree(self) -> None:
         proofs = strict(self.files["proofs.json"], "proofs.json", 23)
         fit(proofs, {"size": int, "paths": dict}, "proofs", 23)
+        if set(proofs) != {"size", "paths"}:
+            raise Wrong(23, "proofs.json has an unknown field")
         lines = self.files["entries.jsonl"].split(b"\n")
         if lines.pop() or proofs["size"] != self.size or len(lines) != len(proofs["paths"]):
             raise Wrong(23, "there is not one audit path for each entry, at the checkpoint's size")
@@ -803,6 +822,8 @@ class _Pack:
                 raise Wrong(26, f"{name} is missing", UNANSWERED)
             judged = strict(self.files[name], name, 26)
             fit(judged, JUDGED, "file", 26)
+            if set(judged) != set(JUDGED) or _bytes(judged) != self.files[name]:
+                raise Wrong(26, f"{name} is not in its one form: it was written anew")
             evidence = judged["evidence"]
             fit(evidence, EVIDENCE, "evidence", 26)
             if evidence["schema"] != "callrec/notice-evidence/1":
@@ -812,6 +833,7 @@ class _Pack:
             self._bound(entry, evidence["binding"], name)
             self._in_time(entry, evidence, name)
             self.evidence[entry.leaf] = evidence
+            self.verdicts[entry.leaf] = judged
 
     def _bound(self, entry: Entry, binding: Mapping[str, Any], name: str) -> None:
         expected = {"call_uid": self.uid, "segment": entry.segment, "boot_id": entry.boot_id}
@@ -842,6 +864,21 @@ class _Pack:
                 self._grade(entry, evidence)
             elif reasons != entry.body["reasons"]:
                 raise Wrong(27, f"entry {entry.seq} refuses for other reasons: {', '.join(reasons) or 'none'}")
+            self._said(self.verdicts[leaf], evidence, reasons)
+
+    def _said(self, verdict: Mapping[str, Any], evidence: Mapping[str, Any], reasons: list[str]) -> None:
+        """What the evidence says of itself is not believed; it must not differ either."""
+        floors = dict(FLOORS)
+        if evidence["schema"] == "callrec/notice-evidence/1":
+            floors = {name: floor for name, floor in FLOORS.items() if name not in SINCE_2}
+        if verdict["floors"] != floors:
+            raise Wrong(27, "the evidence says that it was judged by other floors than these")
+        expected = {"verdict": "refused", "grade": None, "purposes": [], "reasons": reasons}
+        if not reasons:
+            purposes = sorted(set(evidence["prompt"]["purposes"]))
+            expected = {"verdict": "granted", "grade": grade_of(evidence), "purposes": purposes, "reasons": []}
+        if {name: verdict[name] for name in expected} != expected:
+            raise Wrong(27, "the evidence says another verdict of itself than it carries")
 
     def _grade(self, entry: Entry, evidence: Mapping[str, Any]) -> None:
         grade = grade_of(evidence)
@@ -911,8 +948,10 @@ class _Pack:
         for started in self.of("recording.started"):
             for proof in self._proofs(started):
                 beyond = set(started.body["purposes"]) - set(proof.body["purposes"])
-                named = self.evidence.get(proof.leaf, {}).get("prompt", {}).get("purposes", [])
-                if beyond or not set(proof.body["purposes"]) <= set(named):
+                evidence = self.evidence.get(proof.leaf)
+                if evidence is not None:
+                    beyond |= set(proof.body["purposes"]) - set(evidence["prompt"]["purposes"])
+                if beyond:
                     raise Wrong(30, f"segment {started.segment} was kept for more than its notice named")
 
     def _proofs(self, started: Entry) -> list[Entry]:

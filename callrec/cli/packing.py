@@ -34,7 +34,6 @@ _PATH: Final = click.Path(path_type=Path)
 @click.option("--purpose", type=click.Choice([each.value for each in Purpose]), help="What the recording leaves for.")
 @click.option("--keeper", type=_PATH, help="The keeper's private key; else beside keys.wrap_to.")
 @click.option("--checkpoint", type=_PATH, help="Prove against this checkpoint, which the auditor holds.")
-@click.option("--register", type=_PATH, help="A copy of the folder of prompts.")
 @place_options
 @click.pass_context
 def pack(ctx: click.Context, /, *, which: str, output: Path, checkpoint: Path | None, **given: Any) -> None:
@@ -43,13 +42,10 @@ def pack(ctx: click.Context, /, *, which: str, output: Path, checkpoint: Path | 
     Reads only, unless --with-recording lets audio out: then the ledger is told who, what for, and which file.
     """
     audio = {name: given.pop(name) for name in ("with_recording", "purpose", "keeper")}
-    register = given.pop("register")
     if output.exists():
         raise Refused(f"{output} exists and is never overwritten", next_step="choose another name")
     places = named(ctx.obj, given)
-    if register is None and ctx.obj.config_path is not None:
-        register = ctx.obj.prompts_dir
-    wanted = {"places": places, "register": register, "checkpoint": _note(checkpoint)}
+    wanted: dict[str, Any] = {"places": places, "checkpoint": _note(checkpoint)}
     if audio["with_recording"]:
         _with_recording(ctx.obj, which, output, wanted, audio)
     else:

@@ -28,28 +28,28 @@ from tests.ledger.world import entry
 SECOND = 1_000_000_000
 
 
-class LateClock(SystemClock):
-    """This machine's clock, some minutes ago, and wound on by hand: nothing here waits for a notice to be over."""
+class HurriedClock(SystemClock):
+    """This machine's clock, wound on by hand: nothing here waits for a notice to be over."""
 
     def __init__(self):
         super().__init__()
-        self.behind_ns = 600 * SECOND
+        self.ahead_ns = 0
 
     def wind(self, seconds):
-        self.behind_ns -= int(seconds * SECOND)
+        self.ahead_ns += int(seconds * SECOND)
 
     def boottime_ns(self):
-        return super().boottime_ns() - self.behind_ns
+        return super().boottime_ns() + self.ahead_ns
 
     def utc(self):
-        return super().utc() - timedelta(microseconds=self.behind_ns / 1000)
+        return super().utc() + timedelta(microseconds=self.ahead_ns / 1000)
 
 
 class PackHouse(House):
     """As `House`, with time."""
 
     def __init__(self, folder):
-        self.clock = LateClock()
+        self.clock = HurriedClock()
         super().__init__(folder)
         found = Register.load(self.config.notice.register).choose("advice-line", "en", self.clock.utc())
         self.prompt = found
@@ -128,11 +128,12 @@ class PackHouse(House):
             evidence=wiring.evidence_dir(config),
             store=config.store.path,
             spool=config.spool.path,
+            prompts=config.notice.register,
         )
 
     def pack(self, uid, **more):
         """The files of a pack of this call."""
-        return contents(Wanted(places=self.places(), call_uid=uid, register=self.config.notice.register, **more))
+        return contents(Wanted(places=self.places(), call_uid=uid, **more))
 
     def examine(self, files, **more):
         return examined(zipped(files), self.vkey(), **more)

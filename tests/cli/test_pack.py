@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from callrec import wiring
 from callrec.audit import standalone
 from callrec.audit.pack import VERIFIER, zipped
 from callrec.core.kinds import Kind
 from callrec.errors import ConfigError, Refused, Unavailable
+from callrec.ledger.anchor import DirectoryAnchor
 from callrec.ledger.init import create_signing_key
 from callrec.ledger.reading import open_log
 from tests.audit.packing import PackHouse, members, relisted
@@ -257,3 +260,47 @@ def _folder(tmp_path):
     folder.mkdir(exist_ok=True)
     (folder / "verify.py").write_bytes(VERIFIER.read_bytes())
     return folder
+
+
+# ---------------------------------------------------------------- the auditor's first hour
+
+README = VERIFIER.with_name("README.md").read_text("utf-8")
+
+
+def first_hour():
+    """The commands of the first hour, as they stand in README.md."""
+    section = README.partition("## The auditor's first hour")[2].partition("\n## ")[0]
+    return [line.split() for line in section.splitlines() if line.startswith("callrec ")]
+
+
+def test_the_auditors_first_hour_can_be_spent_as_it_is_written(house, tmp_path, monkeypatch):
+    """On copies alone, in a folder of the auditor's, with no configuration."""
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    house.refuse()
+    copies = {"evidence": wiring.evidence_dir(house.config), "prompts": house.config.notice.register}
+    copies |= {"store": house.config.store.path, "spool": house.config.spool.path}
+    for name, folder in copies.items():
+        shutil.copytree(folder, desk / name)
+    shutil.copy(house.config.ledger.path, desk / "ledger.db")
+    shutil.copy(house.page, desk / "half-page.txt")
+    with open_log(house.config.ledger.path) as log:
+        DirectoryAnchor(desk / "my-checkpoints").ship(log.newest_note())
+    monkeypatch.chdir(desk)
+
+    commands = first_hour()
+    typed = [[house.uid if word == "UID" else word for word in words[1:]] for words in commands]
+    said = [ended(house.callrec(*words, configured=False)) for words in typed]
+
+    assert [words[2] for words in commands] == [
+        *("verify", "coverage", "refusals", "purpose-ceiling", "call", "pack", "verify")
+    ]
+    assert "12 of 12 checks hold" in said[0]
+    assert "1 matched, 0 unmatched" in said[1]
+    assert "NOTICE_INTERRUPTED" in said[2]
+    assert f"checkpoint:   the same as {len(house.entries()):016d}.checkpoint, which you hold" in said[-1]
+    assert "result:       every check that this pack allows holds" in said[-1]
+
+
+def test_the_readme_tells_first_how_to_begin():
+    assert README.splitlines()[2] == "## The auditor's first hour"

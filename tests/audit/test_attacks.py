@@ -1,0 +1,377 @@
+"""Every attack has the number of the check that finds it, in a pack or in the ledger; those that no check finds have
+their place in README.md, with what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from callrec._canonical import canonical, parse, sha256_hex
+from callrec.audit import standalone
+from callrec.audit.findings import CHECKS
+from callrec.core.kinds import Kind
+from callrec.errors import Unavailable
+from callrec.ledger.checkpoint import Checkpoint, key_of, sign
+from callrec.ledger.init import create_signing_key, load_signing_key
+from callrec.ledger.log import SqliteLedger
+from callrec.ledger.merkle import leaf_hash
+from callrec.ledger.proofs import Tree
+from callrec.ledger.reading import open_log
+from callrec.notice.audio import wav_of
+from tests.audit.packing import PackHouse, relisted
+from tests.ledger.world import entry
+
+README = Path(standalone.__file__).with_name("README.md").read_text("utf-8")
+
+
+# ---------------------------------------------------------------- on the ledger
+
+
+def edited(bodies, **change):
+    bodies[5]["body"] = bodies[5]["body"] | (change or {"edited": True})
+    return bodies
+
+
+def edit_a_row(story):
+    story.attack(("UPDATE entries SET body = replace(body, 'advice', 'advicf') WHERE seq = 1", ()))
+
+
+def edit_and_recompute(story):
+    story.rewrite(edited(story.bodies()))
+
+
+def swap_two_rows(story):
+    bodies = story.bodies()
+    bodies[3], bodies[4] = bodies[4], bodies[3]
+    story.rewrite(bodies)
+
+
+def backdate_with_the_key(story):
+    bodies = story.bodies()
+    bodies[6]["boottime_ns"] = "1"
+    story.rewrite(bodies, signed=True)
+
+
+def cut_the_tail(story):
+    story.rewrite(story.bodies()[:-7])
+
+
+def restore_an_old_backup(story):
+    story.ledger.close()
+    shutil.copy(story.world.path, story.world.folder / "backup")
+    story.ledger = story.world.ledger()
+    story.recorded_call()
+    story.ship()
+    story.ledger.close()
+    for beside in story.world.folder.glob("ledger.db-*"):
+        beside.unlink()
+    shutil.copy(story.world.folder / "backup", story.world.path)
+
+
+def fork_with_the_key(story):
+    story.rewrite(edited(story.bodies()), signed=True)
+
+
+def use_one_proof_twice(story):
+    proof = next(body for body in story.bodies() if body["kind"] == "notice.proven")
+    with sqlite3.connect(story.world.path) as connection:
+        (leaf,) = connection.execute("SELECT leaf FROM entries WHERE seq = ?", (proof["seq"],)).fetchone()
+    connection.close()
+    story.tell(Kind.RECORDING_STARTED, proof["call_uid"], proven_leaves=[bytes(leaf).hex()], purposes=[])
+
+
+def swap_two_recordings(story):
+    one, two = sorted(story.store.iterdir())
+    one.rename(story.store / "between")
+    two.rename(story.store / one.name)
+    (story.store / "between").rename(story.store / two.name)
+
+
+def put_evidence_of_one_call_under_another(story):
+    one, two, *_ = sorted(story.evidence.glob("*.json"))
+    one.write_bytes(two.read_bytes())
+
+
+def alter_evidence(story):
+    path = min(story.evidence.glob("*.json"))
+    path.write_bytes(path.read_bytes().replace(b'"expected_packets":250', b'"expected_packets":249'))
+
+
+def use_one_log_with_two_agents(story):
+    """Both append to the same beginning, and the checkpoints of the copy reach the anchor."""
+    copy = story.world.folder / "copy.db"
+    story.ledger.close()
+    shutil.copy(story.world.path, copy)
+    second = SqliteLedger(copy, signing_key=story.world.key_path, clock=story.world.clock, holder="a second agent")
+    second.append_blocking(entry(Kind.INCIDENT, what="the second agent's story"))
+    story.anchor.ship(second.newest_checkpoint())
+    second.close()
+    story.ledger = story.world.ledger()
+    story.tell(Kind.INCIDENT)
+
+
+LEDGER_ATTACKS = {
+    "edited row": (edit_a_row, 1),
+    "edited and recomputed": (edit_and_recompute, 2),
+    "swapped": (swap_two_rows, 2),
+    "backdated": (backdate_with_the_key, 5),
+    "tail cut": (cut_the_tail, 4),
+    "old backup restored": (restore_an_old_backup, 4),
+    "forked with the real key": (fork_with_the_key, 4),
+    "copied ledger with a second agent": (use_one_log_with_two_agents, 4),
+    "one proof used twice": (use_one_proof_twice, 6),
+    "recording swapped": (swap_two_recordings, 11),
+    "evidence of call A under recording B": (put_evidence_of_one_call_under_another, 9),
+    "evidence altered": (alter_evidence, 9),
+}
+
+
+@pytest.mark.parametrize("name", LEDGER_ATTACKS)
+def test_the_ledger_tells_by_its_number(story, name):
+    attack, number = LEDGER_ATTACKS[name]
+    story.day()
+    story.ship()
+
+    attack(story)
+
+    result = story.verify()
+    assert number in result.counts, result.findings
+    assert result.exit_code == 30
+
+
+def test_a_second_agent_does_not_even_start_on_a_ledger_that_is_in_use(story):
+    with pytest.raises(Unavailable, match="held by"):
+        story.world.ledger()
+
+
+# ---------------------------------------------------------------- on a pack
+
+
+class Scene:
+    """Two recorded calls and their packs; `first` is what the attacker hands over."""
+
+    def __init__(self, folder):
+        self.house = PackHouse(folder)
+        self.uids = [self.house.record().partition("-")[0] for _ in range(2)]
+        self.first, self.second = (self.house.pack(uid) for uid in self.uids)
+        self.held = {}
+
+    def entries(self):
+        return [parse(line) for line in self.first["entries.jsonl"].splitlines()]
+
+    def put_entries(self, entries):
+        self.first["entries.jsonl"] = b"".join(canonical(each) + b"\n" for each in entries)
+
+    def signed_anew(self, entries):
+        """The pack's entries as a log of their own, every reference made to fit, signed with the real key."""
+        before = self.first["entries.jsonl"].splitlines()
+        new, bodies = {}, []
+        for seq, (line, each) in enumerate(zip(before, entries, strict=True)):
+            text = remapped(json.dumps(each | {"seq": seq}), new)
+            if each["kind"] == "notice.proven":
+                text = text.replace(each["body"]["evidence_sha256"], self.evidence_anew(new))
+            bodies.append(canonical(json.loads(text)))
+            new[leaf_hash(line).hex()] = leaf_hash(bodies[-1]).hex()
+        tree = Tree([leaf_hash(body) for body in bodies])
+        secret = load_signing_key(self.house.config.keys.signing.path)
+        checkpoint = Checkpoint(origin=key_of(secret).name, size=tree.size, root=tree.root())
+        paths = {str(seq): [each.hex() for each in tree.path(seq)] for seq in range(tree.size)}
+        head = json.loads(self.first["pack.json"]) | {"size": tree.size, "root": tree.root().hex()}
+        self.first |= {
+            "checkpoint.txt": sign(checkpoint, secret),
+            "entries.jsonl": b"".join(body + b"\n" for body in bodies),
+            "proofs.json": json.dumps({"size": tree.size, "paths": paths}).encode(),
+            "pack.json": json.dumps(head).encode(),
+        }
+
+    def evidence_anew(self, new):
+        """The evidence, bound to the new leaves; its hash."""
+        name = f"evidence/{self.uids[0]}-1.json"
+        judged = json.loads(remapped(self.first[name].decode(), new))
+        self.first[name] = canonical(judged)
+        return sha256_hex(canonical(judged["evidence"]))
+
+    def found(self):
+        found = self.house.examine(relisted(self.first), held=self.held)
+        assert not [line for line in found.lines() if "played: proven" in line]
+        return {wrong.check for wrong in found.found}, found.exit_code
+
+
+def remapped(text, new):
+    for leaf, other in new.items():
+        text = text.replace(leaf, other)
+    return text
+
+
+def edit_an_entry(scene):
+    entries = scene.entries()
+    entries[-1]["body"]["reason"] = "edited"
+    scene.put_entries(entries)
+
+
+def swap_two_entries(scene):
+    lines = scene.first["entries.jsonl"].splitlines(keepends=True)
+    scene.first["entries.jsonl"] = b"".join([*lines[:3], lines[4], lines[3], *lines[5:]])
+
+
+def backdate_an_entry(scene):
+    entries = scene.entries()
+    started = next(each for each in entries if each["kind"] == "recording.started")
+    started["boottime_ns"] = "1"
+    scene.signed_anew(entries)
+
+
+def fork_the_log(scene):
+    """The whole log signed twice at one size: found by whoever holds the other checkpoint."""
+    with open_log(scene.house.config.ledger.path) as log:
+        size, root = log.newest().checkpoint.size, sha256_hex(b"another story")
+    secret = load_signing_key(scene.house.config.keys.signing.path)
+    note = sign(Checkpoint(origin=key_of(secret).name, size=size, root=bytes.fromhex(root)), secret)
+    scene.held = {"mine.checkpoint": note}
+
+
+def swap_the_recording(scene):
+    scene.first[f"recording/{scene.uids[0]}-0.flac"] = b"fLaC of another call"
+
+
+def swap_the_manifest(scene):
+    scene.first[f"manifest/{scene.uids[0]}-0.json"] = scene.second[f"manifest/{scene.uids[1]}-0.json"]
+
+
+def bring_evidence_of_another_call(scene):
+    scene.first[f"evidence/{scene.uids[0]}-1.json"] = scene.second[f"evidence/{scene.uids[1]}-1.json"]
+
+
+def bring_entries_of_another_call(scene):
+    lines = scene.first["entries.jsonl"].splitlines(keepends=True)
+    other = [line for line in scene.second["entries.jsonl"].splitlines(keepends=True) if line not in lines]
+    scene.first["entries.jsonl"] = b"".join([*lines, *other])
+    paths = json.loads(scene.second["proofs.json"])["paths"] | json.loads(scene.first["proofs.json"])["paths"]
+    scene.first["proofs.json"] = json.dumps({**json.loads(scene.first["proofs.json"]), "paths": paths}).encode()
+    scene.first["checkpoint.txt"] = scene.second["checkpoint.txt"]
+
+
+def use_a_proof_again(scene):
+    entries = scene.entries()
+    at = next(n for n, each in enumerate(entries) if each["kind"] == "recording.started")
+    again = json.loads(json.dumps(entries[at]))
+    again["utc"] = "again"
+    before = scene.first["entries.jsonl"].splitlines(keepends=True)
+    scene.first["entries.jsonl"] = b"".join([*before[: at + 1], canonical(again) + b"\n", *before[at + 1 :]])
+    scene.signed_anew([*entries[: at + 1], again, *entries[at + 1 :]])
+
+
+def evidence_file(scene, change):
+    name = f"evidence/{scene.uids[0]}-1.json"
+    judged = json.loads(scene.first[name])
+    change(judged)
+    scene.first[name] = canonical(judged)
+    return judged
+
+
+def alter_the_evidence(scene):
+    evidence_file(scene, lambda judged: judged["evidence"].update(expected_packets=1))
+
+
+def loosen_the_thresholds(scene):
+    evidence_file(scene, lambda judged: judged["floors"].update(sent=0.5))
+
+
+def loosen_them_with_the_key(scene):
+    """Too few packets, called enough, hashed and signed by the operator's own key."""
+
+    def change(judged):
+        judged["evidence"]["streams"][0]["sent"] = 10
+        judged["floors"]["sent"] = 0.001
+
+    evidence_file(scene, change)
+    scene.signed_anew(scene.entries())
+
+
+def replace_the_prompt(scene):
+    name = f"notice/{scene.house.prompt.record.name}.wav"
+    scene.first[name] = wav_of(bytes(len(scene.house.prompt.pcm)))
+
+
+def replace_the_words(scene):
+    scene.first[f"notice/{scene.house.prompt.record.name}.txt"] = b"You agreed to everything."
+
+
+def bring_another_key(scene):
+    other = scene.house.folder / "other.key"
+    vkey = load_vkey(other)
+    scene.house.vkey = lambda: vkey
+
+
+def load_vkey(path):
+    return (key_of(load_signing_key(path)) if path.exists() else create_signing_key(path)).vkey()
+
+
+PACK_ATTACKS = {
+    "edited row": (edit_an_entry, 23),
+    "swapped": (swap_two_entries, 24),
+    "backdated": (backdate_an_entry, 25),
+    "forked with the real key": (fork_the_log, 22),
+    "another key": (bring_another_key, 22),
+    "recording swapped": (swap_the_recording, 33),
+    "manifest swapped": (swap_the_manifest, 32),
+    "evidence of call A under recording B": (bring_evidence_of_another_call, 26),
+    "entries of call A in the pack of call B": (bring_entries_of_another_call, 24),
+    "one proof used twice": (use_a_proof_again, 31),
+    "evidence altered": (alter_the_evidence, 26),
+    "thresholds loosened": (loosen_the_thresholds, 27),
+    "thresholds loosened with the real key": (loosen_them_with_the_key, 27),
+    "prompt replaced": (replace_the_prompt, 28),
+    "words replaced": (replace_the_words, 28),
+}
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    return Scene(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture
+def scene(staged):
+    """The scene with files of its own to spoil."""
+    fresh = Scene.__new__(Scene)
+    fresh.house, fresh.uids, fresh.held = staged.house, staged.uids, {}
+    fresh.first, fresh.second = dict(staged.first), dict(staged.second)
+    yield fresh
+    vars(staged.house).pop("vkey", None)
+
+
+@pytest.mark.parametrize("name", PACK_ATTACKS)
+def test_a_pack_tells_by_its_number(scene, name):
+    attack, number = PACK_ATTACKS[name]
+
+    attack(scene)
+
+    checks, code = scene.found()
+    assert number in checks
+    assert code == 30
+
+
+def test_the_packs_that_are_attacked_were_good(scene):
+    assert scene.house.examine(scene.first).exit_code == 0
+    assert scene.house.examine(scene.second).exit_code == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(LEDGER_ATTACKS) | set(PACK_ATTACKS)))
+def test_every_attack_stands_in_the_auditors_table(name):
+    rows = [row for row in README.splitlines() if row.startswith(f"| {name} |")]
+    numbers = {attacks[name][1] for attacks in (LEDGER_ATTACKS, PACK_ATTACKS) if name in attacks}
+
+    assert len(rows) == 1, name
+    assert {str(number) for number in numbers} <= set(re.findall(r"\d+", rows[0]))
+
+
+@pytest.mark.parametrize("number", [*CHECKS, *standalone.CHECKS])
+def test_every_check_is_explained_to_the_auditor(number):
+    assert re.search(rf"^\| {number} \| ", README, re.MULTILINE)
