@@ -17,21 +17,22 @@ from callrec._durable import make_dir, write_file
 from callrec.core.kinds import Kind
 from callrec.core.values import Purpose
 from callrec.errors import ConfigError, Refused
-from callrec.notice import quality
+from callrec.notice import quality, signing
 from callrec.notice.audio import RATE, read_audio, wav_of
 from callrec.notice.manifest import (
     NAME,
     Approval,
+    Approvers,
     PromptKind,
     PromptRecord,
     Status,
     dump_manifest,
     language,
-    parse_manifest,
+    parse_register,
     slug,
 )
 from callrec.notice.mask import mask_to_hex
-from callrec.notice.register import ApprovedPrompt, Register, alike
+from callrec.notice.register import ApprovedPrompt, Register, Unusable, alike
 from callrec.notice.wording import lint_notice
 from callrec.ports import Entry
 
@@ -40,7 +41,8 @@ Append = Callable[[Entry], str]
 
 SAMPLE_APPROVER: Final = "sample"
 """Stands as the approver of our samples: nobody approved them for you."""
-_READABLE: Final = 0o644
+READABLE: Final = 0o644
+"""Mode of the register's files: they hold what everybody may hear."""
 _BOUNDS: Final = {PromptKind.NOTICE: quality.NOTICE, PromptKind.ANNOUNCEMENT: quality.ANNOUNCEMENT}
 
 
@@ -73,45 +75,98 @@ def add(folder: Path, new: NewPrompt, *, status: Status = Status.DRAFT) -> Promp
     faults = _faults(new, audio.pcm, audio.clipped_pairs)
     if faults:
         raise Refused(f"{new.file} was not added:\n" + "\n".join(f"  - {fault}" for fault in faults), next_step=_MEND)
-    held = _records(folder)
-    record = _draft(new, audio.pcm, _next_version(held, new), status)
-    _refuse_same_audio(held, record)
+    held = Register.load(folder) if (folder / NAME).exists() else Register(folder=folder, records=())
+    record = _draft(new, audio.pcm, _next_version(held.records, new), status)
+    _refuse_same_audio(held.records, record)
     make_dir(folder, mode=0o755)
-    write_file(folder / record.file, wav_of(audio.pcm), mode=_READABLE)
-    _write(folder, (*held, record))
+    write_file(folder / record.file, wav_of(audio.pcm), mode=READABLE)
+    write_register(folder, (*held.records, record), held.approvers)
     return record
 
 
 _MEND: Final = "mend these and add it again; prompts/README.md says how to record and what a notice must say"
 
 
-def approve(folder: Path, name: str, *, by: str, now: datetime, append: Append) -> PromptRecord:
-    """Approve a draft: the entry is appended, then the manifest carries its leaf. `by` is an id from `people`.
+def approve(
+    folder: Path,
+    name: str,
+    *,
+    by: str,
+    now: datetime,
+    append: Append,
+    key: Path | None = None,
+    begins: datetime | None = None,
+) -> PromptRecord:
+    """Approve a draft: the entry is appended, then the manifest carries its leaf. `by` is an id from `people`, `key`
+    that person's private key, `begins` the first moment it may be played (else as it was added).
 
-    ConfigError where no one draft is meant; Refused where its file is not what was added; what `append` raises.
+    ConfigError where no one draft is meant or the key is no key; Refused where its file is not what was added, or the
+    key is not the one that the register has of this person; what `append` raises.
     """
     register = Register.load(folder)
-    record = register.find(name, Status.DRAFT)
+    draft = register.find(name, Status.DRAFT)
     slug(by, "--by")
-    found = register.read(_sealed(record, by=by, at=now, leaf="0"))
-    if not isinstance(found, ApprovedPrompt):
+    record = replace(draft, effective_from=begins.replace(microsecond=0)) if begins else draft
+    if record.effective_from and record.effective_to and record.effective_from >= record.effective_to:
+        raise ConfigError(f"{record.name} would end before it begins", next_step="name an earlier --from")
+    found = register.intact(record)
+    if isinstance(found, Unusable):
         raise Refused(f"{record.name} cannot be approved: {found.what}", next_step=found.next_step)
-    approved = _approved(record, by=by, now=now, append=append)
-    _write(folder, tuple(approved if each is record else each for each in register.records))
+    approved = _approved(record, by=by, now=now, append=append, signature=_signature(register, record, by, key))
+    _replaced(register, draft, approved)
     return approved
 
 
-def retire(folder: Path, name: str, *, by: str, why: str, append: Append) -> PromptRecord:
-    """Take a prompt out of use. Its audio and words stay, because proofs cite them (R49). As `approve` otherwise."""
+def add_approver(folder: Path, by: str, key_file: Path) -> str:
+    """Make a key for this person and put its public part into the register; the public part in hexadecimal.
+
+    Refused where this person has one, or approved something without one: that would stand unsigned from now on.
+    """
+    slug(by, "the person")
+    register = Register.load(folder) if (folder / NAME).exists() else Register(folder=folder, records=())
+    if by in register.approvers:
+        step = "use that key; for a new one give the person a new id in `people`"
+        raise Refused(f"{by} has a key in the register", next_step=step)
+    if unsigned := [each.name for each in register.records if _live_by(each, by)]:
+        step = "retire these after adding and approving them anew under another id, or take another id for the key"
+        raise Refused(f"{by} approved {', '.join(unsigned)} without a key", next_step=step)
+    make_dir(folder, mode=0o755)
+    public = signing.create(key_file)
+    write_register(folder, register.records, {**register.approvers, by: public})
+    return public
+
+
+def retire(
+    folder: Path, name: str, *, by: str, why: str, append: Append, now: datetime | None = None, back_to: str = ""
+) -> PromptRecord:
+    """Take a prompt out of use. Its audio and words stay, because proofs cite them (R49). As `approve` otherwise.
+
+    `back_to` names the version that is to be played instead from `now` on: Refused where another one would be, or none.
+    """
     register = Register.load(folder)
     record = register.find(name, Status.DRAFT, Status.APPROVED)
     body = {"prompt_id": record.id, "version": record.version, "language": record.language, "by": by, "why": why}
     slug(by, "--by")
-    slug(why, "--why")
-    append(Entry(kind=Kind.PROMPT_RETIRED, body=body, actor=by))
+    slug(why, "--reason")
     retired = replace(record, status=Status.RETIRED)
-    _write(folder, tuple(retired if each is record else each for each in register.records))
+    if back_to:
+        after = replace(register, records=tuple(retired if each is record else each for each in register.records))
+        body["back_to"] = _heir(after, record, back_to, now or datetime.now(UTC)).name
+    append(Entry(kind=Kind.PROMPT_RETIRED, body=body, actor=by))
+    _replaced(register, record, retired)
     return retired
+
+
+def _heir(register: Register, record: PromptRecord, back_to: str, now: datetime) -> PromptRecord:
+    """The version that takes over. Refused where it is not the one that was named."""
+    wanted = register.find(back_to)
+    found = register.choose(record.id, record.language, now)
+    if isinstance(found, Unusable):
+        raise Refused(f"{wanted.name} cannot take over: {found.what}", next_step=found.next_step)
+    if found.record is not wanted:
+        what = f"not {wanted.name} but {found.record.name} would be played once {record.name} is retired"
+        raise Refused(what, next_step="name that one, or retire it first; what is retired never comes back")
+    return wanted
 
 
 def check(folder: Path) -> tuple[str, ...]:
@@ -134,29 +189,52 @@ def install_samples(src: Path, data_dir: Path, append: Append, now: datetime) ->
         return Register.load(folder)
     shipped = Register.load(src)
     samples = [record for record in shipped.records if record.status is Status.SAMPLE]
-    found = [shipped.read(_sealed(record, by=SAMPLE_APPROVER, at=now, leaf="0")) for record in samples]
+    found = [shipped.intact(record) for record in samples]
     make_dir(folder)
     for each in found:
         if not isinstance(each, ApprovedPrompt):
             raise ConfigError(each.what, next_step=f"{src} is damaged; install callrec again")
-        write_file(folder / each.record.file, wav_of(each.pcm), mode=_READABLE)
-    _write(folder, tuple(_approved(record, by=SAMPLE_APPROVER, now=now, append=append) for record in samples))
+        write_file(folder / each.record.file, wav_of(each.pcm), mode=READABLE)
+    write_register(
+        folder, tuple(_approved(record, by=SAMPLE_APPROVER, now=now, append=append) for record in samples), {}
+    )
     return Register.load(folder)
 
 
 # ---------------------------------------------------------------- steps
 
 
-def _records(folder: Path) -> tuple[PromptRecord, ...]:
-    return Register.load(folder).records if (folder / NAME).exists() else ()
+def _replaced(register: Register, old: PromptRecord, new: PromptRecord) -> None:
+    write_register(
+        register.folder, tuple(new if each is old else each for each in register.records), register.approvers
+    )
 
 
-def _write(folder: Path, records: tuple[PromptRecord, ...]) -> None:
+def _live_by(record: PromptRecord, by: str) -> bool:
+    return record.status is Status.APPROVED and record.approved is not None and record.approved.by == by
+
+
+def _signature(register: Register, record: PromptRecord, by: str, key_file: Path | None) -> str:
+    """This person's signature; empty where they have no key and bring none."""
+    public = register.approvers.get(by)
+    if key_file is None and public is None:
+        return ""
+    if key_file is None:
+        step = "name it with --key FILE; nobody approves in that name without it"
+        raise Refused(f"{by} has a key in the register", next_step=step)
+    key = signing.load(key_file)
+    if signing.public_of(key) != public:
+        step = f"make one with `callrec prompts key {by} -o FILE`" if public is None else "use the key of that person"
+        raise Refused(f"{key_file} is not the key that the register has of {by}", next_step=step)
+    return signing.sign(key, signing.APPROVAL, record.approval_body(by))
+
+
+def write_register(folder: Path, records: tuple[PromptRecord, ...], approvers: Approvers) -> None:
     """Written only where it reads back as the same: a register that cannot be read would stop every recording."""
-    data = dump_manifest(records)
-    if parse_manifest(data, at=NAME) != records:
+    data = dump_manifest(records, approvers)
+    if parse_register(data, at=NAME) != (records, approvers):
         raise ConfigError("these words cannot be written into the register", next_step="use plain text in one line")
-    write_file(folder / NAME, data, mode=_READABLE)
+    write_file(folder / NAME, data, mode=READABLE)
 
 
 def _faults(new: NewPrompt, pcm: bytes, clipped_pairs: int) -> list[str]:
@@ -203,20 +281,18 @@ def _draft(new: NewPrompt, pcm: bytes, version: int, status: Status) -> PromptRe
     )
 
 
-def _sealed(record: PromptRecord, *, by: str, at: datetime, leaf: str) -> PromptRecord:
-    digest = sha256_hex(canonical(record.approval_body(by)))
-    approval = Approval(by=by, at=at.replace(microsecond=0), leaf=leaf, body_sha256=digest)
+def _approved(record: PromptRecord, *, by: str, now: datetime, append: Append, signature: str = "") -> PromptRecord:
+    said = record.approval_body(by)
+    leaf = append(
+        Entry(kind=Kind.PROMPT_APPROVED, body={**said, **({"signature": signature} if signature else {})}, actor=by)
+    )
+    digest = sha256_hex(canonical(said))
+    approval = Approval(by=by, at=now.replace(microsecond=0), leaf=leaf, body_sha256=digest, signature=signature)
     return replace(record, status=Status.APPROVED, approved=approval)
 
 
-def _approved(record: PromptRecord, *, by: str, now: datetime, append: Append) -> PromptRecord:
-    leaf = append(Entry(kind=Kind.PROMPT_APPROVED, body=record.approval_body(by), actor=by))
-    return _sealed(record, by=by, at=now, leaf=leaf)
-
-
 def _check(register: Register, record: PromptRecord) -> list[str]:
-    sealed = record if record.approved else _sealed(record, by="nobody", at=datetime.min.replace(tzinfo=UTC), leaf="0")
-    found = register.read(sealed)
+    found = register.read(record) if record.approved else register.intact(record)
     if not isinstance(found, ApprovedPrompt):
         return [f"{found.what}: {found.next_step}" if found.next_step else found.what]
     new = NewPrompt(

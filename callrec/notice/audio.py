@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -78,13 +79,13 @@ def read_prompt(path: Path) -> bytes:
 
 def pcm_of(data: bytes, name: str) -> bytes:
     """As `read_prompt`, from bytes; `name` is for the message."""
-    _refuse_truncated(data, name)
+    refuse_truncated(data, name)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             shape = (file.format, file.subtype, file.samplerate, file.channels)
             pcm = file.read(dtype="int16").astype("<i2").tobytes() if _is_prompt(shape) else b""
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise _no_audio(name) from error
+        raise cannot_be_read(name) from error
     if not _is_prompt(shape):
         raise ConfigError(
             f"{name} is {shape[0]} {shape[1]}, {shape[2]} Hz, {shape[3]} channel(s); a prompt is WAV PCM_16 8000 Hz 1",
@@ -107,7 +108,8 @@ def _is_prompt(shape: tuple[str, str, int, int]) -> bool:
     return shape == ("WAV", "PCM_16", RATE, 1)
 
 
-def _no_audio(name: str) -> ConfigError:
+def cannot_be_read(name: str) -> ConfigError:
+    """What is said of a file that is no audio."""
     return ConfigError(f"{name} is not audio that can be read", next_step="bring a WAV, FLAC, Ogg or MP3 file")
 
 
@@ -131,7 +133,7 @@ def _decode(path: Path) -> tuple[Signal, int, str]:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", next_step="make the file readable to you") from error
-    _refuse_truncated(data, str(path))
+    refuse_truncated(data, str(path))
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _refuse_long(path, file.frames / file.samplerate)
@@ -155,7 +157,7 @@ def _refuse_short_read(path: Path, found: int, promised: int) -> None:
 _AGAIN: Final = "copy or export it again; the end is missing"
 
 
-def _refuse_truncated(data: bytes, name: str) -> None:
+def refuse_truncated(data: bytes | mmap.mmap, name: str) -> None:
     """A cut WAV still opens, and reads as if it had been that short: so its own sizes are asked."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return
@@ -173,13 +175,13 @@ def _refuse_truncated(data: bytes, name: str) -> None:
 
 def _decode_by_pydub(path: Path) -> tuple[Signal, int, str]:
     if not shutil.which("ffmpeg"):
-        error = _no_audio(str(path))
+        error = cannot_be_read(str(path))
         error.next_step += ", or install ffmpeg so that other kinds can be read"
         raise error
     try:
         segment = _pydub_segment(path)
     except Exception as error:  # pydub raises whatever ffmpeg, wave and struct raise
-        raise _no_audio(str(path)) from error
+        raise cannot_be_read(str(path)) from error
     _refuse_short_read(path, int(segment.frame_count()), 1)
     _refuse_long(path, segment.frame_count() / segment.frame_rate)
     scale = float(1 << (8 * segment.sample_width - 1))

@@ -45,12 +45,16 @@ class PromptKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Who approved these bytes and words, when, and the ledger entry that says so; `body_sha256` is of its body."""
+    """Who approved these bytes and words, when, and the ledger entry that says so; `body_sha256` is of its body.
+
+    `signature` is the approver's own over that body, empty where they have no key in the register.
+    """
 
     by: str
     at: datetime
     leaf: str
     body_sha256: str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +90,9 @@ class PromptRecord:
         """Body of the ledger entry `prompt.approved` for exactly this record. No name of a person, no text."""
         rest = {"keys": dict(self.keys), "explains": dict(self.explains), "speech": self.speech}
         named = {purpose.value: phrase for purpose, phrase in self.purposes.items()}
+        dates = {"effective_from": self.effective_from, "effective_to": self.effective_to}
         return {
+            **{name: _plain_value(date) for name, date in dates.items() if date is not None},
             "prompt_id": self.id,
             "version": self.version,
             "language": self.language,
@@ -143,19 +149,35 @@ _UNREADABLE: Final = (
 """What PyYAML lets through for a tag that does not fit its value, besides its own errors."""
 
 
+Approvers = Mapping[str, str]
+"""The public keys of those who approve, in hexadecimal, by their id."""
+
+
 def parse_manifest(data: bytes, *, at: str) -> tuple[PromptRecord, ...]:
     """The records, in order. `at` is the file's name for messages. ConfigError for any mistake."""
+    return parse_register(data, at=at)[0]
+
+
+def parse_register(data: bytes, *, at: str) -> tuple[tuple[PromptRecord, ...], Approvers]:
+    """The records, in order, and the keys of those who approve. As `parse_manifest`."""
     if len(data) > LARGEST_BYTES:
         raise ConfigError(f"{at} is {len(data)} bytes long; this is no register of prompts")
     try:
         raw = yaml.load(data.decode(), _StrictLoader)  # noqa: S506 - a SafeLoader
     except _UNREADABLE as error:
         raise ConfigError(f"{at} is not YAML: {_one_line(error)}", next_step="correct that place") from error
-    given = _known(raw, ("prompts",), at)
+    given = _known(raw, ("approvers", "prompts"), at)
     listed = given.get("prompts")
     if not isinstance(listed, list):
         raise ConfigError(f"{at}: prompts: expected a list")
-    return tuple(_record(each, f"{at}: prompts[{number}]") for number, each in enumerate(listed))
+    records = tuple(parse_record(each, f"{at}: prompts[{number}]") for number, each in enumerate(listed))
+    return records, parse_approvers(given.get("approvers", {}), f"{at}: approvers")
+
+
+def parse_approvers(raw: object, at: str) -> Approvers:
+    """The keys by their owners' ids. ConfigError naming the place."""
+    given = _known(raw, tuple(raw) if isinstance(raw, Mapping) else (), at)
+    return {slug(name, at): _digest(key, f"{at}.{name}") for name, key in given.items()}
 
 
 def _one_line(error: Exception) -> str:
@@ -193,6 +215,7 @@ language: Final = _matching(r"[a-z]{2,3}(-[A-Z]{2})?", "a language code such as 
 _digest: Final = _matching(r"[0-9a-f]{64}", "a SHA-256 in hexadecimal")
 _file: Final = _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "the name of a file in this folder")
 _hex: Final = _matching(r"[0-9a-f]*", "hexadecimal digits")
+_signature: Final = _matching(r"([0-9a-f]{128})?", "an Ed25519 signature in hexadecimal")
 _leaf: Final = _matching(r"[0-9a-f]{1,128}", "the ledger entry, in hexadecimal")
 
 
@@ -250,13 +273,14 @@ def _explains(raw: object, at: str) -> dict[str, str]:
 
 
 def _approval(raw: object, at: str) -> Approval:
-    given = _known(raw, ("by", "at", "leaf", "body_sha256"), at)
+    given = _known(raw, ("by", "at", "leaf", "body_sha256", "signature"), at)
     _all_there(given, ("by", "at", "leaf", "body_sha256"), at)
     return Approval(
         by=slug(given["by"], f"{at}.by"),
         at=moment(given["at"], f"{at}.at"),
         leaf=_leaf(given["leaf"], f"{at}.leaf"),
         body_sha256=_digest(given["body_sha256"], f"{at}.body_sha256"),
+        signature=_signature(given.get("signature", ""), f"{at}.signature"),
     )
 
 
@@ -290,7 +314,8 @@ _FIELDS: Final[Mapping[str, Callable[[object, str], Any]]] = {
 _NEEDED: Final = tuple(_FIELDS)[: tuple(_FIELDS).index("purposes")]
 
 
-def _record(raw: object, at: str) -> PromptRecord:
+def parse_record(raw: object, at: str) -> PromptRecord:
+    """One prompt of the register. ConfigError naming the place."""
     given = _known(raw, tuple(_FIELDS), at)
     _all_there(given, _NEEDED, at)
     found = {key: parse(given[key], f"{at}.{key}") for key, parse in _FIELDS.items() if key in given}
@@ -305,13 +330,15 @@ _HEAD: Final = """\
 """
 
 
-def dump_manifest(records: tuple[PromptRecord, ...]) -> bytes:
-    """The file that `parse_manifest` reads back as exactly these records."""
-    raw = {"prompts": [_plain(record) for record in records]}
+def dump_manifest(records: tuple[PromptRecord, ...], approvers: Approvers | None = None) -> bytes:
+    """The file that `parse_register` reads back as exactly these."""
+    raw: dict[str, Any] = {"approvers": dict(approvers)} if approvers else {}
+    raw["prompts"] = [plain(record) for record in records]
     return (_HEAD + yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=110)).encode()
 
 
-def _plain(record: PromptRecord) -> dict[str, Any]:
+def plain(record: PromptRecord) -> dict[str, Any]:
+    """The record as plain values, which `parse_record` reads back."""
     found = {key: _plain_value(getattr(record, key)) for key in _FIELDS}
     return {key: value for key, value in found.items() if key in _NEEDED or value not in (None, "", {})}
 
@@ -323,7 +350,8 @@ def _plain_value(value: Any) -> Any:
         case datetime():
             return value.isoformat().replace("+00:00", "Z")
         case Approval():
-            return {key: _plain_value(getattr(value, key)) for key in ("by", "at", "leaf", "body_sha256")}
+            keys = ("by", "at", "leaf", "body_sha256", *(["signature"] if value.signature else []))
+            return {key: _plain_value(getattr(value, key)) for key in keys}
         case Mapping():
             return {_plain_value(key): each for key, each in value.items()}
         case _:

@@ -7,7 +7,7 @@ what is played.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -18,8 +18,9 @@ from callrec._canonical import canonical, sha256_hex
 from callrec.core.evidence import PromptFacts
 from callrec.core.reasons import Reason
 from callrec.errors import Broken, ConfigError
+from callrec.notice import signing
 from callrec.notice.audio import FRAME, read_prompt
-from callrec.notice.manifest import NAME, PromptKind, PromptRecord, Status, parse_manifest
+from callrec.notice.manifest import NAME, Approvers, PromptKind, PromptRecord, Status, parse_register
 from callrec.notice.mask import mask_from_hex
 from callrec.notice.verify import Template
 
@@ -74,20 +75,21 @@ class Register:
 
     folder: Path
     records: tuple[PromptRecord, ...]
+    approvers: Approvers = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the manifest. ConfigError where it is missing or wrong, or where two prompts are the same."""
         path = folder / NAME
         try:
-            records = parse_manifest(path.read_bytes(), at=str(path))
+            records, approvers = parse_register(path.read_bytes(), at=str(path))
         except FileNotFoundError as error:
             step = "run `callrec init`, which puts the sample prompts there, or correct the folder"
             raise ConfigError(f"{path} does not exist", next_step=step) from error
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}", next_step="make it readable to callrec") from error
         refuse_alike(records, at=str(path))
-        return cls(folder=folder, records=records)
+        return cls(folder=folder, records=records, approvers=approvers)
 
     def choose(self, prompt_id: str, language: str, at: datetime) -> ApprovedPrompt | Unusable:
         """The newest approved version in force at this moment, read and hashed now; or why there is none.
@@ -108,8 +110,16 @@ class Register:
 
     def read(self, record: PromptRecord) -> ApprovedPrompt | Unusable:
         """This prompt with its bytes, or why it is not what was approved."""
-        if sealed := _changed_words(record):
+        if sealed := self.unproven(record):
             return Unusable(reason=Reason.NOTICE_UNAPPROVED, what=sealed, next_step=_NEW_VERSION)
+        return self.intact(record)
+
+    def unproven(self, record: PromptRecord) -> str:
+        """Why its approval does not hold: no ledger entry, other words than were approved, no good signature."""
+        return _changed_words(record) or _unsigned(record, self.approvers)
+
+    def intact(self, record: PromptRecord) -> ApprovedPrompt | Unusable:
+        """Its bytes where they are those that were registered, approved or not."""
         try:
             pcm = read_prompt(self.folder / record.file)
         except ConfigError as error:
@@ -142,6 +152,11 @@ class Register:
         """Things that are allowed and worth knowing: samples in use, languages that name fewer purposes than others."""
         live = [each for each in self.records if each.status in (Status.APPROVED, Status.SAMPLE)]
         samples = [f"{each.name} is our sample, not your words: record your own" for each in live if each.sample]
+        samples += [
+            f"{each.name} was approved by {each.approved.by} without a signature: see `callrec prompts key`"
+            for each in live
+            if each.approved and not each.approved.signature and not each.sample
+        ]
         notices = [each for each in live if each.kind is PromptKind.NOTICE]
         return (*samples, *(line for one in notices for other in notices if (line := _narrower(one, other))))
 
@@ -196,6 +211,21 @@ def _changed_words(record: PromptRecord) -> str:
         return f"{record.name} is marked approved, but no ledger entry says so"
     if sha256_hex(canonical(record.approval_body(approval.by))) != approval.body_sha256:
         return f"{record.name}: the manifest no longer says what was approved"
+    return ""
+
+
+def _unsigned(record: PromptRecord, approvers: Approvers) -> str:
+    """Why its signature does not hold. Somebody without a key in the register signs nothing, and `remarks` says so."""
+    approval = record.approved
+    key = approvers.get(approval.by, "") if approval else ""
+    if approval is None or not (key or approval.signature):
+        return ""
+    if not key:
+        return f"{record.name}: the register has no key of {approval.by}, who signed its approval"
+    if not approval.signature:
+        return f"{record.name}: its approval is not signed by {approval.by}, who has a key"
+    if not signing.signed(key, approval.signature, signing.APPROVAL, record.approval_body(approval.by)):
+        return f"{record.name}: the signature under its approval is not that of {approval.by}"
     return ""
 
 

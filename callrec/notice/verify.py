@@ -93,6 +93,10 @@ B: Final = Profile(
 """After a lossy codec. Never on the live path: it cannot see lost packets that were concealed."""
 
 
+PROFILES: Final = (A, B)
+"""The strictest first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Template:
     """What is looked for: the prompt's samples, 8 kHz mono 16-bit, and for each whole 20 ms whether it is speech.

@@ -406,7 +406,7 @@ def test_a_missing_key_is_named(key) -> None:
         (b"\xff\xfe\x00", "is not YAML"),
         (b"", "expected keys and values"),
         (b"prompts: 3\n", "expected a list"),
-        (b"promts: []\n", "unknown key 'promts'; known keys are prompts"),
+        (b"promts: []\n", "unknown key 'promts'; known keys are approvers, prompts"),
         (b"prompts: !!python/object:os.system {}\n", "is not YAML"),
         (b"? [a, b]\n: 1\n", "a key is a single word"),
         (b"prompts: !!bool maybe\n", "is not YAML"),
