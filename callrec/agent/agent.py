@@ -221,7 +221,8 @@ class Agent:
         """Something that never became a call; where a peer had offered one, it leaves its row."""
         key = key or _KEY_BY_STATUS.get(status, "sip")
         reason = _REFUSED_FOR.get(key, Reason.REQUEST_REFUSED)
-        self.board.turned_away(utc=self.services.utc_text(), source=source, why=f"{what}: {why}", key=key)
+        said = f"{what}: {status} {why}" if status else f"{what}: {why}"
+        self.board.turned_away(utc=self.services.utc_text(), source=source, why=said, key=key)
         if invite is not None:
             self.number += 1
             self._spawn(self._write_turned_away(invite, self.number, reason))

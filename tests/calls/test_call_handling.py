@@ -175,14 +175,28 @@ def test_a_number_of_no_line_is_answered_404_and_operators_see_what_to_change(of
     assert "lines.*.match.dialled" in newest["key"]
 
 
-def test_a_caller_without_a_codec_of_ours_is_answered_488(office: Office):
-    with office.caller(invite(offer=sdp(codecs=[G729]), refused_with=488)) as caller:
+ENCRYPTED = sdp().replace("RTP/AVP", "RTP/SAVP") + "\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40
+
+
+@pytest.mark.parametrize(
+    ("offer", "key", "reason"),
+    [
+        (sdp(codecs=[G729]), "sip.codecs", "NO_COMMON_CODEC"),
+        (sdp(address="192.0.2.7"), "sip.media_from", "REQUEST_REFUSED"),
+        (ENCRYPTED, "sip.srtp", "REQUEST_REFUSED"),
+    ],
+    ids=["codec", "media address", "encrypted where that is off"],
+)
+def test_an_offer_that_cannot_be_taken_is_answered_488_and_leaves_a_row(office: Office, offer, key, reason):
+    with office.caller(invite(offer=offer, refused_with=488)) as caller:
         caller.succeed(within_s=10)
 
     assert ports.until(
-        lambda: [one for one in office.house.status()["not_served"] if "488" in one["why"]], seconds=5, what="488 seen"
+        lambda: [n for n in office.house.status()["not_served"] if n["key"] == key and "488" in n["why"]],
+        seconds=5,
+        what=f"488 is shown, with {key}",
     )
-    assert office.decided() == ("NOT_RECORDED", "NO_COMMON_CODEC", "bypassed")
+    assert office.decided() == ("NOT_RECORDED", reason, "bypassed")
 
 
 def test_a_full_agent_answers_503_and_says_when_to_try_again(tmp_path: Path):
