@@ -16,7 +16,7 @@ _ENCODE: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, sort_keys=True, separators=(",", ":")
 ).encode
 _TOO_MUCH: Final = re.compile(r"[:\[,]-?[0-9]+(?:[.eE]|(?<=[0-9]{15})[0-9])")
-"""A number with a fraction, or more digits than surely fit: RFC 8785 writes those in its own way, or not at all."""
+"""A number with a fraction, or more digits than surely fit: RFC 8785 has its own way of those, or none."""
 
 
 def canonical(value: Any) -> bytes:
