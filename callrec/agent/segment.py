@@ -185,7 +185,7 @@ class SegmentRecorder:
     async def _follow(self, capture: Capture, stop: asyncio.Event, header: SegmentHeader) -> None:
         progress = asyncio.create_task(self._report(capture, header))
         try:
-            await capture.run(stop)
+            await capture.run(stop, self._services.spool.tails)
         except CallrecError:
             self._failed(Reason.STORE_UNAVAILABLE, started=True)
         finally:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
+import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from callrec._durable import DurableFile, remove
 from callrec.errors import Broken
@@ -20,9 +21,9 @@ from callrec.ports import CapturePaths
 from callrec.recording.audio import FRAME_BYTES, RATE, SAMPLE_BYTES, interleave
 from callrec.recording.blocks import PAGE_BYTES, give_back
 from callrec.recording.segment import OpenSegment, Progress
+from callrec.recording.tailing import TailThread
 
 HEADER_BYTES: Final = 44
-EVERY_S: Final = 0.5
 _MOST_SAMPLES: Final = 10 * RATE
 """Taken at once, so that a backlog after a stall costs no memory."""
 _NS_PER_SAMPLE: Final = 1_000_000_000 // RATE
@@ -131,32 +132,50 @@ class Capture:
         self.segment = segment
         self._tail = Tail(paths)
         self._started_ns = started_ns
+        self._turn = threading.Lock()
+        self._finished = False
 
     def tick(self) -> None:
-        """Take what is new. `Unavailable` where the spool fails: nothing is lost from memory then. Blocking."""
-        while pcm := self._tail.peek():
-            self.segment.append(pcm)
-            self._tail.take(pcm)
+        """Take what is new; nothing once it is finished. `Unavailable` where the spool fails: nothing is lost from
+        memory then. Blocking.
+        """
+        with self._turn:
+            while not self._finished and (pcm := self._tail.peek()):
+                self.segment.append(pcm)
+                self._tail.take(pcm)
+                if len(pcm) < _MOST_SAMPLES * FRAME_BYTES:
+                    return
 
-    async def run(self, stop: asyncio.Event, *, every_s: float = EVERY_S) -> None:
+    async def run(self, stop: asyncio.Event, tails: TailThread) -> None:
         """Take what is new until `stop` is set. Raises as `tick`: the recording cannot go on then, the call can."""
-        while not stop.is_set():
-            await asyncio.to_thread(self.tick)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every_s)
+        loop = asyncio.get_running_loop()
+        failure: asyncio.Future[None] = loop.create_future()
+        stopping = asyncio.create_task(stop.wait())
+        tails.follow(self.tick, lambda error: _tell(loop, failure, error))
+        try:
+            waited: set[asyncio.Future[Any]] = {stopping, failure}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tails.drop(self.tick)
+            stopping.cancel()
+            if not failure.done():
+                failure.set_result(None)
+        failure.result()
 
     def finish(self) -> None:
         """Once the recorders are closed: take the rest and remove their files. Blocking.
 
         Raises as `tick`; the files are then left for `seal`, which takes what they still hold.
         """
-        try:
-            while pcm := self._tail.peek_last():
-                self.segment.append(pcm)
-                self._tail.take(pcm)
-        finally:
-            self._tail.close()
-        self._tail.unlink()
+        with self._turn:
+            self._finished = True
+            try:
+                while pcm := self._tail.peek_last():
+                    self.segment.append(pcm)
+                    self._tail.take(pcm)
+            finally:
+                self._tail.close()
+            self._tail.unlink()
 
     def suspend(self, at_ns: int, why: str) -> None:
         """Only silence reaches the recorders from here: mark it. ValueError while suspended. Blocking."""
@@ -172,3 +191,14 @@ class Capture:
     def progress(self) -> Progress:
         """For `recording.progress`. Does not block on IO."""
         return self.segment.progress()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, failure: asyncio.Future[None], error: Exception) -> None:
+    """Hand the error to whoever waits in the loop, if anybody still does."""
+
+    def fail() -> None:
+        if not failure.done():
+            failure.set_exception(error)
+
+    with suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(fail)

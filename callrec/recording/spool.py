@@ -23,6 +23,7 @@ from callrec.errors import Unavailable
 from callrec.ports import SEALED_LEAF_FILE, CapturePaths, DataKey, SegmentHeader
 from callrec.recording.segment import BYTES_PER_SECOND, SEALED_FOLDER, OpenSegment, SegmentFacts, write_description
 from callrec.recording.syncing import SyncThread
+from callrec.recording.tailing import TailThread
 
 FOLDERS: Final = ("tmp", "ready", "done", "corrupt", "parked", "discarded")
 MARGIN_BYTES: Final = 16 * 1024 * 1024
@@ -44,6 +45,8 @@ class Spool:
         self._lock = threading.Lock()
         self._open: set[str] = set()
         self._syncing = SyncThread(every_s=sync_every_s)
+        self.tails = TailThread()
+        """Follows what the engine's recorders write."""
         for name in FOLDERS:
             make_dir(folder / name)
         for name in ("live", "capture"):
@@ -54,7 +57,8 @@ class Spool:
         self._syncing.start()
 
     def close(self) -> None:
-        """End the sync thread. Idempotent; live segments stay as they are."""
+        """End its threads. Idempotent; live segments stay as they are."""
+        self.tails.close()
         self._syncing.close()
 
     # ------------------------------------------------------------ places

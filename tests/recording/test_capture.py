@@ -1,5 +1,7 @@
 import asyncio
 import os
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from callrec.recording.capture import Capture, Tail
 from callrec.recording.memory import file_system_magic
 from callrec.recording.seal import seal
 from callrec.recording.segment import Gap, read_gaps
+from callrec.recording.tailing import TailThread
 from tests.recording.builders import ENDING, FACTS, KEY, a_header, a_spool, everything_under, recorders, stereo, voices
 
 
@@ -24,6 +27,13 @@ def segment(spool):
     segment = spool.open_segment(a_header(), KEY, FACTS)
     yield segment
     segment.close()
+
+
+@pytest.fixture
+def tails():
+    thread = TailThread(every_s=0.01)
+    yield thread
+    thread.close()
 
 
 @pytest.fixture
@@ -196,7 +206,7 @@ def test_when_the_spool_fails_the_rest_stays_in_memory_and_is_sealed_from_there(
     assert not tape.paths.caller.exists()
 
 
-async def test_the_loop_takes_what_comes_and_ends_when_told(segment, tape):
+async def test_the_loop_takes_what_comes_and_ends_when_told(segment, tape, tails):
     capture, stop = Capture(segment, tape.paths, started_ns=0), asyncio.Event()
     taken = asyncio.Event()
     tick, loop = capture.tick, asyncio.get_running_loop()
@@ -207,7 +217,7 @@ async def test_the_loop_takes_what_comes_and_ends_when_told(segment, tape):
             loop.call_soon_threadsafe(taken.set)
 
     capture.tick = seen
-    running = asyncio.create_task(capture.run(stop, every_s=0.001))
+    running = asyncio.create_task(capture.run(stop, tails))
     caller, staff = voices(4096)
     tape.caller.hear(caller)
     tape.staff.hear(staff)
@@ -218,14 +228,47 @@ async def test_the_loop_takes_what_comes_and_ends_when_told(segment, tape):
     assert capture.progress().samples == 4096
 
 
-async def test_the_loop_ends_with_the_spools_error(monkeypatch, segment, tape):
+async def test_the_loop_ends_with_the_spools_error(segment, tape, tails):
     caller, staff = voices(4096)
     tape.caller.hear(caller)
     tape.staff.hear(staff)
     segment.close()
 
     with pytest.raises(Unavailable, match="closed"):
-        await asyncio.wait_for(Capture(segment, tape.paths, started_ns=0).run(asyncio.Event()), 10)
+        await asyncio.wait_for(Capture(segment, tape.paths, started_ns=0).run(asyncio.Event(), tails), 10)
+
+
+def test_what_was_finished_takes_nothing_any_more(segment, tape):
+    caller, staff = voices(4096)
+    capture = Capture(kept := Collected(), tape.paths, started_ns=0)
+    tape.caller.hear(caller)
+    tape.staff.hear(staff)
+    tape.caller.close()
+    tape.staff.close()
+
+    capture.finish()
+    capture.tick()
+
+    assert kept.pcm == stereo(caller, staff)
+
+
+def test_one_thread_gives_each_its_turn_and_lets_go_of_what_failed(tails):
+    turns, told, enough = [0, 0, 0], [], threading.Event()
+
+    def tick(which):
+        turns[which] += 1
+        if which == 1:
+            raise Unavailable("no space")
+        if min(turns[0], turns[2]) >= 3:
+            enough.set()
+
+    for which in range(3):
+        tails.follow(partial(tick, which), told.append)
+    assert enough.wait(10)
+    tails.close()
+
+    assert [str(error) for error in told] == ["no space"]
+    assert turns[1] == 1
 
 
 def test_a_tail_begins_where_the_spool_ended(spool, tape):
