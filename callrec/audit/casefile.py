@@ -179,5 +179,9 @@ _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any], str], str]]] = {
         f"{body.get('action')} by {body.get('person')} for {body.get('purpose')}: {body.get('why')}"
     ),
     "export.made": lambda body, _: f"{body.get('form')}, sha256 {body.get('sha256')}",
+    "recording.damaged": lambda body, _: f"{body.get('what')}",
+    "hold.placed": lambda body, _: f"{body.get('hold_id')} ({body.get('hold_kind')}) by {body.get('person')}",
+    "hold.released": lambda body, _: f"{body.get('hold_id')}, {body.get('step')} by {body.get('person')}",
+    "disposal.done": lambda body, _: f"destroyed; certificate {body.get('certificate_sha256')}",
     "call.closed": lambda body, _: f"{body.get('decision')} {body.get('reason') or ''}".rstrip(),
 }

@@ -84,6 +84,7 @@ class Story:
             *self._evidence(),
             f"gaps:          {self._gaps()}",
             f"retention:     {self._retention()}",
+            *self._uses(),
             f"ciphertext:    sha256 {self.manifest['cipher_sha256']}",
             f"FLAC:          sha256 {self.manifest['flac_sha256']}",
             "",
@@ -126,7 +127,13 @@ class Story:
     def _retention(self) -> str:
         rule = self.manifest["retention"]
         due = rule.get("due") or "no end set"
-        return f"rule {rule.get('rule')} version {rule.get('version')}, from {rule.get('trigger')}, due {due}"
+        said = f"rule {rule.get('rule')} version {rule.get('version')}, from {rule.get('trigger')}, due {due}"
+        return said if self.row.due in ("", due) else f"{said}; {self.row.due} by facts that arrived later"
+
+    def _uses(self) -> Iterator[str]:
+        """Until when it may be used for what; nothing where the manifest dates the file alone."""
+        for purpose, tag in sorted((self.manifest["retention"].get("tags") or {}).items()):
+            yield f"right of use:  {purpose} until {tag.get('due') or 'no end'}"
 
 
 def tell(config: Config, row: IndexRow) -> Story:

@@ -1,0 +1,53 @@
+"""What is written into a manifest when a recording is kept: by the line's own kind, each purpose with its date."""
+
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from callrec.agent.call import CallTask
+from callrec.core.retention import LineKind, Nation, Subject
+from callrec.core.values import Purpose
+from tests.core.test_retention import RULES
+
+
+def written(*, kind=LineKind.GENERAL, subject=Subject.ADULT, health_record=True, nation=Nation.ENGLAND):
+    clock = SimpleNamespace(utc=lambda: datetime(2026, 11, 22, 23, tzinfo=UTC))
+    config = SimpleNamespace(retention=SimpleNamespace(nation=nation))
+    call = CallTask.__new__(CallTask)
+    call.services = SimpleNamespace(clock=clock, config=config, rules=RULES)
+    call.line = SimpleNamespace(kind=kind, subject=subject, health_record=health_record)
+    return call._retention(frozenset(Purpose))
+
+
+@pytest.mark.parametrize(
+    ("line", "rule", "due"),
+    [
+        ({}, "ML-A", "2034-11-22"),
+        ({"health_record": False}, "ML-A6", "2032-11-22"),
+        ({"kind": LineKind.MENTAL_HEALTH}, "ML-MH", "2046-11-22"),
+        ({"kind": LineKind.MATERNITY}, "ML-MAT", "2051-11-22"),
+        ({"subject": Subject.CHILD}, "ML-C?", "2051-11-22"),
+        ({"subject": Subject.UNKNOWN, "kind": LineKind.MENTAL_HEALTH}, "ML-U", "2046-11-22"),
+    ],
+)
+def test_a_recording_is_dated_by_the_kind_of_its_line(line, rule, due):
+    found = written(**line)
+
+    assert (found["rule"], found["due"]) == (rule, due)
+
+
+def test_each_purpose_has_its_own_date_beside_the_files():
+    found = written()
+
+    assert {name: tag["due"] for name, tag in found["tags"].items()} == {
+        "audit": "2027-11-22",
+        "medico-legal": "2034-11-22",
+        "training": "2027-05-22",
+    }
+    assert found["facts"]["call"] == date(2026, 11, 22).isoformat()
+
+
+def test_what_has_no_rule_is_not_kept():
+    with pytest.raises(ValueError, match="no retention rule"):
+        written(nation=Nation.SCOTLAND)
