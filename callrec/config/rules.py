@@ -17,6 +17,8 @@ Wrong = tuple[str, str]
 
 PORTS_PER_CALL: Final = 4
 """Two legs, each with RTP and RTCP."""
+PORTS_BESIDE: Final = 16
+"""For calls beyond `max_calls`, which need ports for as long as it takes to turn them away with 503."""
 
 
 def _somebody_to_ask(config: Config) -> Iterator[Wrong]:
@@ -72,11 +74,12 @@ def _encrypted_calls(config: Config) -> Iterator[Wrong]:
 
 
 def _room_for_audio(config: Config) -> Iterator[Wrong]:
-    needed = PORTS_PER_CALL * config.agent.max_calls
+    needed = PORTS_PER_CALL * config.agent.max_calls + PORTS_BESIDE
     if len(config.sip.rtp_ports) < needed:
         has = f"{config.sip.rtp_ports} has {len(config.sip.rtp_ports)} ports"
-        calls = f"agent.max_calls of {config.agent.max_calls} needs {needed}, four for each call"
-        yield "sip.rtp_ports", f"{has}, and {calls}; widen the range or lower max_calls"
+        calls = f"agent.max_calls of {config.agent.max_calls} needs {needed}"
+        each = f"four for each call and {PORTS_BESIDE} for those turned away"
+        yield "sip.rtp_ports", f"{has}, and {calls}, {each}; widen the range or lower max_calls"
 
 
 def _ports_apart(config: Config) -> Iterator[Wrong]:

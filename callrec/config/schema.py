@@ -84,7 +84,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("sip.listen", ListOf(Text(values.listen), least=1), "Addresses that SIP is taken on"),
     Key("sip.trusted_network", Flag(), "UDP beyond this machine: the network is private", default=False),
     Key("sip.public_address", Text(values.address), "Address for Contact and SDP where it differs", None),
-    Key("sip.rtp_ports", Text(values.port_range), "UDP ports for audio, four for each call", "40000-44999"),
+    Key("sip.rtp_ports", Text(values.port_range), "UDP ports for audio, four for each call, 16 beside", "40000-44999"),
     Key("sip.allow_from", _NETWORKS, "Who may send us SIP: packet sources"),
     Key("sip.media_from", _NETWORKS, "Whom we exchange audio with: SDP addresses"),
     Key("sip.codecs", ListOf(Choice(("PCMA", "PCMU")), least=1), "Codecs in order of preference", ("PCMA", "PCMU")),

@@ -10,10 +10,11 @@ from typing import Self
 
 import pytest
 
+from callrec.config.rules import PORTS_BESIDE, PORTS_PER_CALL
 from tests.peers import audio, ports, sipp
 from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
-from tests.peers.sipp_steps import invite, sdp, until_bye
+from tests.peers.sipp_steps import answer, invite, sdp, stream, take, until_bye
 from tests.sip.engine import EngineProcess, engine_settings
 
 pytestmark = pytest.mark.calls
@@ -170,6 +171,32 @@ def test_whom_we_call_may_answer_and_hang_up_and_ask_nothing_else(tmp_path):
         assert traffic(engine)["from_strangers"] == 2
         engine.order("hang_up", uid, leg="caller", cause="normal")
         caller.succeed(within_s=10)
+        engine.wait("ended", uid)
+
+
+# ---------------------------------------------------------------- room
+
+
+def test_with_the_fewest_ports_that_may_be_configured_a_call_beyond_is_told_503(tmp_path, voices):
+    count = PORTS_PER_CALL + PORTS_BESIDE
+    first = ports.free_range(count)
+    with running(tmp_path, rtp_ports=[first, first + count - 1], max_calls=1) as engine:
+        staff = sipp.answering(tmp_path / "staff", [take(), answer(), stream(voices["staff"]), until_bye()])
+        caller = sipp.calling(tmp_path / "caller", [invite(), stream(voices["caller"]), until_bye()], to=engine.address)
+        uid = engine.wait("invited")["uid"]
+        engine.order("answer", uid)
+        engine.wait("CallerAnswered", uid)
+        engine.order("dial", uid, destination={"uri": f"sip:6000@{staff.address}", "timeout_s": 10})
+        engine.wait("StaffAnswered", uid)
+
+        beyond = sipp.calling(tmp_path / "beyond", [invite(refused_with=503)], to=engine.address)
+
+        assert engine.wait("refused")["key"] == "agent.max_calls"
+        beyond.succeed(within_s=10)
+        assert beyond.received("SIP/2.0 503")[0].header("Retry-After") == "10"
+        for leg, peer in (("staff", staff), ("caller", caller)):
+            engine.order("hang_up", uid, leg=leg, cause="normal")
+            peer.succeed(within_s=10)
         engine.wait("ended", uid)
 
 
