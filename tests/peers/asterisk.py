@@ -39,7 +39,7 @@ from tests.peers import audio, ports
 from tests.peers.ports import LOOPBACK, Process
 
 _PROJECT = Path(__file__).parents[2]
-_RECIPE = _PROJECT / "deploy" / "asterisk"
+RECIPE = _PROJECT / "deploy" / "asterisk"
 ROOT = _PROJECT / "build" / "asterisk-chroot"
 CALLER_HOST = "127.0.0.3"
 """Where test callers come from: the PBX takes 127.0.0.1 for callrec."""
@@ -87,7 +87,7 @@ class Asterisk:
     def __init__(
         self, folder: Path, *, callrec: str, staff: str = f"{LOOPBACK}:9", colleague: str = f"{LOOPBACK}:9"
     ) -> None:
-        self._start(folder, lambda: _pbx_files(self.port, callrec, staff, colleague))
+        self._start(folder, lambda: pbx_files(self.port, callrec=callrec, staff=staff, colleague=colleague))
 
     def _start(self, folder: Path, files: Callable[[], Mapping[str, str]]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -212,14 +212,15 @@ class StandIn(Asterisk):
         self.cli(f"dialplan set global PBX {pbx.address}")
 
 
-def _pbx_files(port: int, callrec: str, staff: str, colleague: str) -> Mapping[str, str]:
+def pbx_files(port: int, *, callrec: str, staff: str, colleague: str) -> Mapping[str, str]:
+    """What differs between one PBX and another, by name: the recipe, the peers, the lines."""
     host = callrec.partition(":")[0]
-    recipe = (_RECIPE / "pjsip_callrec.conf").read_text()
+    recipe = (RECIPE / "pjsip_callrec.conf").read_text()
     return {
         "pjsip_callrec.conf": recipe.replace("sip:127.0.0.1:5080", f"sip:{callrec}").replace(
             "match=127.0.0.1", f"match={host}"
         ),
-        "extensions_callrec.conf": (_RECIPE / "extensions_callrec.conf").read_text(),
+        "extensions_callrec.conf": (RECIPE / "extensions_callrec.conf").read_text(),
         "queues.conf": _QUEUES,
         "features.conf": _FEATURES,
         "pjsip.conf": _TRANSPORT.format(port=port)
