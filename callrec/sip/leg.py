@@ -18,9 +18,10 @@ from callrec.core.evidence import Direction
 from callrec.core.values import KeyMethod, Leg
 from callrec.sip.counters import Counters
 from callrec.sip.message import parse_message
-from callrec.sip.settings import Network, within
+from callrec.sip.offer import objection
+from callrec.sip.settings import SipSettings, within
 from callrec.sip.thread import place_of
-from callrec.sip.translate import cause_of, direction_of, foreign_media, host_of_source, key_method_of
+from callrec.sip.translate import cause_of, direction_of, host_of_source, key_method_of
 
 NOT_ACCEPTABLE: Final = 488
 DECLINE: Final = 603
@@ -82,12 +83,12 @@ class LegCall(pj.Call):
     """A pjsua2 call that reports to a listener."""
 
     def __init__(
-        self, account: pj.Account, listener: LegListener, leg: Leg, media_from: tuple[Network, ...], call_id: int = -1
+        self, account: pj.Account, listener: LegListener, leg: Leg, settings: SipSettings, call_id: int = -1
     ) -> None:
         super().__init__(account, call_id)
         self._listener: LegListener | None = listener
         self._leg = leg
-        self._media_from = media_from
+        self._settings = settings
         self._peer_reason = ""
         self.alerted = False
         self.confirmed = False
@@ -211,14 +212,14 @@ class LegCall(pj.Call):
 
     @guarded
     def onCallRxReinvite(self, prm: pj.OnCallRxReinviteParam) -> None:  # noqa: N802
-        """Media goes only where it may go."""
-        if foreign_media(prm.offer.wholeSdp, self._media_from):
+        """What the first offer may not ask for, no later one may: media elsewhere, in the clear, by a foreign codec."""
+        if objection(prm.offer.wholeSdp, self._settings):
             prm.statusCode = NOT_ACCEPTABLE
 
     @guarded
     def onCallRxOffer(self, prm: pj.OnCallRxOfferParam) -> None:  # noqa: N802
         """As above, for UPDATE."""
-        if foreign_media(prm.offer.wholeSdp, self._media_from):
+        if objection(prm.offer.wholeSdp, self._settings):
             prm.statusCode = NOT_ACCEPTABLE
 
     def media_strays(self) -> bool:
@@ -228,7 +229,8 @@ class LegCall(pj.Call):
         counters = self.counters()
         hosts = {host_of_source(counters.sdp_address), host_of_source(counters.sdp_rtcp_address)}
         hosts -= {"", "0.0.0.0", "::"}  # noqa: S104 - a hold of old, compared and not bound
-        self.strayed = bool(self._media_from) and not all(within(host, self._media_from) for host in hosts)
+        allowed = self._settings.media_from
+        self.strayed = bool(allowed) and not all(within(host, allowed) for host in hosts)
         return self.strayed
 
 

@@ -136,7 +136,7 @@ class Session:
         """An INVITE with the caller's From, or without where the library cannot parse it."""
         house = self._house
         uri = dialled_uri(destination.uri, house.settings.trunks)
-        call = LegCall(house.account_for(destination.uri), self, Leg.STAFF, house.settings.media_from)
+        call = LegCall(house.account_for(destination.uri), self, Leg.STAFF, house.settings)
         self._sides[Leg.STAFF].call = call
         try:
             call.makeCall(uri, parameters.dialling(self._invite, destination))

@@ -171,12 +171,12 @@ class PjsuaTelephony:
         if answer is not None:
             refusal = Refusal(self._refusals.discard)
             self._refusals.add(refusal)
-            refusal.refuse(LegCall(account, refusal, Leg.CALLER, (), prm.callId), answer)
+            refusal.refuse(LegCall(account, refusal, Leg.CALLER, self.settings, prm.callId), answer)
             self._refused(source, answer.phrase, message, answer.status, answer.key)
             return
         invite = invite_of(message, call_uid=secrets.token_hex(16), source=source)
         session = Session(self, invite, info_allowed=allows_info(message))
-        session.adopt(LegCall(account, session, Leg.CALLER, self.settings.media_from, prm.callId))
+        session.adopt(LegCall(account, session, Leg.CALLER, self.settings, prm.callId))
         self._sessions[invite.call_uid] = session
         self._invited(invite)
 

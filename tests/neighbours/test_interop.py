@@ -283,7 +283,7 @@ def test_a_reinvite_without_a_description_is_offered_one_and_the_recording_goes_
 
 @way
 def foreign_codec(calls: Calls, line: Line) -> Call:
-    return calls.talking(line, reinvite_refused(sdp(codecs=[G729]), 500), talk(AFTER_MS))
+    return calls.talking(line, reinvite_refused(sdp(codecs=[G729]), 488), talk(AFTER_MS))
 
 
 def test_a_codec_that_is_not_ours_is_refused_in_the_talk_and_the_recording_goes_on(calls: Calls):
