@@ -9,6 +9,7 @@ the packet that may still wait for its last samples is out too, SETTLE_S more, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Final, Protocol
 
@@ -112,11 +113,10 @@ class NoticePlay:
 
     def _open_window(self, call: LegCall) -> None:
         """Where there is none, the caller hears the notice, and nothing will be proven."""
-        try:
-            wire = self._media.wire
-            self._wire = wire.open(call.getId(), 0, room_for(len(self._pcm) // 2)) if wire is not None else None
-        except CallrecError:
-            self._wire = None
+        wire = self._media.wire
+        if wire is not None:
+            with suppress(CallrecError):
+                self._wire = wire.open(call.getId(), 0, room_for(len(self._pcm) // 2))
 
     def connections(self) -> list[Connection]:
         """Player to leg, then player to its tap; nothing once it is ending."""
@@ -219,8 +219,10 @@ class NoticePlay:
         if self._player is not None:
             self._media.retire(self._player)
         self._player = self._tap = None
-        if self._wire is not None:
-            self._taken, self._wire = self._wire.take(), None
+        window, self._wire = self._wire, None
+        if window is not None:
+            with suppress(CallrecError):  # what could not be taken proves nothing
+                self._taken = window.take()
 
     def _await_tap(self, why: Interruption | None, deadline: float) -> None:
         if self._tapped and not finished_size(self._tap_path) and monotonic() < deadline:

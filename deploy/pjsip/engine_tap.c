@@ -43,6 +43,8 @@ enum {
     REPORTS_KEPT = 4        /* of what was sent before a window: peers report every few seconds, on our newest */
 };
 
+#define STILL_ON_ITS_WAY 2000000000ull  /* ns after a new address: what comes from the peer's last one is late, not foreign */
+
 /* ================================================================ legs and how they are found */
 
 typedef void rtp_callback(void *user_data, void *packet, pj_ssize_t size);
@@ -69,6 +71,8 @@ struct leg {
 
     bool peer_known;
     pj_sockaddr peer_rtp, peer_rtcp;
+    pj_sockaddr last_rtp, last_rtcp;    /* before the address changed */
+    uint64_t changed_ns;                /* 0: it never did */
     void *above;            /* whom packets are passed to, and how */
     rtp_callback *rtp_up, *rtcp_up;
     rtp_callback2 *rtp_up2;
@@ -304,6 +308,13 @@ static bool same_source(int filter, const pj_sockaddr *wanted, const pj_sockaddr
     return family && family == address_bytes(source, other) && memcmp(one, other, sizeof one) == 0;
 }
 
+/* The peer moved, and this was sent before: it is dropped like a stranger's packet, and counted as nobody's. */
+static bool is_late(const struct leg *leg, const pj_sockaddr *last, const pj_sockaddr *source)
+{
+    return leg->changed_ns && now(CLOCK_BOOTTIME) - leg->changed_ns < STILL_ON_ITS_WAY &&
+           pj_sockaddr_cmp(last, source) == 0;
+}
+
 static void count_foreign_rtp(struct leg *leg, const pj_sockaddr *source)
 {
     if (leg->counters.of[COUNT_RTP_FOREIGN] == 0) {
@@ -330,6 +341,8 @@ static bool note_rtp(struct leg *leg, const pjmedia_tp_cb_param *packet, int fil
         note_peer_ssrc(leg, packet->pkt, (size_t)packet->size);
         return true;
     }
+    if (is_late(leg, &leg->last_rtp, packet->src_addr))
+        return false;
     const size_t size = (size_t)packet->size;
     count_foreign_rtp(leg, packet->src_addr);
     store(leg, RTP_FOREIGN, 0, 0, packet->src_addr,
@@ -368,7 +381,7 @@ static void rtcp_source(pjmedia_transport *udp, pj_sockaddr *source)
     *source = info.src_rtcp_name;
 }
 
-struct rtcp_in { bool ours, pass_on; void *above; rtp_callback *up; pj_sockaddr source; };
+struct rtcp_in { bool ours, late, pass_on; void *above; rtp_callback *up; pj_sockaddr source; };
 
 static struct rtcp_in look_at_rtcp(struct leg *leg, pj_ssize_t size)
 {
@@ -379,7 +392,9 @@ static struct rtcp_in look_at_rtcp(struct leg *leg, pj_ssize_t size)
     if (size > 0) {
         rtcp_source(leg->udp, &in.source);
         in.ours = leg->peer_known && same_source(filter, &leg->peer_rtcp, &in.source);
-        count(leg, in.ours ? COUNT_RTCP_RECEIVED : COUNT_RTCP_FOREIGN);
+        in.late = !in.ours && is_late(leg, &leg->last_rtcp, &in.source);
+        if (!in.late)
+            count(leg, in.ours ? COUNT_RTCP_RECEIVED : COUNT_RTCP_FOREIGN);
     }
     in.pass_on = leg->rtcp_up && (size <= 0 || in.ours || filter == COUNT_ONLY);
     in.above = leg->above;
@@ -400,7 +415,7 @@ static void on_rtcp(void *user_data, void *packet, pj_ssize_t size)
         memcpy(on_the_wire, packet, (size_t)size);
     if (in.pass_on)
         in.up(in.above, packet, size);
-    if (size <= 0)
+    if (size <= 0 || in.late)
         return;
     const unsigned flags = comparable && memcmp(on_the_wire, packet, (size_t)size) != 0 ? DECRYPTED : 0;
     pthread_mutex_lock(&leg->mutex);
@@ -414,6 +429,11 @@ static void on_rtcp(void *user_data, void *packet, pj_ssize_t size)
 /* Where the peer's SDP wants RTP, and RTCP: the port above unless it says otherwise (RFC 3550 section 11). */
 static void learn_peer(struct leg *leg, const pjmedia_transport_attach_param *asked)
 {
+    if (leg->peer_known && pj_sockaddr_cmp(&leg->peer_rtp, &asked->rem_addr) != 0) {
+        leg->last_rtp = leg->peer_rtp;
+        leg->last_rtcp = leg->peer_rtcp;
+        leg->changed_ns = now(CLOCK_BOOTTIME);
+    }
     leg->peer_known = pj_sockaddr_has_addr(&asked->rem_addr);
     pj_sockaddr_cp(&leg->peer_rtp, &asked->rem_addr);
     if (pj_sockaddr_has_addr(&asked->rem_rtcp)) {
@@ -588,6 +608,7 @@ static void move_in(struct leg *leg, int call, int media, const struct transport
     leg->rtcp_socket = found->rtcp_socket;
     leg->gate_open = !waits_for_ack(call);
     leg->peer_known = false;
+    leg->changed_ns = 0;
     leg->reports_sent = 0;
     nobody_above(leg);
     memset(&leg->counters, 0, sizeof leg->counters);

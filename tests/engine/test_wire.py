@@ -14,7 +14,7 @@ from callrec.core.wire_records import Flag, Kind
 from callrec.sip.wire import MediaFilter
 from tests.engine.capture import LoopbackCapture
 from tests.engine.process import AgentProcess, OrderFailed
-from tests.peers import audio, ports, sipp, sipp_steps
+from tests.peers import audio, ports, rtcp, sipp, sipp_steps
 from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 from tests.peers.rtp import Media
@@ -169,6 +169,35 @@ def test_a_window_outlives_its_leg(agent, tone, caller, call):
     assert taken.records[-1].kind is Kind.LEG_GONE
     assert agent.order("counts") is None
     assert not agent.order("open")
+
+
+def test_a_window_begins_with_our_reports_from_before_it(agent, caller, call):
+    caller.speak(audio.tone(600, 1), to=engine_media(call()))
+    ports.until(lambda: rtcp.newest_report(caller.rtcp), seconds=10, what="a sender report comes in")
+    agent.order("open")
+    first, earlier, *_ = agent.take().records
+
+    assert (first.kind, earlier.kind, earlier.flags) == (Kind.PEER_ADDRESS, Kind.RTCP_SENT, Flag.EARLIER)
+    assert earlier.packet in [one[:28] for one in caller.rtcp]
+    assert earlier.boottime_ns < first.boottime_ns
+    assert agent.order("counts")["peer_ssrc"] == caller.ssrc
+
+
+def test_what_a_peer_who_moved_sent_before_is_late_and_not_foreign_for_a_moment(agent, caller, call):
+    with Media() as renewed:
+        placed = call(sipp_steps.talk(500), sipp_steps.reinvite(offer=sipp_steps.sdp(port=str(renewed.port))))
+        to = engine_media(placed)
+        caller.speak(audio.tone(600, 1), to=to)
+        renewed.heard_so_far(0.2, within_s=10)
+        moved = agent.order("counts")
+        renewed.speak(audio.tone(600, 1), to=to)
+        ports.until(
+            lambda: agent.order("counts")["rtp_received"] > moved["rtp_received"] + 5, seconds=5, what="it is heard"
+        )
+        at_once = agent.order("counts")
+        ports.until(lambda: agent.order("counts")["rtp_foreign"] > 0, seconds=5, what="the old address is foreign")
+
+    assert (at_once["rtp_foreign"], at_once["peer_addresses"]) == (0, 2)
 
 
 def test_a_full_window_says_so(agent, tone, caller, call):
