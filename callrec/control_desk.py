@@ -20,11 +20,9 @@ DECISIONS: Final = frozenset(
 """Kinds by which a person decides something: whoever asks must be that person."""
 UPKEEP: Final = frozenset({Kind.DISPOSAL_DONE, Kind.FIXITY_OK, Kind.RECORDING_DAMAGED})
 """Kinds that only whoever owns the store can state: the agent's own account, and root."""
-APPENDABLE: Final = (
-    frozenset({Kind.PROMPT_APPROVED, Kind.PROMPT_RETIRED, Kind.ACCESS_GRANTED, Kind.ACCESS_DENIED, Kind.EXPORT_MADE})
-    | DECISIONS
-    | UPKEEP
-)
+ACCESS: Final = frozenset({Kind.ACCESS_GRANTED, Kind.ACCESS_DENIED, Kind.EXPORT_MADE})
+"""Kinds that say who heard what: whoever asks must be that account."""
+APPENDABLE: Final = frozenset({Kind.PROMPT_APPROVED, Kind.PROMPT_RETIRED}) | ACCESS | DECISIONS | UPKEEP
 """Kinds that a command may ask the agent to append. None of them is a fact about a call."""
 
 
@@ -73,9 +71,11 @@ def _check_asker(config: Config, kind: Kind, args: Mapping[str, Any]) -> None:
     uid = int(str(args["actor"]).removeprefix("uid:"))
     if kind in UPKEEP and uid not in (0, os.getuid()):
         raise Refused(f"{kind.value} is stated by the agent's own account", next_step="run this as that account")
+    body, os_user = args.get("body") or {}, account(uid)
+    if kind in ACCESS and body.get("person") != f"os:{os_user}":
+        raise Refused("whoever opens a recording says so themselves", next_step="run this under your own login")
     if kind not in DECISIONS:
         return
-    body, os_user = args.get("body") or {}, account(uid)
     person = whose(config.people, os_user)
     if (body.get("person"), body.get("login")) != (person.name, f"os:{os_user}"):
         raise Refused("this decision is somebody else's", next_step="let them run this under their own login")

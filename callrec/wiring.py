@@ -99,9 +99,13 @@ def anchors(config: Config) -> tuple[Anchor, ...]:
 
 def reading_store(config: Config) -> FilesystemStore:
     """The store, for commands that read it: no key of the agent is needed; its door is as strict as ever."""
+    return FilesystemStore(config.store.path, admission=LedgerAdmission(verified_lookup(config)))
+
+
+def verified_lookup(config: Config) -> VerifiedLookup:
+    """The ledger, for commands that must believe what they look up in it."""
     with open_log(config.ledger.path) as log:
-        lookup = VerifiedLookup(config.ledger.path, log.key())
-    return FilesystemStore(config.store.path, admission=LedgerAdmission(lookup))
+        return VerifiedLookup(config.ledger.path, log.key())
 
 
 # ---------------------------------------------------------------- init

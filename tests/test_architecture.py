@@ -188,6 +188,7 @@ MAKERS: dict[str, Callable[[str], bool]] = {
     "NoticeProof": lambda name: name == "callrec/core/proof.py" or name.startswith("callrec/agent/"),
     "Granted": lambda name: name == "callrec/core/proof.py",
     "StartRecording": lambda name: name == "callrec/core/call.py",
+    "AccessGrant": lambda name: name == "callrec/recording/access.py",
 }
 """Who may construct these: a recording starts from a proof, a proof from a receipt, a receipt from a durable entry."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,19 +14,23 @@ from callrec.audit.wording import one_line
 from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import followed_index
 from callrec.config import Config
+from callrec.config.people import whose
 from callrec.core.kinds import Kind
+from callrec.core.purposes import why_not
 from callrec.core.recording import RecordingState
+from callrec.core.retention_record import parse_schedule
 from callrec.core.values import Purpose
 from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
 from callrec.ports import Entry, Json
+from callrec.recording.access import grant_from
 from callrec.recording.manifest import checked, read_sealed
 from callrec.recording.open import Opened, open_recording
 from callrec.store.filesystem import FilesystemStore
 from callrec.store.index import IndexRow, row_from_manifest
 from callrec.store.keys import load_private, unwrap
-from callrec.wiring import index_path, key_file, reading_store
+from callrec.wiring import index_path, key_file, reading_store, rules, verified_lookup
 
 _CALL_STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
 _ANY: Final = 1_000_000
@@ -149,15 +154,15 @@ class Access:
 def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | None) -> Access:
     """Check that this may be done at all; nothing is opened yet.
 
-    `Refused`, with `access.denied` in the ledger, where the purpose is not among the recording's. `Unavailable` where
+    `Refused`, with `access.denied` in the ledger, where purpose, date or person do not fit. `Unavailable` where
     it waits for the store, `Broken` where it is not what was sealed, ConfigError where the keeper's key is not usable.
     """
     row = find(desk.config, prefix)
     manifest = manifest_of(desk.config, row)
     if not is_sealed_one(manifest, sealed_entry(entries_of(desk.config, row), row)):
         raise Broken(f"{row.recording_id}: its manifest is not the one in the ledger", next_step=_CALL_STEP)
-    if purpose.value not in manifest["purposes"]:
-        _deny(desk, row, manifest, purpose=purpose, action=action)
+    if why := _why_not(desk, row, manifest, purpose):
+        _deny(desk, row, manifest, purpose=purpose, action=action, why=why)
     if row.state is RecordingState.DISPOSED:
         step = f"its certificate is named by `callrec recordings show {row.recording_id}`"
         raise Unavailable(f"{row.recording_id} was disposed of", next_step=step)
@@ -167,12 +172,40 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     return Access(row=row, manifest=manifest, purpose=purpose, action=action, key=_usable(desk.config, key))
 
 
-def _deny(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], *, purpose: Purpose, action: str) -> None:
-    why = f"not recorded for {purpose.value}"
+def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose) -> str:
+    """Why this use is denied, as a sentence; empty where it may be. Each right of use ends on its own date, held or
+    not (R46); who asks must be known, and trusted with that purpose (R23).
+    """
+    if purpose.value not in manifest["purposes"]:
+        return f"not recorded for {purpose.value}"
+    ended = _ended(desk, row, manifest, purpose)
+    if ended is not None and ended <= datetime.now(UTC).date():
+        return f"the right to use it for {purpose.value} ended on {ended}"
+    try:
+        role = whose(desk.config.people, desk.person().removeprefix("os:")).role
+    except Refused as refusal:
+        return str(refusal)
+    return why_not(purpose, role=role, live={purpose})
+
+
+def _ended(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose) -> date | None:
+    """The day on which this use ends; medico-legal as late as the file, which facts may have moved."""
+    try:
+        dates = parse_schedule(manifest["retention"], {purpose}, rules(desk.config))
+        moved = date.fromisoformat(row.due) if row.due else None
+    except ValueError as error:
+        raise Broken(f"{row.recording_id}: its retention cannot be read: {error}", next_step=_CALL_STEP) from error
+    until = dates.tags[purpose].on
+    if purpose is Purpose.MEDICO_LEGAL and until is not None and moved is not None:
+        return max(until, moved)
+    return until
+
+
+def _deny(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], *, purpose: Purpose, action: str, why: str) -> None:
     desk.append(_entry(desk, Kind.ACCESS_DENIED, row, purpose=purpose.value, action=action, why=why))
     its = ", ".join(one_line(name) for name in manifest["purposes"])
-    step = f"its purposes are {its}; another use needs a consent or a disclosure record"
-    raise Refused(f"{row.recording_id} was {why}", next_step=step)
+    step = f"its purposes are {its}; another use needs a consent or a disclosure record, another person their own login"
+    raise Refused(f"{row.recording_id}: denied: {why}", next_step=step)
 
 
 def _usable(config: Config, key: Path | None) -> Path:
@@ -187,13 +220,19 @@ def _usable(config: Config, key: Path | None) -> Path:
 
 def opened(desk: Desk, access: Access) -> Opened:
     """Say in the ledger who opens it and why; once that is durable, decrypt it and check every hash."""
-    desk.append(_entry(desk, Kind.ACCESS_GRANTED, access.row, purpose=access.purpose.value, action=access.action))
-    store = reading_store(desk.config)
-    expected = sha256_hex(canonical(dict(access.manifest)))
-    opening = open_recording(
-        store, store, access.row.recording_id, lambda wrapped: unwrap(wrapped, access.key), manifest_sha256=expected
+    leaf = desk.append(
+        _entry(desk, Kind.ACCESS_GRANTED, access.row, purpose=access.purpose.value, action=access.action)
     )
-    return asyncio.run(opening)
+    return asyncio.run(_opened(desk.config, access, leaf))
+
+
+async def _opened(config: Config, access: Access, leaf: str) -> Opened:
+    grant = await grant_from(verified_lookup(config), leaf, recording_id=access.row.recording_id)
+    store = reading_store(config)
+    expected = sha256_hex(canonical(dict(access.manifest)))
+    return await open_recording(
+        grant, store, store, lambda wrapped: unwrap(wrapped, access.key), manifest_sha256=expected
+    )
 
 
 def told_export(desk: Desk, access: Access, *, form: str, sha256: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -16,6 +17,7 @@ import yaml
 from callrec._durable import make_dir, write_file
 from callrec._shipped import shipped
 from callrec.config import Config, load
+from callrec.config.people import account
 from callrec.demo.phone import LOOPBACK
 from callrec.errors import Refused, Unavailable
 
@@ -84,6 +86,7 @@ def _settings(*, line_port: int, memory: Path) -> dict[str, Any]:
             "privacy_page": "https://example.org/calls",
             "privacy_page_version": "1",
         },
+        "people": {"you": {"role": "auditor", "os_user": account(os.getuid())}},
         "sip": {
             "listen": [f"udp:{LOOPBACK}:{sip_port}"],
             "rtp_ports": f"{audio}-{audio + _AUDIO_PORTS - 1}",

@@ -25,9 +25,11 @@ from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
 from callrec.notice.register import ApprovedPrompt, Register
 from callrec.notice.verify import Verification, verify
+from callrec.ports import Entry
+from callrec.recording.access import grant_from
 from callrec.recording.open import Opened, open_recording
 from callrec.store.keys import KEEPER_PRIVATE, unwrap
-from callrec.wiring import Built, build_agent, reading_store
+from callrec.wiring import Built, build_agent, reading_store, verified_lookup
 
 CALLER_HZ: Final = 440.0
 LINE_HZ: Final = 660.0
@@ -110,7 +112,7 @@ class Show:
             recorded=recorded,
             declined=declined,
             notice=await asyncio.to_thread(self._was_heard, recorded.heard),
-            opened=await self._open(recording_id),
+            opened=await self._open(built, recording_id),
             recording_id=recording_id,
             tap=tap,
         )
@@ -175,10 +177,15 @@ class Show:
             raise Broken(f"the notice that was played is not there any more: {prompt.what}", next_step=prompt.next_step)
         return verify(prompt.template(), heard)
 
-    async def _open(self, recording_id: str) -> Opened:
-        store = reading_store(self._house.config)
-        private = self._house.config.agent.data_dir / "keys" / KEEPER_PRIVATE
-        return await open_recording(store, store, recording_id, lambda wrapped: unwrap(wrapped, private))
+    async def _open(self, built: Built, recording_id: str) -> Opened:
+        config = self._house.config
+        store, call_uid = reading_store(config), recording_id.rpartition("-")[0]
+        body = {"recording_id": recording_id, "purpose": "audit", "person": "demo", "action": "play"}
+        entry = Entry(kind=Kind.ACCESS_GRANTED, body=body, call_uid=call_uid, actor="demo")
+        receipt = await built.ledger.append(entry, timeout_s=5)
+        grant = await grant_from(verified_lookup(config), receipt.leaf, recording_id=recording_id)
+        private = config.agent.data_dir / "keys" / KEEPER_PRIVATE
+        return await open_recording(grant, store, store, lambda wrapped: unwrap(wrapped, private))
 
 
 def _newest(path: Path, kind: Kind, uid: str) -> LogEntry | None:

@@ -12,6 +12,7 @@ from callrec._aead import Role, StreamReader
 from callrec._canonical import canonical, sha256_hex
 from callrec.errors import Broken
 from callrec.ports import DataKey, Json, RecordingStore, SegmentHeader, WrappedKeys
+from callrec.recording.access import AccessGrant
 from callrec.recording.audio import FRAME_BYTES, decode_flac
 from callrec.recording.manifest import checked
 from callrec.recording.segment import binding
@@ -31,13 +32,15 @@ class Opened:
 
 
 async def open_recording(
-    store: RecordingStore, keys: WrappedKeys, recording_id: str, unwrap: Unwrap, *, manifest_sha256: str | None = None
+    grant: AccessGrant, store: RecordingStore, keys: WrappedKeys, unwrap: Unwrap, *, manifest_sha256: str | None = None
 ) -> Opened:
-    """Fetch, decrypt and check one recording. `manifest_sha256`: what the ledger says of its manifest, where known.
+    """Fetch, decrypt and check the one recording that was granted. `manifest_sha256`: what the ledger says of its
+    manifest, where known.
 
     `Broken` where any hash, key id, header or length disagrees; `Unavailable` where the object or its key is not there;
     else as `unwrap` raises.
     """
+    recording_id = grant.recording_id
     manifest = checked(await store.manifest(recording_id))
     if manifest_sha256 is not None and sha256_hex(canonical(manifest)) != manifest_sha256:
         raise Broken(f"{recording_id}: the manifest is not the one in the ledger", next_step=_NEXT_STEP)

@@ -24,6 +24,7 @@ import numpy as np
 import yaml
 
 from callrec.ledger.reading import read_entries
+from callrec.recording.access import AccessGrant
 from callrec.recording.open import open_recording
 from callrec.store.admission import UnsafeAdmitEverything
 from callrec.store.filesystem import FilesystemStore
@@ -222,7 +223,8 @@ class House:
         """Both channels, as the keeper gets them: decrypted and checked against every hash."""
         store = FilesystemStore(self.var / "store", admission=UnsafeAdmitEverything())
         key = self.folder / "keys" / "keeper.key"
-        opened = asyncio.run(open_recording(store, store, recording_id, lambda wrapped: unwrap(wrapped, key)))
+        grant = AccessGrant(recording_id=recording_id, purpose="audit", action="play", person="a test", leaf="")
+        opened = asyncio.run(open_recording(grant, store, store, lambda wrapped: unwrap(wrapped, key)))
         return np.frombuffer(opened.pcm, "<i2").reshape(-1, 2)
 
     def prompt_samples(self) -> audio.Samples:

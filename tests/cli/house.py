@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
 import sqlite3
@@ -21,6 +22,7 @@ from callrec.audit.verify import Places, verify
 from callrec.cli.desk import Desk
 from callrec.cli.root import root
 from callrec.config import load
+from callrec.config.people import account
 from callrec.core.evidence_json import judged_to_json, to_json
 from callrec.core.kinds import Kind
 from callrec.core.proof import judge
@@ -61,6 +63,7 @@ class House:
         shutil.copy(ROOT / "config/callrec.example.yaml", self.config_path)
         self.change("rules: config/retention.yaml", f"rules: {ROOT / 'config/retention.yaml'}")
         self.change("runtime_dir: /run/callrec", f"runtime_dir: {folder / 'run'}")
+        self.change("os_user: iglead", f"os_user: {account(os.getuid())}")
         self.config = load(self.config_path)
         self.half_page = wiring.initialise(self.config)
         self.spool = Spool(self.config.spool.path, folder / "run", reserve_s=2)

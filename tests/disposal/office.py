@@ -7,6 +7,7 @@ import pwd
 
 from callrec.agent.clock import SystemClock
 from callrec.config import load
+from callrec.config.people import account
 from callrec.errors import CallrecError
 from tests.cli.house import House
 
@@ -34,7 +35,7 @@ class Office(House):
         said = "".join(f"  {who}: {{role: {role}, os_user: {user}}}\n" for who, (role, user) in PEOPLE.items())
         self.change("people: ", "people:\n" + said + "#")
         self.change("  ig-lead:\n    role: auditor                # required.", "# ")
-        self.change("    os_user: iglead              # required\n", "")
+        self.change(f"    os_user: {account(os.getuid())}              # required\n", "")
         self.config = load(self.config_path)
         monkeypatch.setattr(SystemClock, "state", lambda _clock: "synchronised")
 

@@ -13,6 +13,7 @@ from callrec.core.kinds import Kind
 from callrec.errors import Broken, Refused, Unavailable
 from callrec.ledger.memory import MemoryLedger
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE, Entry
+from callrec.recording.access import AccessGrant
 from callrec.recording.manifest import sealed_body
 from callrec.recording.mover import BACKOFF_FIRST_S, BACKOFF_MOST_S, Backoff, Mover
 from callrec.recording.open import open_recording
@@ -167,17 +168,18 @@ async def test_the_keeper_hears_again_what_was_said(house):
     sealed = await house.recorded()
     await house.mover().hand_over(sealed.recording_id)
 
+    grant = AccessGrant(recording_id=sealed.recording_id, purpose="audit", action="play", person="a test", leaf="")
     opened = await open_recording(
+        grant,
         house.store,
         house.store,
-        sealed.recording_id,
         lambda wrapped: unwrap(wrapped, house.keeper.private),
         manifest_sha256=sealed.manifest_sha256,
     )
 
     assert opened.pcm == PCM
     with pytest.raises(Broken, match="not the one in the ledger"):
-        await open_recording(house.store, house.store, sealed.recording_id, unwrap, manifest_sha256="0" * 64)
+        await open_recording(grant, house.store, house.store, unwrap, manifest_sha256="0" * 64)
 
 
 async def test_an_entry_that_the_shell_appended_is_not_appended_again(house):
