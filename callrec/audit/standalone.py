@@ -4,7 +4,7 @@
 
 KEY is the ledger's public key, or a file with it, such as the half page that the operator handed over when the ledger
 was made. Bring it yourself: a key out of the pack proves nothing. --checkpoint names checkpoints that you were sent.
-Take this file, too, from somebody you trust, or read it: it is one file, needs Python 3.9 and `cryptography`, and
+Take this file, too, from somebody you trust, or read it: it is one file, needs Python 3.10 and `cryptography`, and
 believes no verdict but its own. Exit status: 0 every check holds, 1 all hold but the call was not finished, 2 wrong
 arguments, 20 something needed is missing or cannot be read, 30 the pack contradicts itself.
 
@@ -17,8 +17,10 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import bisect
 import hashlib
 import io
+import itertools
 import json
 import math
 import re
@@ -367,6 +369,22 @@ EVIDENCE_2 = {
     "wire": (WIRE,),
     "rtcp": ({"authenticated": bool, "accepted": int, "newest": (REPORT,)},),
 }
+WINDOW = {
+    "schema": {"callrec/wire-window/1"}, "began_ns": NS, "peers": [str], "gaps_us": str, "deferred": int, "odd": int,
+    "counts": {
+        "overflow": int, "rtp_refused": int, "rtp_held_back": int, "peer_addresses": int, "leg_gone": int,
+        "rtp_foreign": int, "rtcp_foreign": int,
+    },
+    "runs": [{
+        "to": str, "srtp": bool, "payload_type": int, "ssrc": int, "first_sequence": int, "first_timestamp": int,
+        "payload_bytes": int, "packets": int,
+    }],
+    "reports_sent": [{"at_us": SIGNED, "ssrc": int, "middle_ntp": int}],
+    "rtcp_heard": [{
+        "at_us": SIGNED, "source": str, "srtp": bool, "understood": bool,
+        "blocks": [{"ssrc": int, "lost": SIGNED, "highest_sequence": int, "last_report": int}],
+    }],
+}  # fmt: skip
 JUDGED = {
     "schema": {"callrec/notice-verdict/1"}, "evidence": dict, "verdict": {"granted", "refused"}, "grade": (str,),
     "purposes": [str], "reasons": [str], "floors": dict,
@@ -482,6 +500,166 @@ def grade_of(e: Mapping[str, Any]) -> str:
         return "sent"
     lost = report["lost"] / (((highest - first) & 0xFFFF) + 1)
     return "received" if lost < LOSS_CEILING - BORDERLINE else "sent"
+
+
+# ---------------------------------------------------------------- what was tapped of the wire, weighed again
+
+ENDS = (0xFF, 0x1FF, 0x3FF, 0x7FF, 0xFFF, 0x1FFF, 0x3FFF, 0x7FFF)
+"""Where the segments of G.711 end (ITU-T G.711, tables 1a and 2a, on a scale of 16 bits)."""
+MOST_PACKETS = 50_000
+
+
+def meant(octet: int, payload_type: int) -> int:
+    """The sample of one octet of A-law (8) or mu-law (0)."""
+    if payload_type == 8:
+        code = octet ^ 0x55
+        exponent, mantissa = (code >> 4) & 7, code & 15
+        size = (mantissa << 4) + 8 if exponent == 0 else ((mantissa << 4) + 0x108) << (exponent - 1)
+        return size if code & 0x80 else -size
+    code = ~octet & 0xFF
+    size = ((((code & 15) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
+    return -size if code & 0x80 else size
+
+
+def octet_of(sample: int, payload_type: int) -> int:
+    """What the engine makes of a sample: it takes the upper 14 bits."""
+    sample = sample >> 2 << 2
+    size = abs(sample) + (0x84 if payload_type == 0 else 0)
+    segment = min(bisect.bisect_left(ENDS, size), 7)
+    shift = segment + 3 if payload_type == 0 or segment > 1 else 4
+    code = 0x7F if size > ENDS[-1] else segment << 4 | size >> shift & 15
+    if payload_type == 0:
+        return code ^ (0x7F if sample < 0 else 0xFF)
+    return code ^ (0xD5 if sample >= 0 else 0x55)
+
+
+def decoded(octets: bytes, payload_type: int) -> bytes:
+    """Samples of these octets, little-endian."""
+    table = [meant(octet, payload_type).to_bytes(2, "little", signed=True) for octet in range(256)]
+    return b"".join([table[octet] for octet in octets])
+
+
+def coded(pcm: bytes, payload_type: int) -> bytes:
+    """Octets of these samples, as they leave."""
+    samples = struct.unpack(f"<{len(pcm) // 2}h", pcm[: len(pcm) // 2 * 2])
+    table = {sample: octet_of(sample, payload_type) for sample in set(samples)}
+    return bytes([table[sample] for sample in samples])
+
+
+class Window:
+    """One kept window: a line of JSON, then the payloads of every RTP packet that left, in order."""
+
+    def __init__(self, kept: bytes, where: str) -> None:
+        head, _, self.payloads = kept.partition(b"\n")
+        self.says = strict(head, where, 29)
+        fit(self.says, WINDOW, where, 29)
+        self.runs = self.says["runs"]
+        packets = sum(run["packets"] for run in self.runs)
+        octets = sum(run["packets"] * run["payload_bytes"] for run in self.runs)
+        gaps = self.says["gaps_us"].split(" ") if self.says["gaps_us"] else []
+        if packets > MOST_PACKETS or octets != len(self.payloads) or packets != len(gaps):
+            raise Wrong(29, f"{where} does not hold what it says")
+        if not all(re.fullmatch(r"[0-9]{1,12}", gap) for gap in gaps) or any(
+            not run["packets"] * run["payload_bytes"] for run in self.runs
+        ):
+            raise Wrong(29, f"{where} holds times that are none")
+        self.times = list(itertools.accumulate(int(gap) for gap in gaps))
+        self.numbers = [(run["first_sequence"] + n) & 0xFFFF for run in self.runs for n in range(run["packets"])]
+        self.ends = list(itertools.accumulate(run["payload_bytes"] for run in self.runs for _ in range(run["packets"])))
+
+    def streams(self) -> list[dict[str, Any]]:
+        """Our RTP by SSRC, payload type and destination."""
+        keys = list(dict.fromkeys((run["ssrc"], run["payload_type"], run["to"]) for run in self.runs))
+        return [
+            self._stream([run for run in self.runs if (run["ssrc"], run["payload_type"], run["to"]) == key])
+            for key in keys
+        ]
+
+    def _stream(self, runs: list[dict[str, Any]]) -> dict[str, Any]:
+        first, last = runs[0], runs[-1]
+        before_last = last["packets"] - 1
+        return {
+            "payload_type": first["payload_type"], "ssrc": first["ssrc"],
+            "sent": sum(run["packets"] for run in runs),
+            "octets": sum(run["packets"] * run["payload_bytes"] for run in runs),
+            "first_sequence": first["first_sequence"], "first_timestamp": first["first_timestamp"],
+            "last_sequence": (last["first_sequence"] + before_last) & 0xFFFF,
+            "last_timestamp": (last["first_timestamp"] + before_last * last["payload_bytes"]) & 0xFFFFFFFF,
+        }  # fmt: skip
+
+    def facts(self, at: int, samples: int) -> dict[str, Any]:
+        """Whether every packet left, once, in order, for one address; and the packets that the notice lies in."""
+        runs, counts, peers = self.runs, self.says["counts"], self.says["peers"]
+        pairs = list(itertools.pairwise(runs))
+        steps = [(then["first_sequence"] - one["first_sequence"] - one["packets"]) & 0xFFFF for one, then in pairs]
+        leaps = [
+            then["first_timestamp"] != (one["first_timestamp"] + one["packets"] * one["payload_bytes"]) & 0xFFFFFFFF
+            for one, then in pairs
+        ]
+        under_srtp = sum(run["packets"] for run in runs if run["srtp"])
+        first, last = (bisect.bisect_right(self.ends, place) for place in (at, at + samples - 1))
+        return {
+            "overflow": counts["overflow"], "refused": counts["rtp_refused"], "held_back": counts["rtp_held_back"],
+            "deferred": self.says["deferred"], "srtp": under_srtp > 0,
+            "odd": self.says["odd"] + min(under_srtp, len(self.numbers) - under_srtp),
+            "strayed": sum(run["packets"] for run in runs if not peers or run["to"] != peers[0]),
+            "peer_changes": max(counts["peer_addresses"], len(peers) - 1), "leg_gone": counts["leg_gone"] > 0,
+            "missing": sum(step for step in steps if 0 < step < 1 << 15),
+            "repeated": sum(step >= 1 << 15 for step in steps), "timestamp_faults": sum(leaps),
+            "notice_first_sequence": self.numbers[first], "notice_last_sequence": self.numbers[last],
+            "notice_span_ns": str((self.times[last] - self.times[first]) * 1000),
+        }  # fmt: skip
+
+    def reports(self) -> list[dict[str, Any]]:
+        """The RTCP reports that count: about our stream, on a packet sent by then, in answer to a report of ours."""
+        ours = {run["ssrc"] for run in self.runs}
+        srtp = any(run["srtp"] for run in self.runs)
+        found = []
+        for heard in self.says["rtcp_heard"]:
+            block = next((each for each in heard["blocks"] if each["ssrc"] in ours), None)
+            if not heard["understood"] or (srtp and not heard["srtp"]) or block is None or len(ours) != 1:
+                continue
+            by_then = self.numbers[: bisect.bisect_right(self.times, heard["at_us"])]
+            sent = [one for one in self.says["reports_sent"] if one["ssrc"] in ours and one["at_us"] <= heard["at_us"]]
+            highest = block["highest_sequence"] & 0xFFFF
+            if highest in by_then and block["last_report"] in [one["middle_ntp"] for one in sent]:
+                found.append({"at_ms": heard["at_us"] // 1000, "source": heard["source"], "highest_sequence": highest,
+                              "lost": block["lost"]})  # fmt: skip
+        return found
+
+
+def weigh(window: Window, evidence: Mapping[str, Any], prompt: bytes) -> bytes:
+    """The samples that left, if this window bears the evidence out in every figure that the verdict rests on."""
+    tap, streams = evidence["tap"], window.streams()
+    if len(streams) != 1 or streams[0]["payload_type"] not in (0, 8) or tap["at_sample"] is None:
+        raise Wrong(29, "what was tapped is not one stream of G.711 with the notice in it")
+    law, at = streams[0]["payload_type"], tap["at_sample"]
+    sent, notice = decoded(window.payloads, law), decoded(coded(prompt, law), law)
+    before, after = sent[: 2 * at], sent[2 * at + len(notice) :]
+    silence = decoded(coded(bytes(2), law), law)
+    if not notice or sent[2 * at : 2 * at + len(notice)] != notice:
+        raise Wrong(29, "the packets that left do not hold the whole notice where the evidence says")
+    if before + after != silence * (len(before + after) // 2):
+        raise Wrong(29, "the packets that left hold something besides the notice")
+    shown = [
+        (evidence["streams"][0] if len(evidence["streams"]) == 1 else {}, streams[0]),
+        (evidence["wire"], window.facts(at, len(notice) // 2)),
+        (
+            evidence["caller"],
+            {"foreign_packets": sum(window.says["counts"][n] for n in ("rtp_foreign", "rtcp_foreign"))},
+        ),
+    ]
+    for said, seen in shown:
+        for name, value in seen.items():
+            if name not in said or said[name] != value:
+                raise Wrong(29, f"the evidence says of what was tapped what that does not show: {name}")
+    reports, rtcp = window.reports(), evidence["rtcp"]
+    newest = reports[-1] if reports else None
+    if (rtcp or {"newest": None, "accepted": 0})["newest"] != newest or (rtcp or {"accepted": 0})["accepted"] != len(
+        reports
+    ):
+        raise Wrong(29, "the evidence counts other reports from the next hop than those that count")
+    return sent
 
 
 # ---------------------------------------------------------------- keys, checkpoints, tree, WAV
@@ -705,6 +883,7 @@ class _Pack:
         self.evidence: dict[str, dict[str, Any]] = {}
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.proven: dict[str, str] = {}
+        self.notices: dict[str, bytes] = {}
 
     def check(self) -> None:
         self._list()
@@ -830,10 +1009,17 @@ class _Pack:
                 fit(evidence, EVIDENCE_2, "evidence", 26)
             if hashlib.sha256(_bytes(evidence)).hexdigest() != entry.body["evidence_sha256"]:
                 raise Wrong(26, f"{name} is not the evidence in the ledger")
+            self._tapped(evidence.get("wire"), name[:-5] + ".tap")
             self._bound(entry, evidence["binding"], name)
             self._in_time(entry, evidence, name)
             self.evidence[entry.leaf] = evidence
             self.verdicts[entry.leaf] = judged
+
+    def _tapped(self, wire: Mapping[str, Any] | None, name: str) -> None:
+        if wire and name not in self.files:
+            raise Wrong(26, f"{name}, what was tapped of the wire, is missing", UNANSWERED)
+        if name in self.files and (not wire or self.digests[name] != wire["window_sha256"]):
+            raise Wrong(26, f"{name} is not what the evidence was judged on")
 
     def _bound(self, entry: Entry, binding: Mapping[str, Any], name: str) -> None:
         expected = {"call_uid": self.uid, "segment": entry.segment, "boot_id": entry.boot_id}
@@ -920,6 +1106,7 @@ class _Pack:
         pcm = pcm_of(self.files[name + ".wav"], name + ".wav", 28)
         if hashlib.sha256(pcm).hexdigest() != prompt["pcm_sha256"] or len(pcm) != 2 * prompt["samples"]:
             raise Wrong(28, f"{name}.wav is not the audio that was approved")
+        self.notices[prompt["pcm_sha256"]] = pcm
         if hashlib.sha256(self.files[name + ".txt"]).hexdigest() != text_sha256:
             raise Wrong(28, f"{name}.txt are not the words that were approved")
 
@@ -929,19 +1116,23 @@ class _Pack:
         for leaf, evidence in self.evidence.items():
             entry = self.by_leaf[leaf]
             name = f"notice/sent-{entry.body['attempt']}.wav"
-            if entry.kind == "notice.proven" and name in self.files:
+            if entry.kind == "notice.proven" and evidence.get("wire"):
                 looked = True
-                self._holds_notice(name, evidence)
+                self._weighed(evidence, f"evidence/{self.uid}-{entry.body['attempt']}.tap", name)
+            elif name in self.files:
+                raise Wrong(29, f"{name} is there, and nothing was tapped that could show it")
         if not looked:
             self.to.skipped.append(29)
 
-    def _holds_notice(self, name: str, evidence: Mapping[str, Any]) -> None:
-        sent, tap, prompt = pcm_of(self.files[name], name, 29), evidence["tap"], evidence["prompt"]
+    def _weighed(self, evidence: Mapping[str, Any], tapped: str, heard: str) -> None:
+        prompt, tap = self.notices.get(evidence["prompt"]["pcm_sha256"]), evidence["tap"]
+        if prompt is None:
+            raise Wrong(29, "without the approved notice nothing can be compared", UNANSWERED)
+        sent = weigh(Window(self.files[tapped], tapped), evidence, prompt)
         if hashlib.sha256(sent).hexdigest() != tap["pcm_sha256"] or len(sent) != 2 * tap["samples"]:
-            raise Wrong(29, f"{name} is not what the evidence says was sent")
-        at, end = 2 * tap["at_sample"], 2 * (tap["at_sample"] + prompt["samples"])
-        if hashlib.sha256(sent[at:end]).hexdigest() != prompt["pcm_sha256"]:
-            raise Wrong(29, f"{name} does not hold the whole notice where the evidence says")
+            raise Wrong(29, f"{tapped} holds other audio than the evidence says")
+        if heard in self.files and pcm_of(self.files[heard], heard, 29) != sent:
+            raise Wrong(29, f"{heard} is not what was tapped")
 
     # 30, 31
     def _purposes(self) -> None:

@@ -31,17 +31,19 @@ from callrec._canonical import canonical, parse, sha256_hex
 from callrec.audit import standalone
 from callrec.audit.pack import Wanted, contents
 from callrec.core.evidence_json import from_json
+from callrec.core.kinds import Kind
 from callrec.core.proof import Granted, judge
 from callrec.ledger.checkpoint import Checkpoint, key_of, sign
 from callrec.ledger.init import load_signing_key
 from callrec.ledger.merkle import leaf_hash
 from callrec.ledger.proofs import Tree
 from callrec.ledger.reading import open_log
-from callrec.notice import approval
 from callrec.notice.audio import wav_of
-from callrec.notice.register import ApprovedPrompt, Register
+from callrec.notice.register import ApprovedPrompt
+from callrec.notice.wire import weigh
+from callrec.ports import Entry
 from callrec.wiring import key_file
-from tests.audit.packing import PackHouse, relisted
+from tests.audit.packing import PackHouse, WireHouse, relisted
 
 UNBOUND = {"pack.json", "proofs.json", "checkpoint.txt", "index.html", "verify.py"}
 """Files whose bytes nobody signed; what they say is compared with what was signed."""
@@ -50,45 +52,36 @@ VALUES = [
     None, True, False, 0, 1, -1, 2**53, 2**63, -(2**53), 1.5, 1e308, "", "x", "ab" * 32, "0", "-1", "9" * 25, [], {},
     [[]], {"x": 1}, "\u202e\x1b[2J", "a" * 5000, "granted", "sent", "received", ["a"],
 ]  # fmt: skip
+SAMPLES = 2080
 RAW = [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"1" * 5000, b'"\\ud800"', b"[" * 60 + b"]" * 60, b"nul", b"01"]
 
 
 def short_prompt(house):
-    """A notice of a quarter of a second, approved like any other, so that many packs can be checked."""
-    folder = house.config.notice.register
-    pcm = np.random.default_rng(5).integers(-9000, 9000, 2000).astype("<i2").tobytes()
-    register = Register.load(folder)
-    first = next(each for each in register.records if each.name == "advice-line.en.1")
-    record = replace(
-        first,
-        version=9,
-        file="advice-line.en.9.wav",
-        pcm_sha256=sha256_hex(pcm),
-        samples=2000,
-        speech="",
-        approved=None,
-    )
-    (folder / record.file).write_bytes(wav_of(pcm))
+    """A notice of a quarter of a second, approved in the ledger like any other, so that many packs can be checked."""
+    pcm = np.random.default_rng(5).integers(-9000, 9000, SAMPLES).astype("<i2").tobytes()
+    first = house.prompt.record
+    record = replace(first, version=9, pcm_sha256=sha256_hex(pcm), samples=SAMPLES)
     ledger = house.ledger()
-    approved = approval._approved(
-        record, by="sample", now=house.clock.utc(), append=lambda entry: ledger.append_blocking(entry).leaf
-    )
+    approved = Entry(kind=Kind.PROMPT_APPROVED, body=record.approval_body("sample"), actor="sample")
+    leaf = ledger.append_blocking(approved).leaf
     ledger.close()
-    approval._write(folder, (*register.records, approved))
-    return ApprovedPrompt(record=approved, pcm=pcm)
+    return ApprovedPrompt(record=replace(record, approved=replace(first.approved, leaf=leaf)), pcm=pcm)
 
 
 class Base:
-    """A recorded call with its audio in the pack, the key, and the whole log behind it."""
+    """A recorded call, the key, and the whole log behind it."""
 
-    def __init__(self, folder):
-        self.house = PackHouse(folder)
+    def __init__(self, folder, house=PackHouse):
+        self.house = house(folder)
         self.house.prompt = short_prompt(self.house)
         self.recording = self.house.record()
         self.uid = self.recording.partition("-")[0]
         with open_log(self.house.config.ledger.path) as log:
             self.bodies = list(log.bodies(0, log.size()))
         self.files = contents(Wanted(places=self.house.places(), call_uid=self.uid))
+        notice = f"notice/{self.house.prompt.record.name}"
+        self.files[f"{notice}.wav"] = wav_of(self.house.prompt.pcm)
+        self.files[f"{notice}.txt"] = self.house.prompt.record.text.encode()
         self.files["index.html"] = self.files["index.html"][:500]
         self.files["verify.py"] = self.files["verify.py"][:500]
         self.files = relisted(self.files)
@@ -256,9 +249,14 @@ def signed_mutation(base, dice):
     files, entries = dict(base.files), [parse(body) for body in base.bodies]
     name = f"evidence/{base.uid}-1.json"
     judged = json.loads(files[name])
-    if dice.random() < 0.5:
-        judged["evidence"] = changed(judged["evidence"], dice)
-        judged = changed(judged, dice) if dice.random() < 0.2 else judged
+    tapped = name.removesuffix(".json") + ".tap"
+    if dice.random() < 0.6:
+        if tapped in files and dice.random() < 0.6:
+            files[tapped] = another_window(files[tapped], dice)
+            judged["evidence"]["wire"]["window_sha256"] = sha256_hex(files[tapped])
+        else:
+            judged["evidence"] = changed(judged["evidence"], dice)
+            judged = changed(judged, dice) if dice.random() < 0.2 else judged
         for entry in entries:
             if "evidence_sha256" in entry["body"]:
                 entry["body"]["evidence_sha256"] = hashed(judged.get("evidence"))
@@ -272,6 +270,16 @@ def signed_mutation(base, dice):
         return written_anew(base, files, entries, judged, name)
     except (ValueError, TypeError, KeyError):
         return stored(files)
+
+
+def another_window(kept, dice):
+    head, _, payloads = kept.partition(b"\n")
+    if dice.random() < 0.3:
+        at = dice.randrange(len(payloads))
+        payloads = payloads[:at] + bytes([payloads[at] ^ 1 << dice.randrange(8)]) + payloads[at + 1 :]
+    else:
+        head = json.dumps(changed(json.loads(head), dice), separators=(",", ":")).encode()
+    return head + b"\n" + payloads
 
 
 def hashed(value):
@@ -335,14 +343,30 @@ def wrongly_verified(base, kind, data, found):
     """Why this should not have been verified, or nothing."""
     files = held(data)
     if kind == "signed":
-        evidence = json.loads(files[f"evidence/{base.uid}-1.json"])["evidence"]
-        granted = isinstance(judge(from_json(evidence), evidence_sha256=""), Granted)
+        evidence = from_json(json.loads(files[f"evidence/{base.uid}-1.json"])["evidence"])
+        granted = isinstance(judge(evidence, evidence_sha256=""), Granted)
         said = any("played: proven" in line for line in found.told)
+        if granted and evidence.wire is not None:
+            return unborne(base, evidence, files[f"evidence/{base.uid}-1.tap"])
         return "" if granted == said else f"the core says {granted}, the pack {found.told}"
     other = [name for name in files if name not in UNBOUND and files[name] != base.files.get(name)]
     gone = [name for name in base.files if name not in files and not name.startswith(OPTIONAL)]
     gone = [name for name in gone if name not in ("index.html", "verify.py")]
     return ", ".join(other + gone)
+
+
+def unborne(base, evidence, kept):
+    """What callrec's own weighing of this window does not bear out of this evidence."""
+    seen = weigh(kept, base.house.prompt.pcm)
+    streams = [replace(stream, codec="") for stream in seen.streams]
+    reports = [(rtcp.newest, rtcp.accepted) if rtcp else (None, 0) for rtcp in (seen.rtcp, evidence.rtcp)]
+    same = (
+        seen.tap == evidence.tap,
+        seen.wire == evidence.wire,
+        streams == [replace(stream, codec="") for stream in evidence.streams],
+        reports[0] == reports[1],
+    )
+    return "" if all(same) else f"its window does not bear it out: {same}"
 
 
 def one(base, dice):
@@ -361,18 +385,27 @@ def one(base, dice):
     return kind, found.exit_code
 
 
-def run(base, n, seed):
-    """Counts of outcomes by kind."""
+def run(bases, n, seed):
+    """Counts of outcomes by kind, over these packs in turn."""
     dice, counts = random.Random(seed), Counter()
     for number in range(n):
         state = dice.getstate()
         try:
-            counts[one(base, dice)] += 1
+            counts[one(bases[number % len(bases)], dice)] += 1
         except Exception as error:
             error.add_note(f"mutation {number} of seed {seed}")
             dice.setstate(state)
             raise
     return counts
+
+
+def bases_in(folder):
+    """One call that was tapped at the player, and one on the wire."""
+    made = []
+    for name, house in (("player", PackHouse), ("wire", WireHouse)):
+        (folder / name).mkdir()
+        made.append(Base(folder / name, house))
+    return made
 
 
 def main():
@@ -382,7 +415,7 @@ def main():
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        counts = run(Base(Path(folder)), given.n, given.seed)
+        counts = run(bases_in(Path(folder)), given.n, given.seed)
         seconds = time.monotonic() - began
     report = {f"{kind} exit {code}": count for (kind, code), count in sorted(counts.items())}
     sys.stdout.write(

@@ -19,11 +19,14 @@ from callrec.core.kinds import Kind
 from callrec.core.proof import judge
 from callrec.core.values import Tap
 from callrec.ledger.log import SqliteLedger
+from callrec.notice import wire_window
 from callrec.notice.compare import compare
 from callrec.notice.register import Register
+from callrec.notice.wire import weigh
 from tests.cli.house import NEXT_HOP, House
 from tests.core.builders import GOOD_EVIDENCE, GOOD_STREAM
 from tests.ledger.world import entry
+from tests.notice import test_wire as wire
 
 SECOND = 1_000_000_000
 
@@ -137,6 +140,42 @@ class PackHouse(House):
 
     def examine(self, files, **more):
         return examined(zipped(files), self.vkey(), **more)
+
+
+class WireHouse(PackHouse):
+    """As `PackHouse`, with a tap of the wire: packets that left, and a report of the next hop that they arrived."""
+
+    grade = "received"
+
+    def evidence_of(self, uid, offered, answered, **change):
+        taken = self.taken()
+        self.kept = wire_window.keep(taken)
+        seen = weigh(self.kept, self.prompt.pcm)
+        caller = replace(
+            GOOD_EVIDENCE.caller,
+            foreign_packets=seen.foreign_packets,
+            ssrc=seen.peer_ssrc,
+            rtcp_reports=seen.rtcp.accepted,
+        )
+        tapped = {"tap": seen.tap, "wire": seen.wire, "streams": seen.streams, "rtcp": seen.rtcp, "caller": caller}
+        return super().evidence_of(
+            uid, offered, answered, **tapped | {"expected_packets": seen.expected_packets, "player": None} | change
+        )
+
+    def taken(self, *, law=8):
+        """Silence, the notice, silence; the report comes after the last packet."""
+        packets = wire.good(wire.SILENCE + self.prompt.pcm + wire.SILENCE, payload_type=law)
+        last, after = wire.FIRST + len(packets) - 1, 20 * len(packets) + 50
+        return wire.window(*packets, wire.our_report(), wire.their_report(at_ms=after, highest=last))
+
+    def keep(self, evidence):
+        digest = super().keep(evidence)
+        name = f"{evidence.binding.call_uid}-{evidence.binding.attempt}{wire_window.SUFFIX}"
+        (wiring.evidence_dir(self.config) / name).write_bytes(self.kept)
+        return digest
+
+    def record(self, **options):
+        return super().record(tap="wire", **options)
 
 
 def examined(data, vkey, **more):
