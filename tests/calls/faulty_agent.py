@@ -18,6 +18,7 @@ from callrec.cli.agent import serve
 from callrec.config import load
 from callrec.core.proof import judge
 from callrec.ledger.logfile import commit
+from callrec.sip.leg import LegCall
 from callrec.sip.play import NoticePlay
 from callrec.wiring import Faults, build_agent
 
@@ -26,6 +27,7 @@ JUDGE_HANGS = "the verifier hangs"
 COMMIT_HANGS = "the ledger's commit hangs"
 PROOF_HANGS = "the commit of a notice.proven hangs"
 PLAYER_CUT = "the player is cut off from the leg"
+NO_WINDOW = "the wire tap has no window for this leg"
 
 VARIABLE = "CALLREC_TEST_FAULT"
 JUDGE_HANGS_S = 5.0
@@ -66,8 +68,12 @@ class FaultyCommit:
         self._committed = max([self._committed, *(seq for seq, _ in rows)])
 
 
-class CutPlay(NoticePlay):
-    """A notice whose player loses the caller leg and plays on, for nobody."""
+class FaultyPlay(NoticePlay):
+    """A notice whose player loses the caller leg and plays on, for nobody; or one whose wire cannot be tapped."""
+
+    def _open_window(self, call: LegCall) -> None:
+        if fault() != NO_WINDOW:
+            super()._open_window(call)
 
     def begin(self, pcm: bytes) -> None:
         super().begin(pcm)
@@ -87,7 +93,7 @@ class CutPlay(NoticePlay):
 def main(config: Path) -> None:
     import callrec.sip.session as session  # noqa: PLC0415, PLR0402 - its name for the class is replaced
 
-    session.NoticePlay = CutPlay  # type: ignore[misc]
+    session.NoticePlay = FaultyPlay  # type: ignore[misc]
     faults = Faults(judge_by=faulty_judge, commit=FaultyCommit())
     built = build_agent(load(config), faults=faults, allow_unsafe_memory=True)
     try:

@@ -281,6 +281,7 @@ CASES = (
         fault=faulty_agent.PLAYER_CUT,
         refused=[["NOTICE_ALTERED"]],
     ),
+    Case(name="a leg whose wire cannot be tapped", fault=faulty_agent.NO_WINDOW, refused=[["NOTICE_NOT_SENT"]]),
     Case(
         name="verifier raises",
         fault=faulty_agent.JUDGE_RAISES,
