@@ -1,6 +1,6 @@
-"""`callrec prompts`: list, check, add, approve, retire. Audio and words are a person's; this keeps the register.
+"""`callrec prompts list|check|add|approve|retire`. Audio and words are a person's; this keeps the register.
 
-`ctx.obj` has `prompts_dir: Path` and `append(entry) -> leaf`, which makes one ledger entry durable.
+`ctx.obj` has `prompts_dir: Path`, `config` and `append(entry) -> leaf`, which makes one ledger entry durable.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
+from callrec.cli.prompt_files import Desk, export, find, key, take_in
+from callrec.config import load_rules
 from callrec.core.purposes import parse_purposes
 from callrec.core.values import Purpose
 from callrec.errors import ConfigError, Refused
 from callrec.notice import approval
 from callrec.notice.audio import RATE
-from callrec.notice.manifest import PromptKind, PromptRecord, moment
-from callrec.notice.register import Register
-from callrec.notice.wording import EXPLAINS, MEANINGS
-from callrec.ports import Entry
+from callrec.notice.manifest import Approval, PromptKind, PromptRecord, Status, moment
+from callrec.notice.register import Register, Unusable
+from callrec.notice.wording import EXPLAINS, MEANINGS, Schedule, kept_for
 
 
-class Desk(Protocol):
-    """What these commands work on."""
-
-    @property
-    def prompts_dir(self) -> Path:
-        """The folder of the register."""
-
-    def append(self, entry: Entry) -> str:
-        """Append to the ledger; the leaf hash when it is durable."""
+def schedule_of(desk: Desk) -> Schedule:
+    """What the configured retention schedule says, for periods that a notice speaks. ConfigError where it is wrong."""
+    retention = desk.config.retention
+    return kept_for(load_rules(retention.rules), retention.nation)
 
 
 @click.group()
 def prompts() -> None:
     """The notices that callers hear."""
+
+
+for _command in (key, find, export, take_in):
+    prompts.add_command(_command)
 
 
 @prompts.command("list")
@@ -59,7 +59,7 @@ def list_(desk: Desk, as_json: bool) -> None:
 @click.pass_obj
 def check(desk: Desk) -> None:
     """Check every prompt. Its file is to be as registered, audible speech, and to say what it must."""
-    faults = approval.check(desk.prompts_dir)
+    faults = approval.check(desk.prompts_dir, schedule_of(desk))
     register = Register.load(desk.prompts_dir)
     for remark in register.remarks():
         click.echo(f"note: {remark}")
@@ -96,32 +96,45 @@ def add(desk: Desk, /, file: Path, **given: Any) -> None:
         effective_to=moment(given["ends"], "--to") if given["ends"] else None,
         note=given["note"],
     )
-    record = approval.add(desk.prompts_dir, new)
+    record = approval.add(desk.prompts_dir, new, schedule=schedule_of(desk))
     click.echo(f"Added {record.name} as a draft: {record.samples / RATE:.1f} seconds, {record.file}.")
     click.echo("Let somebody hear it to the end and read the text along. Then:")
-    click.echo(f"  callrec prompts approve {record.name} --by PERSON")
+    click.echo(f"  callrec prompts approve {record.name} --by PERSON --key FILE --from now")
 
 
 @prompts.command()
 @click.argument("name", metavar="ID")
 @click.option("--by", required=True, help="Who approves: an id from `people` in the configuration, not a name.")
+@click.option("--key", type=click.Path(path_type=Path), help="That person's own key file, made with `prompts key`.")
+@click.option("--from", "begins", help="May be played from then on: now, or a date, UTC. Else as it was added.")
 @click.pass_obj
-def approve(desk: Desk, name: str, by: str) -> None:
+def approve(desk: Desk, /, name: str, by: str, key: Path | None, begins: str | None) -> None:
     """Approve a draft. From then on it is never changed, and the ledger says who approved it."""
     now = datetime.now(UTC)
-    record = approval.approve(desk.prompts_dir, name, by=by, now=now, append=desk.append)
-    click.echo(f"Approved {record.name}. A running agent takes it up with `callrec agent reload`.")
+    starts = None if begins is None else now if begins == "now" else moment(begins, "--from")
+    record = approval.approve(desk.prompts_dir, name, by=by, now=now, append=desk.append, key=key, begins=starts)
+    if record.approved and not record.approved.signature:
+        click.echo(f"note: not signed, because {by} has no key here: see `callrec prompts key`", err=True)
+    later = f", in force from {record.effective_from:%Y-%m-%d %H:%M} UTC" if record.effective_from else ""
+    click.echo(f"Approved {record.name}{later}. A running agent takes it up with `callrec agent reload`.")
 
 
 @prompts.command()
 @click.argument("name", metavar="ID")
 @click.option("--by", required=True, help="Who retires it: an id from `people` in the configuration.")
-@click.option("--why", default="replaced", show_default=True, help="A word or two, with hyphens: no names.")
+@click.option("--reason", "--why", "why", default="replaced", show_default=True, help="A word or two, with hyphens.")
+@click.option("--back-to", default="", metavar="ID", help="The earlier version that is to be played instead.")
 @click.pass_obj
-def retire(desk: Desk, name: str, by: str, why: str) -> None:
+def retire(desk: Desk, /, name: str, by: str, why: str, back_to: str) -> None:
     """Take a prompt out of use. Its audio and words are kept, because proofs cite them."""
-    record = approval.retire(desk.prompts_dir, name, by=by, why=why, append=desk.append)
+    now = datetime.now(UTC)
+    record = approval.retire(desk.prompts_dir, name, by=by, why=why, append=desk.append, now=now, back_to=back_to)
     click.echo(f"Retired {record.name}. A running agent lets go of it with `callrec agent reload`.")
+    found = Register.load(desk.prompts_dir).choose(record.id, record.language, now)
+    if isinstance(found, Unusable):
+        click.echo(f"Nothing takes its place: calls go through unrecorded. {found.what}; {found.next_step}")
+    else:
+        click.echo(f"From now on {found.record.name} is played.")
 
 
 # ---------------------------------------------------------------- words in and out
@@ -132,7 +145,14 @@ def _as_line(record: PromptRecord) -> str:
     sample = ", our sample" if record.sample else ""
     by = f" by {record.approved.by} on {record.approved.at:%Y-%m-%d}" if record.approved else ""
     seconds = f"{record.samples / RATE:.1f} s"
-    return f"{record.name}: {record.status.value}{by}{sample}; {record.kind.value}, {seconds}; {names}"
+    return f"{record.name}: {_state(record)}{by}{sample}; {record.kind.value}, {seconds}; {names}"
+
+
+def _state(record: PromptRecord) -> str:
+    """The state in its life; an approved one is effective between its dates (R58)."""
+    if record.status is not Status.APPROVED:
+        return str(record.status.value)
+    return "effective, approved" if record.in_force(datetime.now(UTC)) else "approved, not in force today,"
 
 
 def _as_json(record: PromptRecord) -> dict[str, Any]:
@@ -144,6 +164,7 @@ def _as_json(record: PromptRecord) -> dict[str, Any]:
         "version": record.version,
         "kind": record.kind.value,
         "status": record.status.value,
+        "effective": record.status is Status.APPROVED and record.in_force(datetime.now(UTC)),
         "sample": record.sample,
         "file": record.file,
         "text": record.text,
@@ -153,9 +174,20 @@ def _as_json(record: PromptRecord) -> dict[str, Any]:
         "keys": dict(record.keys),
         "effective_from": record.effective_from.isoformat() if record.effective_from else None,
         "effective_to": record.effective_to.isoformat() if record.effective_to else None,
-        "approved": {"by": approved.by, "at": approved.at.isoformat(), "leaf": approved.leaf} if approved else None,
+        "approved": {
+            "by": approved.by,
+            "at": approved.at.isoformat(),
+            "leaf": approved.leaf,
+            "signed": bool(approved.signature),
+        }
+        if approved
+        else None,
         "note": record.note,
     }
+
+
+def _approval_json(given: Approval) -> dict[str, Any]:
+    return {"by": given.by, "at": given.at.isoformat(), "leaf": given.leaf, "signed": bool(given.signature)}
 
 
 def _text(given: str) -> str:

@@ -33,7 +33,7 @@ from callrec.notice.manifest import (
 )
 from callrec.notice.mask import mask_to_hex
 from callrec.notice.register import ApprovedPrompt, Register, Unusable, alike
-from callrec.notice.wording import lint_notice
+from callrec.notice.wording import Schedule, lint_notice, lint_periods
 from callrec.ports import Entry
 
 Append = Callable[[Entry], str]
@@ -63,16 +63,19 @@ class NewPrompt:
     note: str = ""
 
 
-def add(folder: Path, new: NewPrompt, *, status: Status = Status.DRAFT) -> PromptRecord:
+def add(
+    folder: Path, new: NewPrompt, *, status: Status = Status.DRAFT, schedule: Schedule | None = None
+) -> PromptRecord:
     """Convert, check and register it as a draft, the next version of its id and language.
 
     ConfigError for a file or an argument that is no good; Refused, with every finding, where the gate or the text is
     not in order. Nothing is written then. `status` is SAMPLE for the prompts that come with callrec.
+    Periods in the text are held against `schedule`, where there is one.
     """
     slug(new.id, "id")
     language(new.language, "language")
     audio = read_audio(new.file)
-    faults = _faults(new, audio.pcm, audio.clipped_pairs)
+    faults = [*_faults(new, audio.pcm, audio.clipped_pairs), *_periods(new, schedule)]
     if faults:
         raise Refused(f"{new.file} was not added:\n" + "\n".join(f"  - {fault}" for fault in faults), next_step=_MEND)
     held = Register.load(folder) if (folder / NAME).exists() else Register(folder=folder, records=())
@@ -169,13 +172,16 @@ def _heir(register: Register, record: PromptRecord, back_to: str, now: datetime)
     return wanted
 
 
-def check(folder: Path) -> tuple[str, ...]:
+def check(folder: Path, schedule: Schedule | None = None) -> tuple[str, ...]:
     """Everything that is wrong in the register now, as sentences: files, hashes, words, the gate. Empty where all is
     well. ConfigError where the manifest itself cannot be read.
     """
     register = Register.load(folder)
     return tuple(
-        line for record in register.records if record.status is not Status.RETIRED for line in _check(register, record)
+        line
+        for record in register.records
+        if record.status is not Status.RETIRED
+        for line in _check(register, record, schedule)
     )
 
 
@@ -247,6 +253,10 @@ def _faults(new: NewPrompt, pcm: bytes, clipped_pairs: int) -> list[str]:
     return faults
 
 
+def _periods(new: NewPrompt, schedule: Schedule | None) -> tuple[str, ...]:
+    return () if schedule is None else lint_periods(new.text, new.purposes, schedule)
+
+
 def _next_version(held: tuple[PromptRecord, ...], new: NewPrompt) -> int:
     return 1 + max((each.version for each in held if (each.id, each.language) == (new.id, new.language)), default=0)
 
@@ -291,7 +301,7 @@ def _approved(record: PromptRecord, *, by: str, now: datetime, append: Append, s
     return replace(record, status=Status.APPROVED, approved=approval)
 
 
-def _check(register: Register, record: PromptRecord) -> list[str]:
+def _check(register: Register, record: PromptRecord, schedule: Schedule | None) -> list[str]:
     found = register.read(record) if record.approved else register.intact(record)
     if not isinstance(found, ApprovedPrompt):
         return [f"{found.what}: {found.next_step}" if found.next_step else found.what]
@@ -305,4 +315,4 @@ def _check(register: Register, record: PromptRecord) -> list[str]:
         keys=record.keys,
         explains=record.explains,
     )
-    return [f"{record.name}: {fault}" for fault in _faults(new, found.pcm, 0)]
+    return [f"{record.name}: {fault}" for fault in (*_faults(new, found.pcm, 0), *_periods(new, schedule))]

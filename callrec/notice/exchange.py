@@ -207,7 +207,10 @@ def _verified(files: Mapping[str, bytes], trusted: str) -> tuple[tuple[PromptRec
     """The records and keys that the trusted key signed, each approval and each audio checked. `Broken` else."""
     if INDEX not in files or SIGNATURE not in files:
         raise Broken("this is no bundle of prompts: its register or its signature is missing", next_step=_STEP)
-    index = parse(files[INDEX])
+    try:
+        index = parse(files[INDEX])
+    except Broken as error:
+        raise Broken(f"the bundle's register is {error}", next_step=_STEP) from error
     signature = files[SIGNATURE].decode("ascii", "replace")
     if not isinstance(index, dict) or not signing.signed(trusted, signature, signing.BUNDLE, index):
         raise Broken("the bundle was not signed by the key that is trusted, or was changed since", next_step=_STEP)

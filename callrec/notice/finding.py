@@ -113,13 +113,24 @@ def _windows(path: Path, overlap_s: float) -> Iterator[tuple[float, list[Signal]
     with file:
         if file.frames == 0:
             raise ConfigError(f"{path} holds no sound", next_step="export it again")
-        for start in range(0, file.frames, WINDOW_S * file.samplerate):
-            try:
-                file.seek(start)
-                block = file.read(int((WINDOW_S + overlap_s) * file.samplerate), dtype="float64", always_2d=True)
-            except (soundfile.LibsndfileError, RuntimeError) as error:
-                raise cannot_be_read(str(path)) from error
+        for start, block in _blocks(path, file, overlap_s):
             yield start / file.samplerate, [resample(one, file.samplerate) * FULL_SCALE for one in _channels(block)]
+
+
+def _blocks(path: Path, file: soundfile.SoundFile, overlap_s: float) -> Iterator[tuple[int, Signal]]:
+    """First sample and samples of each window; read in one go from front to back, because not every kind can seek."""
+    hop, overlap = WINDOW_S * file.samplerate, int(overlap_s * file.samplerate)
+    held, start = np.zeros((0, file.channels)), 0
+    while True:
+        try:
+            block = file.read(hop + overlap - len(held), dtype="float64", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise cannot_be_read(str(path)) from error
+        if not len(block):
+            return
+        window = np.concatenate([held, block])
+        yield start, window
+        held, start = window[hop:], start + hop
 
 
 def _channels(block: Signal) -> list[Signal]:

@@ -28,7 +28,7 @@ EDGE_FRAMES: Final = 25
 _LONGEST: Final = 8000 * 300
 _SURE: Final = 0.2
 _PAUSE: Final = 5
-_SAME_GAIN_DB: Final = 6.0
+_SAME_GAIN_DB: Final = 4.0
 _QUIET: Final = 10**-2.5
 
 Samples = npt.NDArray[np.int16]
@@ -65,16 +65,16 @@ class Profile:
 
 A: Final = Profile(
     name="a",
-    score=0.65,
-    plain=0.75,
+    score=0.70,
+    plain=0.80,
     shape=2.0,
     coverage=0.96,
     edge=0.78,
-    missing_ms=80,
+    missing_ms=60,
     gain_db=10.0,
-    sdr_db=16.0,
-    worst_db=4.0,
-    step_ms=35,
+    sdr_db=15.0,
+    worst_db=5.0,
+    step_ms=50,
 )
 """Linear PCM, or G.711 any number of times over."""
 B: Final = Profile(
@@ -88,7 +88,7 @@ B: Final = Profile(
     gain_db=12.0,
     sdr_db=-1.0,
     worst_db=-6.0,
-    step_ms=35,
+    step_ms=50,
 )
 """After a lossy codec. Never on the live path: it cannot see lost packets that were concealed."""
 

@@ -8,9 +8,10 @@ more; and a key that is spoken but not declared, or declared but not spoken.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from callrec.core.retention import Item, Nation, Rule
 from callrec.core.values import Purpose
 
 EXPLAINS: Final[Mapping[str, str]] = {
@@ -109,3 +110,64 @@ def _keys(
     for key in declining:
         if key in spoken and key not in spoken_keys(explains.get("decline", "")):
             yield f"the phrase that says how to say no does not name its key {key} (decline)"
+
+
+# ---------------------------------------------------------------- how long
+
+Schedule = Mapping[Purpose, frozenset[int]]
+"""For each purpose the periods, in months, for which the retention schedule keeps recordings."""
+
+_TO_TWENTY: Final = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_WELSH: Final = {"un": 1, "dwy": 2, "dau": 2, "tair": 3, "tri": 3, "pum": 5, "chwe": 6, "saith": 7, "wyth": 8, "naw": 9}
+_TENS: Final = {"thirty": 30, "sixty": 60, "ninety": 90}
+_COUNTS: Final = {word: number for number, word in enumerate(_TO_TWENTY.split(), 1)} | _TENS | _WELSH
+_MONTHS: Final = (
+    {"year": 12.0, "month": 1.0, "week": 12 / 52, "day": 12 / 365} | {"blynedd": 12.0, "blwyddyn": 12.0} | {"mis": 1.0}
+)
+_KEEPING: Final = re.compile(r"\b(?:keep|kept|stor|hold|held|delet|destroy|eras|cadw|gadw|storio|dileu)", re.IGNORECASE)
+_PERIOD: Final = re.compile(
+    r"\b(\d+|[a-z]+)\s+(?:calendar\s+)?(year|month|week|day|[bfm]lynedd|[bf]lwyddyn|mis)s?\b", re.IGNORECASE
+)
+
+
+def kept_for(rules: Iterable[Rule], nation: Nation) -> Schedule:
+    """What a schedule says of recordings here, for those who did not sign a consent. Birthdays have no period."""
+    found: dict[Purpose, set[int]] = {}
+    for rule in rules:
+        months = rule.period.years * 12 + rule.period.months
+        ours = rule.item is Item.RECORDING and (not rule.nation or nation in rule.nation) and not rule.consented
+        if ours and rule.purpose is not None and months:
+            found.setdefault(rule.purpose, set()).add(months)
+    return {purpose: frozenset(months) for purpose, months in found.items()}
+
+
+def spoken_periods(text: str) -> tuple[tuple[str, float], ...]:
+    """Each period, as it is said and in months, in a sentence that speaks of keeping or deleting."""
+    sentences = [each for each in re.split(r"[.!?]\s", text) if _KEEPING.search(each)]
+    found = [match for each in sentences for match in _PERIOD.finditer(each)]
+    return tuple((match[0], _in_months(match)) for match in found if match[1].isdigit() or match[1].lower() in _COUNTS)
+
+
+def _in_months(match: re.Match[str]) -> float:
+    count = int(match[1]) if match[1].isdigit() else _COUNTS[match[1].lower()]
+    unit = re.sub(r"^[fm](?=lynedd|lwyddyn)", "b", match[2].lower())
+    return count * _MONTHS[unit]
+
+
+def lint_periods(text: str, purposes: Iterable[Purpose], schedule: Schedule) -> tuple[str, ...]:
+    """Each spoken period that the schedule does not keep any of these purposes for (R20); empty where all agree."""
+    kept = {purpose: schedule.get(purpose, frozenset()) for purpose in purposes}
+    allowed = frozenset().union(*kept.values())
+    terms = "; ".join(f"{purpose.value} {_terms(months)}" for purpose, months in kept.items() if months)
+    return tuple(
+        f"the text says {said!r} of keeping, and the retention schedule does not: it keeps {terms or 'none of this'}"
+        for said, months in spoken_periods(text)
+        if months not in allowed
+    )
+
+
+def _terms(months: Iterable[int]) -> str:
+    return " or ".join(f"{m // 12} years" if m % 12 == 0 else f"{m} months" for m in sorted(months))

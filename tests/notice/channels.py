@@ -60,8 +60,8 @@ def rms(signal) -> float:
 
 def reclocked(rng, signal) -> np.ndarray:
     """Another clock: some fraction of a sample later, and up to 100 ppm faster or slower."""
-    dense = np.fft.irfft(np.fft.rfft(signal), 8 * len(signal)) * 8
-    at = (np.arange(len(signal) - 2) * (1 + rng.uniform(-1e-4, 1e-4)) + rng.uniform(0, 1)) * 8
+    dense = np.fft.irfft(np.fft.rfft(signal), 4 * len(signal)) * 4
+    at = (np.arange(len(signal) - 2) * (1 + rng.uniform(-1e-4, 1e-4)) + rng.uniform(0, 1)) * 4
     return np.interp(at, np.arange(len(dense)), dense)
 
 

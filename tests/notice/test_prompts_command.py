@@ -7,17 +7,21 @@ from click.testing import CliRunner
 
 from callrec.cli.prompts import prompts
 from callrec.core.kinds import Kind
+from callrec.core.retention import Nation
 from callrec.errors import ConfigError, Refused
 from callrec.notice.audio import wav_of
 from callrec.notice.register import Register
 from tests.notice.spoken import PROMPTS
 
+SCHEDULE = PROMPTS.parent / "config" / "retention.yaml"
 E4 = Register.load(PROMPTS).find("advice-line.en")
 
 
 @pytest.fixture
 def desk(tmp_path, books):
-    return SimpleNamespace(prompts_dir=tmp_path / "prompts", append=books.append, entries=books.entries)
+    retention = SimpleNamespace(rules=SCHEDULE, nation=Nation.ENGLAND)
+    config = SimpleNamespace(retention=retention)
+    return SimpleNamespace(prompts_dir=tmp_path / "prompts", append=books.append, entries=books.entries, config=config)
 
 
 @pytest.fixture
@@ -44,10 +48,10 @@ def words_of(record, file) -> list[str]:
 
 
 def test_a_prompt_is_added_approved_listed_and_retired(call, desk, english) -> None:
-    assert "callrec prompts approve advice-line.en.1 --by PERSON" in call(*words_of(E4, english))
+    assert "callrec prompts approve advice-line.en.1 --by PERSON --key FILE --from now" in call(*words_of(E4, english))
     assert "advice-line.en.1: draft; notice, 19.2 s; medico-legal, audit, training" in call("list")
     assert "Approved advice-line.en.1." in call("approve", "advice-line", "--by", "ig-lead")
-    assert "approved by ig-lead" in call("list")
+    assert "advice-line.en.1: effective, approved by ig-lead" in call("list")
     assert "Retired advice-line.en.1." in call("retire", "advice-line", "--by", "ig-lead")
     assert [entry.kind for entry in desk.entries] == [Kind.PROMPT_APPROVED, Kind.PROMPT_RETIRED]
 
