@@ -46,7 +46,7 @@ def test_the_engine_says_what_it_is(tmp_path):
 
     facts = engine.wait("started")["facts"]
 
-    assert facts["tap"] == "player"
+    assert facts["tap"] == "wire"
     assert facts["max_bridged_calls"] == 2
     assert facts["loopback_only"] is False
     assert engine.finish() == 0
