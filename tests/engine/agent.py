@@ -139,6 +139,9 @@ class Agent:
     def filter(self, rtp: int, rtcp: int) -> None:
         self.wire.filter_media(MediaFilter(rtp), MediaFilter(rtcp))
 
+    def allow(self, networks: list[str], **rate: float) -> None:
+        self.wire.filter_sip([ip_network(one) for one in networks], **rate)
+
     def sip_counts(self) -> dict[str, int]:
         return asdict(self.wire.sip_counts())
 

@@ -16,6 +16,7 @@ from tests.engine.capture import LoopbackCapture
 from tests.engine.process import AgentProcess, OrderFailed
 from tests.peers import audio, ports, rtcp, sipp, sipp_steps
 from tests.peers.baresip import Ear
+from tests.peers.flood import an_invite
 from tests.peers.ports import LOOPBACK
 from tests.peers.rtp import Media
 
@@ -297,3 +298,40 @@ def test_invites_beyond_the_rate_get_no_answer_until_they_come_again(tmp_path):
 
     assert counts["invites_taken"] == 8
     assert counts["invites_beyond_rate"] > 0
+
+
+class Peer:
+    """One who calls, and reads what is said to each call first."""
+
+    def __init__(self, agent: AgentProcess) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((LOOPBACK, 0))
+        self._socket.settimeout(5)
+        self._to = (LOOPBACK, agent.port)
+
+    def told(self, number: int) -> bytes:
+        """The first final answer to this INVITE."""
+        here = self._socket.getsockname()
+        self._socket.sendto(an_invite(number, source=here, to=self._to, dialled="5000"), self._to)
+        while True:
+            answer = self._socket.recv(65536)
+            if b"Call-ID: burst-%d-" % number in answer and not answer.startswith(b"SIP/2.0 1"):
+                return answer
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_an_invite_that_was_refused_stays_refused_when_it_comes_again(tmp_path):
+    refusals = {"refusals_per_second": 1000, "retry_after_s": 7}
+    rate = {"invites_per_second": 0.01, "at_once": 1, **refusals}
+    with AgentProcess(tmp_path, allow=[LOOPBACK], rate=rate) as agent:
+        peer = Peer(agent)
+        first, second = peer.told(0), peer.told(1)
+        agent.order("allow", networks=[LOOPBACK], invites_per_second=100, at_once=100, **refusals)
+        third, again = peer.told(2), peer.told(1)
+        peer.close()
+        agent.order("hang_up")
+
+    assert [one[8:11] for one in (first, second, third, again)] == [b"200", b"503", b"200", b"503"]
+    assert b"\r\nRetry-After: 7\r\n" in second

@@ -25,7 +25,8 @@ _T1_S = 0.5
 _CALL = re.compile(rb"^Call-ID: burst-(\d+)-", re.MULTILINE)
 
 
-def _invite(number: int, *, source: tuple[str, int], to: tuple[str, int], dialled: str) -> bytes:
+def an_invite(number: int, *, source: tuple[str, int], to: tuple[str, int], dialled: str) -> bytes:
+    """The same for the same number and source."""
     sdp = f"v=0\r\no=- 1 1 IN IP4 {source[0]}\r\ns=-\r\nc=IN IP4 {source[0]}\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n"
     lines = [
         f"INVITE sip:{dialled}@{to[0]}:{to[1]} SIP/2.0",
@@ -67,7 +68,7 @@ def _flood(source: str, target: str, port: int, per_second: int, seconds: int) -
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             while number < per_second * passed:
-                stranger.sendto(_invite(number, source=here, to=to, dialled="5000"), to)
+                stranger.sendto(an_invite(number, source=here, to=to, dialled="5000"), to)
                 number += 1
             over.wait(_TICK_S)
         over.wait(_T1_S)
@@ -96,7 +97,7 @@ class Burst:
     def call(self, times: int) -> None:
         """All of them now."""
         for number in range(times):
-            self._asked[number] = _invite(number, source=self._here, to=self._to, dialled=self._dialled)
+            self._asked[number] = an_invite(number, source=self._here, to=self._to, dialled=self._dialled)
             self._waiting[number] = (time.monotonic() + _T1_S, _T1_S)
             self._socket.sendto(self._asked[number], self._to)
         self._thread.start()

@@ -16,7 +16,7 @@ from tests.peers.ports import LOOPBACK
 from tests.peers.sipp_steps import invite, sdp, stream, until_bye
 from tests.sip.conftest import NOTICE_HZ, Calls
 from tests.sip.engine import EngineProcess
-from tests.sip.test_door import running
+from tests.sip.test_door import STRANGER, closed, running
 
 pytestmark = pytest.mark.calls
 
@@ -78,6 +78,9 @@ def test_tls_is_spoken_in_its_newer_versions_with_peers_that_show_a_certificate(
             TlsPeer(authority, known, old).options(engine.address)
         for identity in (None, unknown):
             assert not answered(TlsPeer(authority, identity, new), engine)
+        place = (LOOPBACK, int(engine.address.partition(":")[2]))
+        with socket.create_connection(place, timeout=5, source_address=(STRANGER, 0)) as stranger:
+            assert closed(stranger)
 
 
 def answered(peer: TlsPeer, engine: EngineProcess) -> bool:
