@@ -33,7 +33,10 @@ from callrec.store.keys import load_private, unwrap
 from callrec.wiring import index_path, key_file, reading_store, rules, verified_lookup
 
 _CALL_STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
-_ANY: Final = 1_000_000
+ANY: Final = 1_000_000
+"""More than there ever are."""
+_LIKE: Final = 100
+"""Recordings whose ids begin alike, looked at before somebody is asked for more of the id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +47,18 @@ class Wanted:
     until: str = ""
     line: str = ""
     state: RecordingState | None = None
-    limit: int = _ANY
+    prefix: str = ""
+    limit: int = ANY
 
     def takes(self, row: IndexRow) -> bool:
         """True where this recording is among them."""
         in_time = row.started_utc >= self.since and (not self.until or row.started_utc < self.until)
-        return in_time and self.line in ("", row.line) and self.state in (None, row.state)
+        return (
+            in_time
+            and row.recording_id.startswith(self.prefix)
+            and self.line in ("", row.line)
+            and self.state in (None, row.state)
+        )
 
 
 # ---------------------------------------------------------------- find
@@ -69,6 +78,8 @@ def _kept(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
     if index_path(config).exists():
         try:
             with followed_index(config) as index:
+                if wanted.prefix:
+                    return index.beginning(wanted.prefix, limit=wanted.limit)
                 return index.list(
                     since=wanted.since,
                     until=wanted.until or "9999",
@@ -96,7 +107,7 @@ def _waiting(config: Config) -> Iterator[IndexRow]:
 
 def find(config: Config, prefix: str) -> IndexRow:
     """The one recording whose id begins so. ConfigError where there is none, or more than one."""
-    found = [row for row in rows(config, Wanted()) if prefix and row.recording_id.startswith(prefix)]
+    found = list(rows(config, Wanted(prefix=prefix, limit=_LIKE))) if prefix else []
     exact = [row for row in found if row.recording_id == prefix]
     if len(exact) == 1 or len(found) == 1:
         return (exact or found)[0]
@@ -104,7 +115,8 @@ def find(config: Config, prefix: str) -> IndexRow:
     if not found:
         raise ConfigError(f"no recording begins with {asked!r}", next_step="see `callrec recordings list`")
     some = ", ".join(row.recording_id for row in found[:3])
-    raise ConfigError(f"{len(found)} recordings begin with {asked!r}: {some}", next_step="give more of the id")
+    many = f"{len(found)}{' or more' if len(found) == _LIKE else ''}"
+    raise ConfigError(f"{many} recordings begin with {asked!r}: {some}", next_step="give more of the id")
 
 
 # ---------------------------------------------------------------- what is known of one

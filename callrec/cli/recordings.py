@@ -20,6 +20,7 @@ from callrec.cli import recording_files as files
 from callrec.cli.desk import Desk
 from callrec.cli.disposal import dispose, due
 from callrec.cli.evidence import filter_options, filters, json_option
+from callrec.cli.heard import that_heard
 from callrec.cli.holds import hold, holds, release
 from callrec.cli.recording_story import tell
 from callrec.cli.upkeep import classify, fixity
@@ -51,10 +52,13 @@ for _command in (hold, holds, release, due, dispose, classify, fixity):
 @recordings.command("list")
 @filter_options
 @click.option("--state", type=click.Choice([state.value for state in RecordingState]), help="Only in this state.")
+@click.option("--notice", default="", metavar="ID/VERSION", help="Only those whose proof was made with this notice.")
 @click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="At most so many.")
 @json_option
 @click.pass_obj
-def list_(desk: Desk, /, *, since: str, until: str, line: str, state: str | None, limit: int, as_json: bool) -> None:
+def list_(
+    desk: Desk, /, *, since: str, until: str, line: str, state: str | None, notice: str, limit: int, as_json: bool
+) -> None:
     """Show every recording, newest first. The ones kept, and the ones that wait for the store."""
     period = filters(since=since, until=until, line=line)
     wanted = files.Wanted(
@@ -62,9 +66,10 @@ def list_(desk: Desk, /, *, since: str, until: str, line: str, state: str | None
         until=period.until,
         line=line,
         state=RecordingState(state) if state else None,
-        limit=limit + 1,
+        limit=files.ANY if notice else limit + 1,
     )
     found = files.rows(desk.config, wanted)
+    found = that_heard(desk.config, found, notice) if notice else found
     if as_json:
         click.echo(json.dumps([as_value(row) for row in found[:limit]], indent=2))
     elif found:

@@ -15,7 +15,7 @@ PROMISED = {
     "demo": (),
     "call": ("list", "stop", "pause", "resume", "flag"),
     "config": ("check",),
-    "prompts": ("list", "check", "add", "approve", "retire", "find"),
+    "prompts": ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
     "selftest": (),
     "recordings": (
         *("list", "show", "play", "export", "tag", "withdraw", "classify"),
@@ -40,7 +40,10 @@ BUILT = {
         ("list", "show", "play", "export", "classify", "hold", "holds", "release", "due", "dispose", "fixity"),
     ),
     "config": ("callrec.cli.config_check:config_group", ("check",)),
-    "prompts": ("callrec.cli.prompts:prompts", ("list", "check", "add", "approve", "retire")),
+    "prompts": (
+        "callrec.cli.prompts:prompts",
+        ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
+    ),
 }
 """What is there: group, where it is made, its commands. Grows until it is PROMISED."""
 
