@@ -317,12 +317,29 @@ def _figures(e: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     where = {"wire": "the packets handed to the network", "player": "the player's output: an evaluation grade"}
     yield "Measured at", where.get(tap["kind"], "unknown")
     yield "RTP packets sent", f"{sent} of {e['expected_packets']} expected"
+    if e.get("wire") and e["wire"]["notice_span_ns"]:
+        span = int(e["wire"]["notice_span_ns"]) / 1e9
+        faults = sum(int(e["wire"][name]) for name in ("missing", "repeated", "timestamp_faults", "strayed", "refused"))
+        yield "Packets of the notice", f"over {span:.2f} s; {faults} missing, repeated, out of step, astray or refused"
+    if e["schema"] != "callrec/notice-evidence/1":
+        yield "Reports of the next hop", _reports(e.get("rtcp"))
     yield "From the caller's side", f"{e['caller']['rtp_packets']} RTP packets, {e['caller']['rtcp_reports']} reports"
     yield "Holds or changes meanwhile", "none" if not e["renegotiations"] and not e["interruption"] else "yes"
     keys = ", ".join(f"{key['digit']} at {key['at_ms'] / 1000:.1f} s" for key in e.get("keys", ()))
     yield "Keys pressed", keys or "none"
     if reasons := standalone.judge(e):
         yield "Not enough because", ", ".join(reasons)
+
+
+def _reports(rtcp: Mapping[str, Any] | None) -> str:
+    """Absent is absent: never good, never bad."""
+    if rtcp is None:
+        return "absent"
+    if rtcp["newest"] is None:
+        return f"none that counts ({sum(each['packets'] for each in rtcp['rejected'])} rejected)"
+    lost, source = rtcp["newest"]["lost"], rtcp["newest"]["source"]
+    kind = "authenticated by SRTCP" if rtcp["authenticated"] else "unauthenticated: no SRTCP"
+    return f"{rtcp['accepted']} from {source}; {lost} packets lost until the newest; {kind}"
 
 
 def _limits() -> str:

@@ -341,47 +341,58 @@ EVIDENCE = {
         "leg_ends_at": str, "offered_leaf": str, "answered_leaf": str, "boot_id": str,
     },
     "prompt": {
-        "prompt_id": str, "version": int, "language": str, "pcm_sha256": str, "samples": int, "approval_leaf": str,
-        "approved": bool, "effective": bool, "names_keys": [str], "purposes": [str], "sample": bool,
+        "prompt_id": str, "version": int, "language": str, "language_source": str, "pcm_sha256": str, "samples": int,
+        "approval_leaf": str, "approved": bool, "effective": bool, "names_keys": [str], "purposes": [str],
+        "sample": bool,
     },
     "tap": {"kind": {"wire", "player"}, "pcm_sha256": str, "samples": int, "matched_samples": int, "at_sample": (int,)},
     "complete": bool, "interruption": (str,), "answered": bool, "early_media": bool, "start_ns": NS, "end_ns": NS,
-    "expected_packets": int, "streams": [{"sent": int}], "renegotiations": int,
+    "start_utc": str, "end_utc": str, "expected_packets": int, "renegotiations": int,
+    "streams": [{
+        "payload_type": int, "codec": str, "sent": int, "octets": int, "ssrc": (int,), "first_sequence": (int,),
+        "last_sequence": (int,), "first_timestamp": (int,), "last_timestamp": (int,),
+    }],
     "directions": [{"at_ms": int, "direction": DIRECTION}],
     "player": (
         {"checks": int, "listener_misses": int, "other_sources": int, "level_checks": int, "level_misses": int},
     ),
     "caller": {
         "sdp_address": str, "source_address": str, "rtp_packets": int, "rtcp_reports": int, "foreign_packets": (int,),
+        "ssrc": (int,),
     },
     "key_capability": {"telephone_event": bool, "info": bool, "inband": bool},
-    "required_language": str,
+    "keys": [{"digit": str, "method": str, "leg": {"caller", "staff"}, "at_ms": SIGNED}],
+    "rtcp": ANY, "required_language": str, "verifier": str,
 }  # fmt: skip
 WIRE = {
-    "window_sha256": HEX, "overflow": int, "refused": int, "held_back": int, "deferred": int, "odd": int,
+    "window_sha256": HEX, "srtp": bool, "overflow": int, "refused": int, "held_back": int, "deferred": int, "odd": int,
     "strayed": int, "peer_changes": int, "leg_gone": bool, "missing": int, "repeated": int, "timestamp_faults": int,
     "notice_first_sequence": (int,), "notice_last_sequence": (int,), "notice_span_ns": (NS,),
 }  # fmt: skip
 REPORT = {"at_ms": int, "source": str, "highest_sequence": int, "lost": SIGNED}
 EVIDENCE_2 = {
     **EVIDENCE,
-    "streams": [{"sent": int, "ssrc": (int,), "first_sequence": (int,), "last_sequence": (int,)}],
     "wire": (WIRE,),
-    "rtcp": ({"authenticated": bool, "accepted": int, "newest": (REPORT,)},),
-}
+    "rtcp": ({
+        "authenticated": bool, "accepted": int, "rejected": [{"why": str, "packets": int}], "raw_sha256": HEX,
+        "newest": (REPORT,),
+    },),
+}  # fmt: skip
 WINDOW = {
     "schema": {"callrec/wire-window/1"}, "began_ns": NS, "peers": [str], "gaps_us": str, "deferred": int, "odd": int,
+    "rtcp_unkept": int,
     "counts": {
-        "overflow": int, "rtp_refused": int, "rtp_held_back": int, "peer_addresses": int, "leg_gone": int,
-        "rtp_foreign": int, "rtcp_foreign": int,
+        "rtp_sent": int, "rtp_refused": int, "rtp_held_back": int, "rtcp_sent": int, "rtp_received": int,
+        "rtcp_received": int, "rtp_foreign": int, "rtcp_foreign": int, "peer_addresses": int, "leg_gone": int,
+        "overflow": int, "first_foreign": str, "peer_ssrc": (int,),
     },
     "runs": [{
-        "to": str, "srtp": bool, "payload_type": int, "ssrc": int, "first_sequence": int, "first_timestamp": int,
-        "payload_bytes": int, "packets": int,
+        "to": str, "srtp": bool, "marker": bool, "payload_type": int, "ssrc": int, "first_sequence": int,
+        "first_timestamp": int, "payload_bytes": int, "packets": int,
     }],
     "reports_sent": [{"at_us": SIGNED, "ssrc": int, "middle_ntp": int}],
     "rtcp_heard": [{
-        "at_us": SIGNED, "source": str, "srtp": bool, "understood": bool,
+        "at_us": SIGNED, "source": str, "srtp": bool, "sha256": str, "understood": bool,
         "blocks": [{"ssrc": int, "lost": SIGNED, "highest_sequence": int, "last_report": int}],
     }],
 }  # fmt: skip
@@ -1160,6 +1171,8 @@ class _Pack:
                     raise Wrong(
                         31, f"the proof in entry {proof.seq} started another recording, or is of another segment"
                     )
+                if proof.leaf not in self.evidence:
+                    raise Wrong(31, f"segment {started.segment} rests on evidence that is not here", UNANSWERED)
                 if proof.leaf not in self.proven:
                     raise Wrong(31, f"segment {started.segment} rests on a proof that does not hold")
                 used.add(proof.leaf)
