@@ -48,7 +48,7 @@ class Exchange:
             self.pbx = around.enter_context(pbx(folder / "pbx", callrec=self.house.address, **phones))
             self._configure(lines)
             around.enter_context(self.house)
-            self.find_callrec()
+            self._find_callrec()
             self._around = around.pop_all()
 
     def _configure(self, lines: Lines) -> None:
@@ -74,7 +74,7 @@ class Exchange:
         self.house.callrec("prompts", "approve", "brief.en.1", "--by", "tester")
         self.house.line["notice"] = "brief"
 
-    def find_callrec(self) -> None:
+    def _find_callrec(self) -> None:
         """Wait until the PBX knows that callrec is there, for good: an OPTIONS of before is given up a second later."""
         for _ in range(_OFTEN):
             self.pbx.reach_callrec(within_s=10)
