@@ -218,7 +218,7 @@ def _services(
         rules=rules(config),
         evidence_dir=evidence_dir(config),
         mishap=lambda _uid, _what: None,
-        announcements=_announcements(config),
+        announcements=_Announcements(config, clock),
         judge_by=judge_by,
         tidy_store=store.clear_unfinished,
     )
@@ -250,15 +250,31 @@ def _chooser(config: Config, clock: Clock) -> Callable[[str, str], ApprovedPromp
     return choose
 
 
-def _announcements(config: Config) -> Mapping[str, bytes]:
-    """The words "Recording has now stopped", by language; a missing one is not said."""
-    try:
-        register = Register.load(config.notice.register)
-    except ConfigError:
-        return {}
-    spoken = [record for record in register.records if record.kind is PromptKind.ANNOUNCEMENT]
-    read = {record.language: register.read(record) for record in spoken}
-    return {language: found.pcm for language, found in read.items() if isinstance(found, ApprovedPrompt)}
+class _Announcements(Mapping[str, bytes]):
+    """The words "Recording has now stopped", by language, as the register has them now; a missing one is not said."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._shelf = Shelf(config.notice.register)
+        self._clock = clock
+
+    def __getitem__(self, language: str) -> bytes:
+        found = self._register().announcement(language, self._clock.utc())
+        if found is None:
+            raise KeyError(language)
+        return found.pcm
+
+    def __iter__(self) -> Iterator[str]:
+        spoken = {each.language for each in self._register().records if each.kind is PromptKind.ANNOUNCEMENT}
+        return iter(sorted(language for language in spoken if self.get(language) is not None))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _register(self) -> Register:
+        try:
+            return self._shelf.register()
+        except ConfigError:
+            return Register(folder=self._shelf.folder, records=())
 
 
 def _standing_obstacle(

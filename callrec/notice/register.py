@@ -108,6 +108,14 @@ class Register:
             return _not_in_force(those, approved)
         return self.read(max(in_force, key=lambda each: each.version))
 
+    def announcement(self, language: str, at: datetime) -> ApprovedPrompt | None:
+        """The newest approved announcement in this language that is in force and whole; None where there is none."""
+        kind, status = PromptKind.ANNOUNCEMENT, Status.APPROVED
+        those = [each for each in self.records if (each.kind, each.status, each.language) == (kind, status, language)]
+        newest = max((each for each in those if each.in_force(at)), key=lambda each: each.version, default=None)
+        found = self.read(newest) if newest else None
+        return found if isinstance(found, ApprovedPrompt) else None
+
     def read(self, record: PromptRecord) -> ApprovedPrompt | Unusable:
         """This prompt with its bytes, or why it is not what was approved."""
         if sealed := self.unproven(record):

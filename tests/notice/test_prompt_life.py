@@ -15,7 +15,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from callrec import wiring
 from callrec._canonical import canonical
+from callrec.agent.clock import SystemClock
 from callrec.cli.prompts import prompts
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
@@ -25,7 +27,7 @@ from callrec.notice import exchange, signing
 from callrec.notice.audio import wav_of
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
 from tests.notice.conftest import Books
-from tests.notice.spoken import ENGLISH, PROMPTS, WELSH, noise, pcm, samples, tone
+from tests.notice.spoken import ENGLISH, PROMPTS, STOPPED, WELSH, noise, pcm, samples, tone
 from tests.notice.test_prompts_command import SCHEDULE, words_of
 
 E4 = Register.load(PROMPTS).find("advice-line.en")
@@ -209,6 +211,20 @@ def test_without_a_version_to_go_back_to_it_is_said_that_nothing_is_recorded(sit
     with pytest.raises(Refused, match="cannot take over"):
         site("retire", "advice-line", "--by", "ig-lead", "--back-to", "advice-line.en.1")
     assert "calls go through unrecorded" in site("retire", "advice-line", "--by", "ig-lead")
+
+
+def test_a_running_agent_says_no_announcement_that_was_retired(site) -> None:
+    spoken = Register.load(PROMPTS).find("recording-stopped.en")
+    config = SimpleNamespace(notice=SimpleNamespace(register=site.prompts_dir))
+    running = wiring._Announcements(config, SystemClock())
+    site(*words_of(spoken, PROMPTS / spoken.file), "--announcement")
+    assert running.get("en") is None
+    assert dict(running) == {}
+    site("approve", "recording-stopped", "--by", "ig-lead", "--key", site.folder / "lead.key")
+    assert running.get("en") == STOPPED
+    site("retire", "recording-stopped", "--by", "ig-lead")
+
+    assert running.get("en") is None
 
 
 # ---------------------------------------------------------------- what is brought, and what it says
