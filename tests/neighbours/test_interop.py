@@ -39,6 +39,7 @@ from tests.peers.sipp_steps import (
     sdp,
     stream,
     take,
+    take_refresh,
     talk,
     until_bye,
     update,
@@ -166,6 +167,23 @@ def test_a_session_refreshed_in_the_talk_is_one_recording(calls: Calls, name: st
         assert ok.header("Session-Expires").replace(" ", "") == "90;refresher=uac"
     assert both_sound(*call.was_recorded(), seconds=4)
     assert call.line.told("recording.paused") == []
+
+
+@way
+def timer_of_ours(calls: Calls, line: Line) -> Call:
+    """A caller who leaves it to callrec to refresh the session, which is due after half of it."""
+    wanted = ("Supported: timer", "Require: timer", "Session-Expires: 90;refresher=uas")
+    refreshed = take_refresh(60_000, "Require: timer", "Session-Expires: 90;refresher=uac")
+    desk = line.staff(take(), answer(offer=ONE), calls.staff_say, until_bye())
+    caller = line.caller(invite(offer=ONE, headers=wanted), calls.says, refreshed, talk(AFTER_MS), bye())
+    return Call(line, desk, caller)
+
+
+def test_a_session_that_is_ours_to_refresh_is_refreshed_in_the_talk_and_is_one_recording(calls: Calls):
+    call = calls["timer-of-ours"].went_well()
+
+    assert len(call.caller.received("INVITE")) == 1
+    assert both_sound(*call.was_recorded(), seconds=30)
 
 
 def test_too_short_a_session_is_answered_with_the_least_that_is_taken(calls: Calls):

@@ -241,6 +241,16 @@ def reinvite(
     )
 
 
+def take_refresh(within_ms: int, *headers: str) -> str:
+    """Wait for a re-INVITE, and answer it as before, with these header lines."""
+    same_call = ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", _CONTACT, "[last_CSeq:]"]
+    return (
+        request("INVITE", more=f'timeout="{within_ms}"')
+        + send("SIP/2.0 200 OK", [*same_call, *headers], sdp(codecs=[PCMA]))
+        + request("ACK")
+    )
+
+
 def reinvite_without_offer(answer_with: str) -> str:
     """A re-INVITE without a description: the other side offers in its 200, the ACK carries this answer."""
     return (
