@@ -24,6 +24,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     running = EngineProcess(engine_settings(folder), folder / "engine.log")
     running.wait("started")
     yield running
+    running.order("held", "")
+    assert running.wait("held")["bytes"] == 0, "a window of the wire tap was not taken"
     assert running.finish() == 0
     assert "failed" not in running.errors
     assert running.strays == []

@@ -24,6 +24,7 @@ from callrec.errors import CallrecError
 from callrec.ports import CapturePaths, Destination, Invite
 from callrec.sip.settings import SipSettings, Srtp, Tls, Trunk
 from callrec.sip.telephony import PjsuaTelephony
+from callrec.sip.wire import additions
 
 
 class MachineClock:
@@ -82,6 +83,10 @@ async def perform(engine: PjsuaTelephony, order: str, words: dict[str, Any]) -> 
     if order == "stop_capture":
         await engine.stop_capture(**words)
         say(kind="capture stopped", uid=words["call_uid"])
+        return
+    if order == "held":
+        wire = additions()
+        say(kind="held", uid="", bytes=wire.held()[0] if wire else 0)
         return
     made = {
         "pcm": base64.b64decode,
