@@ -309,10 +309,8 @@ def _figures(e: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     sent = sum(stream["sent"] for stream in e["streams"])
     seconds = (int(e["end_ns"]) - int(e["start_ns"])) / 1e9
     yield "Caller's leg ends at", f"{hop['next_hop']} ({hop['leg_ends_at']}, as configured)"
-    yield (
-        "Played",
-        f"{e['start_utc']} to {e['end_utc']}, {seconds:.2f} s; the notice lasts {prompt['samples'] / RATE:.2f} s",
-    )
+    yield "Began", e["start_utc"]
+    yield "Lasted", f"{seconds:.2f} s; the approved notice lasts {prompt['samples'] / RATE:.2f} s"
     yield "Whole notice found in what left", f"{tap['matched_samples']} of {prompt['samples']} samples"
     where = {"wire": "the packets handed to the network", "player": "the player's output: an evaluation grade"}
     yield "Measured at", where.get(tap["kind"], "unknown")

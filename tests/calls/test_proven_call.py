@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from callrec.ledger.reading import open_log
 from tests.calls.house import House
 from tests.calls.office import verified
 from tests.peers import audio, ports, sipp
@@ -161,6 +162,21 @@ def test_the_recording_begins_with_the_bridge(call: Heard):
 
         assert first <= SOON_S
         assert -MARK_S <= place(second(kept, first), other_ear) - first - bridged <= SOON_S
+
+
+def test_the_call_goes_into_a_pack_that_a_stranger_verifies(call: Heard, tmp_path: Path):
+    """Against a key of their own and the checkpoint that was held outside; the packets that left are weighed again."""
+    (offered,) = call.house.entries("call.offered")
+    with open_log(call.house.ledger) as log:
+        key = log.key().vkey()
+
+    call.house.callrec("audit", "pack", offered.call_uid, "-o", str(tmp_path / "pack.zip"))
+    said = call.house.callrec("audit", "verify", str(tmp_path / "pack.zip"), "--key", key)
+
+    assert "notice played: proven (" in said
+    assert "     holds  27. " in said
+    assert "     holds  29. " in said
+    assert "result:       every check that this pack allows holds" in said
 
 
 def test_nothing_from_before_the_talk_is_kept(call: Heard):
