@@ -196,7 +196,7 @@ def _listed(bundle: zipfile.ZipFile) -> dict[str, bytes]:
 
 
 def _bounded(bundle: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    with bundle.open(entry) as file:
+    with bundle.open(entry, mode="r") as file:
         data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise Broken(f"{entry.filename!r:.80} in the bundle is too large", next_step=_STEP)
