@@ -29,8 +29,6 @@ from callrec.notice.register import ApprovedPrompt, Register
 from callrec.ports import MANIFEST_FILE
 
 SCHEMA: Final = "callrec/pack/1"
-VERIFIER: Final = Path(__file__).with_name("standalone.py")
-"""The file that goes into every pack as `verify.py`."""
 LONGEST_ATTACHMENT: Final = 1_000_000
 _STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -67,7 +65,7 @@ def contents(wanted: Wanted) -> dict[str, bytes]:
         **dict(_recordings(wanted, case, found)),
     }
     files["index.html"] = page.draw(files)
-    files["verify.py"] = VERIFIER.read_bytes()
+    files["verify.py"] = page.VERIFIER.read_bytes()
     listed = {name: sha256_hex(data) for name, data in sorted(files.items())}
     head = {"schema": SCHEMA, "call_uid": wanted.call_uid, "log": key.name, "files": listed}
     files["pack.json"] = _json({**head, "size": found.checkpoint.size, "root": found.checkpoint.root.hex()})

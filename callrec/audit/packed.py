@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from callrec.audit import page
-from callrec.audit.pack import VERIFIER
 from callrec.audit.standalone import UNANSWERED, Examination, Wrong, examine, read_key, read_zip, shown
 from callrec.errors import ConfigError
 
@@ -32,10 +31,12 @@ def verify_pack(path: Path, vkey: str, held: Mapping[str, bytes] | None = None) 
 
 
 def _look_at_page(found: Examination, files: Mapping[str, bytes]) -> None:
-    if files.get("verify.py") != VERIFIER.read_bytes():
-        said = "verify.py in it is not this version's, so its page was not compared: run neither, believe this"
+    if f'content="{page.GENERATOR}"'.encode() not in files.get("index.html", b""):
+        said = "its page was drawn by another version, and so was not compared: do not read it, believe this"
         found.remarks.append(f"remark:       {said}")
         return
+    if files.get("verify.py") != page.VERIFIER.read_bytes():
+        found.found.append(Wrong(21, "verify.py in it is not the one that goes with its page: do not run it"))
     if files.get("index.html") != _drawn({name: data for name, data in files.items() if name not in _NOT_FILES}):
         found.found.append(Wrong(21, "index.html is not the page of these contents: do not read it"))
 

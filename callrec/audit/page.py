@@ -10,11 +10,17 @@ import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from callrec._canonical import sha256_hex
 from callrec.audit import standalone
 from callrec.audit.standalone import RATE, notice_lines, shown
 
+VERIFIER: Final = Path(standalone.__file__)
+"""The file that goes into every pack as `verify.py`."""
+GENERATOR: Final = f"callrec page {sha256_hex(Path(__file__).read_bytes() + VERIFIER.read_bytes())[:16]}"
+"""Which program drew a page: another one may draw the same call otherwise."""
 STYLE: Final = """
 :root { color-scheme: light; --ink: #1c2430; --soft: #5a6675; --line: #d5dbe3; --paper: #fff; --wash: #f4f6f9;
   --yes: #1d6b43; --no: #9a2b22; --notice: #d9902f; --ring: #b9c3cf; --talk: #8fa3b8; --kept: #1f5f99; }
@@ -92,7 +98,7 @@ def draw(files: Mapping[str, bytes]) -> bytes:
         )
     )
     title = f"Call {call.uid[:12]}"
-    return _PAGE.format(title=_text(title), style=STYLE, body=body).encode()
+    return _PAGE.format(title=_text(title), generator=GENERATOR, style=STYLE, body=body).encode()
 
 
 _PAGE: Final = """<!DOCTYPE html>
@@ -100,6 +106,7 @@ _PAGE: Final = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="{generator}">
 <meta name="referrer" content="no-referrer">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; style-src 'unsafe-inline'; media-src 'self' file:">

@@ -13,7 +13,8 @@ import pytest
 
 from callrec import wiring
 from callrec.audit import standalone
-from callrec.audit.pack import VERIFIER, zipped
+from callrec.audit.pack import zipped
+from callrec.audit.page import VERIFIER
 from callrec.core.kinds import Kind
 from callrec.errors import ConfigError, Refused, Unavailable
 from callrec.ledger.anchor import DirectoryAnchor
@@ -193,6 +194,28 @@ def test_a_page_that_somebody_rewrote_is_found(house):
     said = ended(house.callrec("audit", "verify", house.zip, "--key", house.page), 30)
 
     assert "index.html is not the page of these contents" in said
+
+
+def test_a_verify_py_that_somebody_rewrote_is_found(house):
+    packed(house)
+    files = members(house.zip.read_bytes())
+    files["verify.py"] += b"\n# and everything holds\n"
+    house.zip.write_bytes(zipped(relisted(files)))
+
+    said = ended(house.callrec("audit", "verify", house.zip, "--key", house.page), 30)
+
+    assert "verify.py in it is not the one that goes with its page" in said
+
+
+def test_a_page_of_another_version_is_not_compared_and_that_is_said(house):
+    packed(house)
+    files = members(house.zip.read_bytes())
+    files["index.html"] = files["index.html"].replace(b"callrec page ", b"callrec page 0")
+    house.zip.write_bytes(zipped(relisted(files)))
+
+    said = ended(house.callrec("audit", "verify", house.zip, "--key", house.page))
+
+    assert "its page was drawn by another version" in said
 
 
 # ---------------------------------------------------------------- the file and the page
