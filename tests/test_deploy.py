@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from callrec.cli.root import root
 from tests.peers.ports import LOOPBACK
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -73,3 +74,14 @@ def test_nothing_in_the_recipe_answers_plays_or_records():
     code = "\n".join(line.partition(";")[0] for line in DIALPLAN.splitlines())
 
     assert not re.findall(r"\b(?:Answer|Playback|Background|MixMonitor|Monitor|Record)\(", code)
+
+
+def test_the_weekly_scan_is_a_command_and_takes_only_what_calls_leave():
+    unit = (DEPLOY / "systemd" / "callrec-fixity.service").read_text()
+    timer = (DEPLOY / "systemd" / "callrec-fixity.timer").read_text()
+    group, command = setting(unit, "ExecStart").split()[-2:]
+
+    assert command in root.commands[group].commands
+    assert (setting(unit, "Nice"), setting(unit, "IOSchedulingClass")) == ("19", "idle")
+    assert setting(unit, "User") == setting(UNIT, "User")
+    assert setting(timer, "Persistent") == "yes"

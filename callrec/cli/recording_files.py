@@ -173,11 +173,11 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     manifest = manifest_of(desk.config, row)
     if not is_sealed_one(manifest, sealed_entry(entries_of(desk.config, row), row)):
         raise Broken(f"{row.recording_id}: its manifest is not the one in the ledger", next_step=_CALL_STEP)
-    if why := _why_not(desk, row, manifest, purpose):
-        _deny(desk, row, manifest, purpose=purpose, action=action, why=why)
     if row.state is RecordingState.DISPOSED:
         step = f"its certificate is named by `callrec recordings show {row.recording_id}`"
         raise Unavailable(f"{row.recording_id} was disposed of", next_step=step)
+    if why := _why_not(desk, row, manifest, purpose):
+        _deny(desk, row, manifest, purpose=purpose, action=action, why=why)
     if row.state is RecordingState.SEALED:
         step = "look at `callrec agent status`: the agent hands it over when the store takes it"
         raise Unavailable(f"{row.recording_id} waits in the spool for the store", next_step=step)

@@ -240,6 +240,11 @@ class Index:
         }
         return self._select(f"where {' and '.join(where)} order by started_utc desc, recording_id limit :limit", values)
 
+    def beginning(self, prefix: str, *, limit: int = 4) -> tuple[IndexRow, ...]:
+        """Recordings whose id begins so, in order. Every character of an id sorts before `~`."""
+        where = "where recording_id >= :first and recording_id < :last order by recording_id limit :limit"
+        return self._select(where, {"first": prefix, "last": f"{prefix}~", "limit": limit})
+
     def due(self, day: str, *, limit: int = 1000) -> tuple[IndexRow, ...]:
         """What is kept or held and due on this day (ISO 8601) or before, the longest due first."""
         where = "where due <> '' and due <= :day and state in ('kept', 'held') order by due, recording_id limit :limit"
