@@ -13,7 +13,7 @@ from callrec.agent.plan import Prepared
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
 from callrec.core import events as e
-from callrec.core.evidence import Binding, Observation
+from callrec.core.evidence import Binding, Observation, rtcp_standing
 from callrec.core.kinds import Kind
 from callrec.core.proof import RECEIPT_MAX_AGE_NS, Granted, NoticeProof, Receipt
 from callrec.core.reasons import Reason
@@ -157,6 +157,7 @@ class NoticeDesk:
             "party": binding.party,
             "grade": verdict.grade.value,
             "tap": judged.evidence.tap.kind.value,
+            "rtcp": rtcp_standing(judged.evidence.rtcp),
             "purposes": sorted(purpose.value for purpose in verdict.purposes),
             "evidence_sha256": judged.evidence_sha256,
             "offered_leaf": binding.offered_leaf,

@@ -12,6 +12,7 @@ from callrec._canonical import canonical, parse, sha256_hex
 from callrec.audit import windows
 from callrec.audit.fields import text, texts
 from callrec.audit.findings import Findings
+from callrec.core.evidence import rtcp_standing
 from callrec.core.evidence_json import JudgedEvidence, judged_from_json
 from callrec.core.kinds import Kind
 from callrec.core.proof import Granted, judge
@@ -133,6 +134,8 @@ def _granted_otherwise(entry: LogEntry, judged: JudgedEvidence, verdict: Granted
         yield f"judged again is of grade {verdict.grade.value}"
     if entry.body.get("tap") != judged.evidence.tap.kind.value:
         yield f"was measured {_MEASURED[judged.evidence.tap.kind]}, not as the entry says"
+    if "rtcp" in entry.body and entry.body["rtcp"] != rtcp_standing(judged.evidence.rtcp):
+        yield f"has {rtcp_standing(judged.evidence.rtcp)} RTCP, not as the entry says"
     if verdict.purposes != judged.purposes or not set(texts(entry.body.get("purposes"))) <= {
         p.value for p in verdict.purposes
     }:

@@ -38,7 +38,13 @@ def lines_of(lines: Iterable[str]) -> str:
 def proven(body: Mapping[str, Any], next_hop: str) -> str:
     """What a `notice.proven` says, as far as it reaches: "proven (sent to the next hop 192.0.2.5)"."""
     hop = next_hop or text(body.get("next_hop")) or "named in its evidence"
-    return f"proven ({REACHED.get(text(body.get('grade')), 'unknown grade at')} the next hop {hop})"
+    word = ", as unauthenticated RTCP says" if _is_hearsay(body) else ""
+    return f"proven ({REACHED.get(text(body.get('grade')), 'unknown grade at')} the next hop {hop}{word})"
+
+
+def _is_hearsay(body: Mapping[str, Any]) -> bool:
+    """Whoever stands on the path to the next hop could have written it."""
+    return body.get("grade") == Grade.RECEIVED.value and body.get("rtcp") == "unauthenticated"
 
 
 def not_proven(body: Mapping[str, Any]) -> str:

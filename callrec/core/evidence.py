@@ -165,6 +165,13 @@ class RtcpFacts:
     newest: RtcpReport | None
 
 
+def rtcp_standing(facts: RtcpFacts | None) -> str:
+    """`authenticated`, `unauthenticated`, or `absent` where none came or none counts."""
+    if facts is None or facts.accepted == 0:
+        return "absent"
+    return "authenticated" if facts.authenticated else "unauthenticated"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireFacts:
     """What the window of the wire tap shows beside the audio: whether all left, in order, in time, for one address.

@@ -97,10 +97,12 @@ def test_an_entry_that_names_another_tap_than_its_evidence_is_found(story):
     bodies = story.bodies()
     for body in bodies:
         if body["kind"] == Kind.NOTICE_PROVEN.value:
-            body["body"]["tap"] = "player"
+            body["body"] |= {"tap": "player", "rtcp": "authenticated"}
     story.rewrite(bodies, signed=True)
 
-    assert "was measured on the wire, not as the entry says" in found(story)[0]
+    tap, rtcp = found(story)
+    assert "was measured on the wire, not as the entry says" in tap
+    assert "has unauthenticated RTCP, not as the entry says" in rtcp
 
 
 def test_evidence_of_the_player_has_no_window(story):

@@ -43,6 +43,21 @@ def test_each_grade_reaches_to_the_next_hop_it_names(grade, told):
     assert proven({"grade": grade.value, "next_hop": "192.0.2.5"}, "") == told
 
 
+@pytest.mark.parametrize(
+    ("grade", "rtcp", "said"),
+    [
+        (Grade.RECEIVED, "unauthenticated", True),
+        (Grade.RECEIVED, "authenticated", False),
+        (Grade.SENT, "unauthenticated", False),
+        (Grade.SENT, "absent", False),
+    ],
+)
+def test_a_receipt_that_anybody_on_the_path_could_have_written_is_called_so(grade, rtcp, said):
+    told = proven({"grade": grade.value, "rtcp": rtcp}, "192.0.2.5")
+
+    assert told.endswith("192.0.2.5, as unauthenticated RTCP says)") == said
+
+
 def test_a_measurement_at_the_player_is_called_an_evaluation():
     assert tap_remark(Tap.PLAYER.value) == "player, an evaluation grade"
     assert "evaluation" not in tap_remark(Tap.WIRE.value)

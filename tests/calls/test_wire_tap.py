@@ -6,6 +6,7 @@ The line `strict` records only what the next hop says it received; the other one
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -99,7 +100,7 @@ def test_a_notice_that_the_next_hop_received_is_recorded_as_that(house, tmp_path
     judged, tapped = evidence(house)
     seen = judged.evidence
 
-    assert (proven.body["grade"], proven.body["tap"]) == ("received", "wire")
+    assert (proven.body["grade"], proven.body["tap"], proven.body["rtcp"]) == ("received", "wire", "unauthenticated")
     assert seen.rtcp is not None
     assert seen.rtcp.newest is not None
     assert seen.rtcp.newest.source == f"{LOOPBACK}:{media.port + 1}"
@@ -113,7 +114,7 @@ def test_a_notice_that_the_next_hop_received_is_recorded_as_that(house, tmp_path
     assert hashlib.sha256(tapped.read_bytes()).hexdigest() == seen.wire.window_sha256
     assert octets in tapped.read_bytes()
     report = house.callrec("audit", "call", proven.call_uid)
-    assert "received by the next hop" in report
+    assert re.search(r"received by the next hop [0-9.:]+, as unauthenticated RTCP says\)", report)
     assert "evaluation" not in report
     assert house.status()["engine"]["tap"] == "wire"
 
