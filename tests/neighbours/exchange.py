@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from tests.calls.house import House
@@ -23,8 +24,8 @@ from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 
 PATIENCE_S = 30
-_OFTEN = 12
-"""Each time takes two commands of a tenth of a second; the PBX waits a second for an answer."""
+_QUALIFY_S = 1.3
+"""The PBX waits a second for the answer to an OPTIONS: `qualify_timeout` of the recipe."""
 _WORDS = "Test recorded to help check train press 2 no same see web"
 _PHRASES = ("who=Test", "recorded=recorded", "decline=press 2 no", "same_help=same", "more=see web")
 _PURPOSES = ("medico-legal=help", "audit=check", "training=train")
@@ -75,8 +76,9 @@ class Exchange:
         self.house.line["notice"] = "brief"
 
     def _find_callrec(self) -> None:
-        """Wait until the PBX knows that callrec is there, for good: an OPTIONS of before is given up a second later."""
-        for _ in range(_OFTEN):
+        """Until the PBX knows that callrec is there, for good: an OPTIONS of before is given up a second later."""
+        settled = monotonic() + _QUALIFY_S
+        while monotonic() < settled:
             self.pbx.reach_callrec(within_s=10)
 
     def stop(self) -> None:

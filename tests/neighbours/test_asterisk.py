@@ -59,7 +59,7 @@ def only(samples: Samples, hz: float) -> bool:
 def test_ringing_of_the_line_is_heard_and_not_recorded(exchange: Exchange):
     with exchange.calling(RINGS) as caller:
         exchange.wait_told("recording.started")
-        more(caller, 1.5)
+        more(caller, 1)
         caller.hang_up()
 
     left, right = exchange.recording()
@@ -73,7 +73,7 @@ def test_ringing_of_the_line_is_heard_and_not_recorded(exchange: Exchange):
 def test_early_media_of_the_line_is_heard_and_not_recorded(exchange: Exchange):
     with exchange.calling(EARLY) as caller:
         exchange.wait_told("recording.started")
-        more(caller, 1.5)
+        more(caller, 1)
         caller.hang_up()
 
     left, right = exchange.recording()
@@ -86,7 +86,7 @@ def test_early_media_of_the_line_is_heard_and_not_recorded(exchange: Exchange):
 def test_a_busy_line_sends_the_caller_to_its_fallback_who_is_recorded(exchange: Exchange):
     with exchange.calling(BUSY) as caller:
         exchange.wait_told("recording.started")
-        more(caller, 1.5)
+        more(caller, 1)
         caller.hang_up()
 
     _, right = exchange.recording()
@@ -181,7 +181,7 @@ def test_a_blind_transfer_by_staff_happens_behind_callrec_and_one_recording_goes
             more(caller, 1)
             staff.transfer(f"sip:6012@{pbx.address}")
             colleague.established(within_s=PATIENCE_S)
-            more(caller, 1.5)
+            more(caller, 1)
             caller.hang_up()
         told = messages()
 
@@ -221,7 +221,7 @@ def test_what_staff_ask_a_colleague_before_an_attended_transfer_is_not_recorded(
         staff.heard_so_far(len(staff.heard) / RATE + 1, within_s=PATIENCE_S)
         staff.hang_up()
         exchange.wait_told("recording.resumed")
-        more(caller, 1.5)
+        more(caller, 1)
         caller.hang_up()
 
     left, right = exchange.recording()
@@ -265,7 +265,7 @@ def test_session_timers_reliable_ringing_and_mu_law_first_are_borne(exchange: Ex
         exchange.pbx.reach_callrec(within_s=10)
         with exchange.calling(RINGS) as caller:
             exchange.wait_told("recording.started")
-            more(caller, 1.5)
+            more(caller, 1)
             caller.hang_up()
         told = messages()
 
