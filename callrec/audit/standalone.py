@@ -50,7 +50,7 @@ CHECKS = {
     31: "each recording started from its own proof, each proof started one, and each recording ended once",
     32: "the manifest of each recording is the one that was sealed",
     33: "the recording in the pack is the one that was sealed",
-    34: "the decision at the end of the call agrees with all this",
+    34: "what the caller chose was obeyed, and the decision at the end of the call agrees with all this",
 }
 """Numbers go on from those of `callrec audit verify` (1 to 12); none is ever used again for another check."""
 
@@ -309,6 +309,7 @@ BODIES: Mapping[str, Any] = {
         "evidence_sha256": HEX, "offered_leaf": HEX, "answered_leaf": HEX,
     },
     "notice.refused": {"attempt": int, "party": str, "reasons": [str], "evidence_sha256": LEAF, "offered_leaf": LEAF},
+    "choice.made": {"choice": str, "digit": str},
     "recording.started": {"proven_leaves": ANY, "purposes": [str]},
     "recording.sealed": {
         "started_leaf": HEX, "manifest_sha256": HEX, "cipher_sha256": HEX, "flac_sha256": HEX, "pcm_sha256": HEX,
@@ -1147,6 +1148,10 @@ class _Pack:
 
     # 30, 31
     def _purposes(self) -> None:
+        sealed = {entry.body["started_leaf"] for entry in self.of("recording.sealed")}
+        fewer = any(entry.body["choice"] == "without training" for entry in self.of("choice.made"))
+        if fewer and any("training" in e.body["purposes"] and e.leaf in sealed for e in self.of("recording.started")):
+            raise Wrong(30, "the caller left training out, and a recording was kept for it all the same")
         for started in self.of("recording.started"):
             for proof in self._proofs(started):
                 beyond = set(started.body["purposes"]) - set(proof.body["purposes"])
@@ -1231,6 +1236,9 @@ class _Pack:
             raise Wrong(
                 34, f"the call was closed as {closed[0].body['decision']}, with {len(sealed)} recordings sealed"
             )
+        for choice in self.of("choice.made"):
+            if choice.body["choice"] in ("decline", "emergency") and sealed:
+                raise Wrong(34, f"the caller said no (entry {choice.seq}), and a recording was kept all the same")
         strays = set(self.files) - self._expected()
         if strays:
             raise Wrong(34, f"{min(strays)} belongs to nothing in this pack")
@@ -1253,6 +1261,8 @@ class _Pack:
     def _tell(self) -> None:
         for entry in self.of("notice.proven", "notice.refused"):
             self.to.told += notice_lines(entry.body, self.evidence.get(entry.leaf))
+        for entry in self.of("choice.made"):
+            self.to.told.append(f"caller chose: {shown(entry.body['choice'])} (key {shown(entry.body['digit'])})")
         for entry in self.of("recording.sealed"):
             seconds = entry.body["samples"] / RATE
             self.to.told.append(f"recorded:     {seconds:.1f} s, segment {entry.segment}, after the proof")

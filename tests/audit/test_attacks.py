@@ -303,6 +303,24 @@ def replace_the_words(scene):
     scene.first[f"notice/{scene.house.prompt.record.name}.txt"] = b"You agreed to everything."
 
 
+def choose(scene, digit, choice):
+    """The same call, in which the caller had chosen this."""
+    entries = scene.entries()
+    intent = next(each for each in entries if each["kind"] == "store.intent")
+    started = next(each for each in entries if each["kind"] == "recording.started")
+    started["body"]["purposes"] = ["audit", "medico-legal", "training"]
+    intent.update(kind="choice.made", body={"digit": digit, "choice": choice, "leg": "caller", "method": "key"})
+    scene.signed_anew(entries)
+
+
+def record_after_a_no(scene):
+    choose(scene, "2", "decline")
+
+
+def keep_for_training_all_the_same(scene):
+    choose(scene, "3", "without training")
+
+
 def bring_another_key(scene):
     other = scene.house.folder / "other.key"
     vkey = load_vkey(other)
@@ -327,6 +345,8 @@ PACK_ATTACKS = {
     "evidence altered": (alter_the_evidence, 26),
     "thresholds loosened": (loosen_the_thresholds, 27),
     "thresholds loosened with the real key": (loosen_them_with_the_key, 27),
+    "recorded after a no": (record_after_a_no, 34),
+    "kept for training after the caller left it out": (keep_for_training_all_the_same, 30),
     "prompt replaced": (replace_the_prompt, 28),
     "words replaced": (replace_the_words, 28),
 }

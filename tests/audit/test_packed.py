@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.audit import standalone
+from callrec.core import proof
 from callrec.core.evidence_json import from_json
 from callrec.core.proof import Granted, judge
 from callrec.ledger.merkle import inclusion_proof, leaf_hash, root
@@ -354,3 +355,14 @@ def own_says(value):
     except standalone.Wrong:
         return None
     return standalone.judge(value) or standalone.grade_of(value)
+
+
+FLOORS = (
+    *("SENT_FLOOR", "LEVEL_MISS_CEILING", "HOLES_CEILING_NS", "HURRY_CEILING_NS", "LOSS_CEILING", "BORDERLINE"),
+    "RECEIPT_MAX_AGE_NS",
+)
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_its_floors_are_not_looser_than_the_cores_nor_other(name):
+    assert getattr(standalone, name) == getattr(proof, name)
