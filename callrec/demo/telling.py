@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from callrec.audit.wording import tap_remark
 from callrec.core.values import Tap
 from callrec.demo.house import House
 from callrec.demo.picture import drawing
@@ -65,6 +66,8 @@ def _proven(shown: Shown) -> Iterator[str]:
     yield f"notice played: proven (sent to the next hop {shown.recorded.next_hop})"
     if shown.tap == Tap.PLAYER.value:
         yield "  tap: player, an evaluation grade: what the player put out was compared."
+    else:
+        yield f"  tap: {tap_remark(shown.tap)}."
     yield f"  The caller's telephone received {shown.notice.coverage:.1%} of its speech. That was"
     yield "  measured for this demonstration; no proof rests on it."
     yield f"recording: {seconds:.1f} s, opened with the keeper's key; left caller, right line."

@@ -133,9 +133,10 @@ def test_a_recording_is_shown_with_what_was_proven_and_how_far_that_reaches(hous
         assert never not in shown
 
 
-def test_a_measurement_on_the_wire_is_called_so(house):
-    shown = said(house.callrec("recordings", "show", house.record(tap="wire")))
+def test_an_entry_that_says_the_wire_is_called_so_and_held_against_its_evidence(house):
+    shown = house.callrec("recordings", "show", house.record(tap="wire")).output
 
+    assert "was measured at the player, not as the entry says" in shown
     assert "tap:           wire: the packets that were handed to the socket" in shown
     assert "evaluation" not in shown
 
