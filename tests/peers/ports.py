@@ -17,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 _BELOW_EPHEMERAL = range(10_000, 32_000)
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _SHARE = len(_BELOW_EPHEMERAL) // _WORKERS
-_FROM = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) * _SHARE
+_FROM = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS * _SHARE  # one that is replaced counts on
 _OURS = _BELOW_EPHEMERAL[_FROM : _FROM + _SHARE]
 """Test processes beside each other have each its share: none takes what another has just found free."""
 _next = random.SystemRandom().choice(_OURS)
