@@ -297,6 +297,11 @@ async def test_entries_of_one_call_are_found_without_reading_the_log(world):
         assert log.entry(4).body["what"] == "4"
         assert log.entry(9) is None
         assert log.size() == 6
+        asked = []
+        log._connection.set_trace_callback(asked.append)
+        log.of_call("c1")
+        (plan,) = log._connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall()
+        assert plan[3].startswith("SEARCH entries USING INDEX")
 
 
 async def test_a_reader_sees_one_moment_of_a_log_that_grows(world):
