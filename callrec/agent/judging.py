@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from callrec.notice import wire, wire_window
 from callrec.notice.compare import compare
 
 Judge = Callable[..., Granted | tuple[Reason, ...]]
+
+_TURNS = threading.BoundedSemaphore(2)
+"""Many at once take the interpreter from each other, and all are late. Two, so that one that hangs holds up nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,13 @@ def weigh(
     judge_by: Judge = judge,
 ) -> Judged:
     """Compare what left us with the prompt, sample by sample, and judge. A few milliseconds; run it off the loop."""
+    with _TURNS:
+        return _weigh(observation, prompt=prompt, pcm=pcm, binding=binding, language=language, judge_by=judge_by)
+
+
+def _weigh(
+    observation: Observation, *, prompt: PromptFacts, pcm: bytes, binding: Binding, language: str, judge_by: Judge
+) -> Judged:
     window = b"" if observation.window is None else wire_window.keep(observation.window)
     evidence = _bound(observation, prompt=prompt, pcm=pcm, binding=binding, language=language)
     if window:

@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 ASK_AGAIN_S: Final = 0.2
-_TURN_S: Final = 0.0005
+_TURN_S: Final = 0.00005
 _WORKERS: Final = 24
 
 
 def share_interpreter(loop: asyncio.AbstractEventLoop) -> None:
     """Let the threads that answer peers and callers have their turn in time, however much the workers have to do.
 
-    Whoever waits for the interpreter gets it after at most half a millisecond instead of five: each of the many short
+    Whoever waits for the interpreter gets it after a twentieth of a millisecond instead of five: each of the many short
     system calls of a set-up gives it up once. Workers mostly wait for the disk, so that there may be many.
     """
     sys.setswitchinterval(_TURN_S)

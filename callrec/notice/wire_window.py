@@ -93,7 +93,8 @@ def keep(taken: TakenWindow) -> bytes:
     """The kept form. Broken where the records are none."""
     listed = records(taken.records)
     began_ns = next((one.boottime_ns for one in listed if Flag.EARLIER not in one.flags), 0)
-    sent = [one for one in listed if one.kind is Kind.RTP_SENT and Flag.DEFERRED not in one.flags]
+    deferred = [one for one in listed if one.flags and Flag.DEFERRED in one.flags]
+    sent = [one for one in listed if one.kind is Kind.RTP_SENT and not (one.flags and Flag.DEFERRED in one.flags)]
     plain = [one for one in sent if len(one.packet) > _RTP.size and one.packet[0] == _PLAIN]
     heard = [one for one in listed if one.kind is Kind.RTCP_RECEIVED]
     window = KeptWindow(
@@ -102,7 +103,7 @@ def keep(taken: TakenWindow) -> bytes:
         peers=tuple(text_of(one.address) for one in listed if one.kind is Kind.PEER_ADDRESS),
         runs=tuple(_runs(plain)),
         gaps_us=" ".join(map(str, _gaps(plain, began_ns))),
-        deferred=sum(Flag.DEFERRED in one.flags for one in listed),
+        deferred=len(deferred),
         odd=len(sent) - len(plain),
         reports_sent=tuple(_reports_sent(listed, began_ns)),
         rtcp_heard=tuple(_heard(one, began_ns) for one in heard[:MOST_REPORTS]),
