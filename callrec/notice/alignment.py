@@ -4,8 +4,8 @@
 2. Blocks of 250 ms are correlated within +-240 ms of it, low-passed a little so that no hiss decides alone; of all ways
    through them the best is taken, where each jump has its price (Viterbi): packets repeated or dropped are followed,
    chance likenesses are not.
-3. Each 20 ms takes the best lag of the blocks around it, and is explained by five neighbouring shifts of the prompt,
-   which absorbs a fraction of a sample and mild filters.
+3. Each 20 ms takes the best lag of the blocks around it, or one beside its own, and is explained by five neighbouring
+   shifts of the prompt, which absorbs a fraction of a sample and mild filters.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def fft_size(least: int) -> int:
 
 
 def _halved(signal: Signal) -> Signal:
-    return np.asarray(signal[: len(signal) // 2 * 2].reshape(-1, 2).sum(axis=1))
+    whole = len(signal) // 2 * 2
+    return np.asarray(signal[:whole:2] + signal[1:whole:2])
 
 
 def _whitened(spectrum: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
@@ -157,13 +158,14 @@ def _path(gains: Signal) -> Lags:
 def _fit(sharp: tuple[Signal, Signal], plain: tuple[Signal, Signal], lags: Lags) -> Fit:
     count = len(plain[0]) // FRAME
     block = np.arange(count) * FRAME // BLOCK
-    tries = np.stack([lags[np.clip(block + near, 0, len(lags) - 1)] for near in (0, -1, 1, -2, 2)])
+    around = [lags[np.clip(block + near, 0, len(lags) - 1)] for near in (0, -1, 1, -2, 2)]
+    tries = np.stack([*around, around[0] - _TAPS // 2, around[0] + _TAPS // 2])
     lag = _best(*sharp, tries)
-    basis, got = _basis(sharp[0], count), _at(sharp[1], lag)
+    basis, got = _basis(sharp[0], count), _at(sharp[1], lag, np.arange(count))
     squares = np.matmul(basis, basis.transpose(0, 2, 1)) + 1e-3 * np.eye(_TAPS)
     weights = np.linalg.solve(squares, np.matmul(basis, got[..., None])).transpose(0, 2, 1)
     score = np.sqrt(_energy(np.matmul(weights, basis)[:, 0]) / np.maximum(_energy(got), 1e-3))
-    basis, got = _basis(plain[0], count), _at(plain[1], lag)
+    basis, got = _basis(plain[0], count), _at(plain[1], lag, np.arange(count))
     explained = np.matmul(weights, basis)[:, 0]
     energy, wanted = _energy(explained), _energy(basis[:, _TAPS // 2])
     return Fit(
@@ -179,16 +181,25 @@ def _fit(sharp: tuple[Signal, Signal], plain: tuple[Signal, Signal], lags: Lags)
 
 
 def _best(prompt: Signal, heard: Signal, tries: Lags) -> Lags:
-    """Of some lags for each frame the one that fits best."""
+    """Of some lags for each frame the one that fits best; the first row is asked first, and where others differ."""
     frames = prompt[: tries.shape[1] * FRAME].reshape(-1, FRAME)
-    heards = (_at(heard, lags) for lags in tries)
-    fits = [np.abs(np.einsum("nf,nf->n", frames, got)) / np.sqrt(_energy(got) + 1) for got in heards]
-    return np.asarray(tries[np.argmax(np.stack(fits), axis=0), np.arange(tries.shape[1])])
+    best, fit = tries[0].copy(), _likeness(frames, _at(heard, tries[0], np.arange(len(frames))))
+    for lags in tries[1:]:
+        others = np.flatnonzero(lags != tries[0])
+        if len(others):
+            found = _likeness(frames[others], _at(heard, lags[others], others))
+            better = found > fit[others]
+            best[others[better]], fit[others[better]] = lags[others[better]], found[better]
+    return np.asarray(best)
 
 
-def _at(heard: Signal, lags: Lags) -> Signal:
-    """What was heard at each frame's place; silence where nothing was."""
-    starts = np.arange(len(lags)) * FRAME + lags
+def _likeness(frames: Signal, heard: Signal) -> Signal:
+    return np.asarray(np.abs(np.einsum("nf,nf->n", frames, heard)) / np.sqrt(_energy(heard) + 1))
+
+
+def _at(heard: Signal, lags: Lags, frames: Lags) -> Signal:
+    """What was heard at the place of each of these frames; silence where nothing was."""
+    starts = frames * FRAME + lags
     low, high = min(int(starts.min()), 0), max(int(starts.max()) + FRAME, len(heard))
     padded = heard if (low, high) == (0, len(heard)) else np.pad(heard, (-low, high - len(heard)))
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, FRAME)[starts - low])
