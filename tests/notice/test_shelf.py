@@ -17,7 +17,7 @@ PROMPTS = Path(__file__).parents[2] / "prompts"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(register, "parse_manifest", counted(register.parse_manifest))
+    monkeypatch.setattr(register, "parse_register", counted(register.parse_register))
     return Path(shutil.copytree(PROMPTS, tmp_path / "prompts"))
 
 

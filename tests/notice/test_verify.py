@@ -170,10 +170,10 @@ def lossy(signal, kind) -> np.ndarray:
 
 
 def test_on_prompts_it_never_heard_it_errs_in_neither_direction() -> None:
-    report = together([run(77, 72, voices=18)])
+    report = together([run(77, 48, voices=18)])
 
     assert report["errors"] == []
-    assert report["false_accept"]["trials"] == report["false_reject"]["trials"] == 72
+    assert report["false_accept"]["trials"] == report["false_reject"]["trials"] == 48
 
 
 @pytest.mark.parametrize(
