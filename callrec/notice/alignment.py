@@ -28,6 +28,7 @@ _AREA: Final = 6000
 _JUMP: Final = 0.12
 _SLIDE: Final = 0.03
 _TAPS: Final = 5
+_WORTH: Final = 2.0
 
 Signal = npt.NDArray[np.float64]
 Lags = npt.NDArray[np.int64]
@@ -181,14 +182,16 @@ def _fit(sharp: tuple[Signal, Signal], plain: tuple[Signal, Signal], lags: Lags)
 
 
 def _best(prompt: Signal, heard: Signal, tries: Lags) -> Lags:
-    """Of some lags for each frame the one that fits best; the first row is asked first, and where others differ."""
+    """Of some lags for each frame the first one, unless another fits better by far: a fraction of a sample, which the
+    taps absorb, must not move it.
+    """
     frames = prompt[: tries.shape[1] * FRAME].reshape(-1, FRAME)
     best, fit = tries[0].copy(), _likeness(frames, _at(heard, tries[0], np.arange(len(frames))))
     for lags in tries[1:]:
         others = np.flatnonzero(lags != tries[0])
         if len(others):
             found = _likeness(frames[others], _at(heard, lags[others], others))
-            better = found > fit[others]
+            better = found > _WORTH * fit[others]
             best[others[better]], fit[others[better]] = lags[others[better]], found[better]
     return np.asarray(best)
 

@@ -70,9 +70,9 @@ A: Final = Profile(
     shape=2.0,
     coverage=0.96,
     edge=0.78,
-    missing_ms=60,
+    missing_ms=80,
     gain_db=10.0,
-    sdr_db=15.0,
+    sdr_db=14.0,
     worst_db=5.0,
     step_ms=50,
 )
