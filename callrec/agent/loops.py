@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +12,21 @@ from typing import Any, Final
 ASK_AGAIN_S: Final = 0.2
 _TURN_S: Final = 0.00005
 _WORKERS: Final = 24
+_NEW_OBJECTS: Final = 10_000
 
 
 def share_interpreter(loop: asyncio.AbstractEventLoop) -> None:
     """Let the threads that answer peers and callers have their turn in time, however much the workers have to do.
 
-    Whoever waits for the interpreter gets it after a twentieth of a millisecond instead of five: each of the many short
-    system calls of a set-up gives it up once. Workers mostly wait for the disk, so that there may be many.
+    Whoever waits for the interpreter gets it after a twentieth of a millisecond instead of five: each of the many
+    short system calls of a set-up gives it up once. Workers mostly wait for the disk, so that there may be many. What
+    is there by now stays for ever: the collector need not look through all of it, with every call at a stand-still.
     """
     sys.setswitchinterval(_TURN_S)
     loop.set_default_executor(ThreadPoolExecutor(_WORKERS, thread_name_prefix="worker"))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, 20, 20)
 
 
 async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
