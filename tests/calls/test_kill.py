@@ -145,7 +145,9 @@ def findings(house: House) -> list[str]:
     )
     checked = verify(places)
     assert checked.skipped == ()
-    return [f"check {one.check}: {one.sentence}" for one in checked.findings] + list(checked.open)
+    # evidence is written before its entry: a crash between the two leaves it without, and that is no finding
+    unfinished = [one for one in checked.open if not one.endswith("has no entry")]
+    return [f"check {one.check}: {one.sentence}" for one in checked.findings] + unfinished
 
 
 def both_promises_hold(scene: Scene) -> None:
