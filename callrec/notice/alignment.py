@@ -38,7 +38,8 @@ Mask = npt.NDArray[np.bool_]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """For each frame: amplitude explained, 0..1, with pre-emphasis (`sharp`) and without (`plain`); `shape`, the
-    likeness of the spectra around it, -1..1; energies of what was wanted, explained, and of the rest; gain in dB.
+    likeness of the spectra around it, -1..1; energies of what was wanted, explained, and of the rest; gain in dB; the
+    lag in samples; and the sound itself.
     """
 
     sharp: Signal
@@ -47,6 +48,7 @@ class Fit:
     explained: Signal
     rest: Signal
     gain: Signal
+    lags: Lags
     wanted_frames: Signal
     heard_frames: Signal
 
@@ -160,8 +162,9 @@ def _fit(sharp: tuple[Signal, Signal], plain: tuple[Signal, Signal], lags: Lags)
     count = len(plain[0]) // FRAME
     block = np.arange(count) * FRAME // BLOCK
     around = [lags[np.clip(block + near, 0, len(lags) - 1)] for near in (0, -1, 1, -2, 2)]
-    tries = np.stack([*around, around[0] - _TAPS // 2, around[0] + _TAPS // 2])
-    lag = _best(*sharp, tries)
+    beside = (around[0] - _TAPS // 2, around[0] + _TAPS // 2)
+    lag = _best(*sharp, np.stack(around), worth=1.0)
+    lag = np.where(lag == around[0], _best(*sharp, np.stack([around[0], *beside]), worth=_WORTH), lag)
     basis, got = _basis(sharp[0], count), _at(sharp[1], lag, np.arange(count))
     squares = np.matmul(basis, basis.transpose(0, 2, 1)) + 1e-3 * np.eye(_TAPS)
     weights = np.linalg.solve(squares, np.matmul(basis, got[..., None])).transpose(0, 2, 1)
@@ -176,14 +179,15 @@ def _fit(sharp: tuple[Signal, Signal], plain: tuple[Signal, Signal], lags: Lags)
         explained=energy,
         rest=_energy(got - explained),
         gain=10 * np.log10((energy + 1) / (wanted + 1)),
+        lags=lag,
         wanted_frames=basis[:, _TAPS // 2],
         heard_frames=got,
     )
 
 
-def _best(prompt: Signal, heard: Signal, tries: Lags) -> Lags:
-    """Of some lags for each frame the first one, unless another fits better by far: a fraction of a sample, which the
-    taps absorb, must not move it.
+def _best(prompt: Signal, heard: Signal, tries: Lags, *, worth: float) -> Lags:
+    """Of some lags for each frame the first one, unless another fits so many times better: a fraction of a sample,
+    which the taps absorb, must not move it to the next one.
     """
     frames = prompt[: tries.shape[1] * FRAME].reshape(-1, FRAME)
     best, fit = tries[0].copy(), _likeness(frames, _at(heard, tries[0], np.arange(len(frames))))
@@ -191,7 +195,7 @@ def _best(prompt: Signal, heard: Signal, tries: Lags) -> Lags:
         others = np.flatnonzero(lags != tries[0])
         if len(others):
             found = _likeness(frames[others], _at(heard, lags[others], others))
-            better = found > _WORTH * fit[others]
+            better = found > worth * fit[others]
             best[others[better]], fit[others[better]] = lags[others[better]], found[better]
     return np.asarray(best)
 

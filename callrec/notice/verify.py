@@ -4,7 +4,7 @@ Not for the live path, where equality is asked for: this judges what a far end h
 `alignment` follows the prompt through the audio; here each 20 ms that is speech, by the mask stored when the prompt was
 approved, must be there, and what was heard besides the prompt, in its pauses too, counts as disturbance. It is tolerant
 of level, delay, clocks, offset, G.711, noise 25 dB down, and of packets of 20 ms repeated or dropped one at a time; so
-a loss of one packet, 20 ms, is forgiven and one of 100 ms of speech is not: in between lies the edge of its tolerance.
+a loss of one packet, 20 ms, is forgiven and one of 120 ms of speech is not: in between lies the edge of its tolerance.
 So do mixtures more than 10 dB down. It never tells whether anybody understood. `python -m tests.notice.trials` measures
 how often profile A errs, on prompts that a machine speaks and paths that are simulated; profile B has not been
 so tried.
@@ -19,14 +19,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from callrec.notice.alignment import FRAME, Fit, Found, Lags, Mask, Signal, align, likeness
+from callrec.notice.alignment import BLOCK, FRAME, Fit, Found, Lags, Mask, Signal, align, likeness
 
 BORDER: Final = 1e-3
 """A figure this near to its floor is borderline, and refused: no two machines may differ about it."""
 EDGE_FRAMES: Final = 25
 
 _LONGEST: Final = 8000 * 300
-_SURE: Final = 0.2
+_SURE: Final = 3
 _PAUSE: Final = 5
 _SAME_GAIN_DB: Final = 4.0
 _QUIET: Final = 10**-2.5
@@ -69,10 +69,10 @@ A: Final = Profile(
     plain=0.80,
     shape=2.0,
     coverage=0.96,
-    edge=0.78,
-    missing_ms=80,
+    edge=0.70,
+    missing_ms=100,
     gain_db=10.0,
-    sdr_db=14.0,
+    sdr_db=13.0,
     worst_db=5.0,
     step_ms=50,
 )
@@ -166,7 +166,7 @@ def _judge(speech: Mask, found: Found, profile: Profile) -> Verification:
         gain_db=_rounded(gain),
         sdr_db=_rounded(_above(explained.sum(), rest.sum())),
         worst_db=_rounded(_worst(explained, rest)),
-        step_ms=_step_ms(found.lags, found.spoken > _SURE),
+        step_ms=_step_ms(fit.lags, there & speech),
         offset=int(found.lags[0]),
     )
     reasons = tuple(sentence for holds, sentence in _rules(figures, profile) if not holds)
@@ -198,11 +198,16 @@ def _worst(explained: Signal, rest: Signal) -> float:
     return float(_above(prompt[loud], other[loud]).min(initial=99.0))
 
 
-def _step_ms(lags: Lags, sure: Mask) -> int:
-    """The largest jump between neighbouring blocks of speech; a second of silence between them hides 20 ms."""
-    at = np.flatnonzero(sure)
-    steps = np.abs(np.diff(lags[at])) - FRAME * ((np.diff(at) - 1) // 4)
-    return round(int(steps.max(initial=0)) / 8)
+def _step_ms(lags: Lags, there: Mask) -> int:
+    """The largest jump between neighbouring blocks, by the median lag of the speech that is there; a second without
+    any between them hides 20 ms.
+    """
+    block = np.flatnonzero(there) * FRAME // BLOCK
+    sure, counts = np.unique(block, return_counts=True)
+    sure = sure[counts >= _SURE]
+    places = np.array([np.median(lags[there][block == each]) for each in sure])
+    steps = np.abs(np.diff(places)) - FRAME * ((np.diff(sure) - 1) // 4)
+    return round(float(steps.max(initial=0)) / 8)
 
 
 def _longest_run(missing: Mask, speech: Mask) -> int:

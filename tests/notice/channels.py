@@ -78,7 +78,7 @@ def jittered(rng, signal) -> np.ndarray:
 # ---------------------------------------------------------------- what is not
 
 Fault = Callable[..., np.ndarray]
-LEAST_MS = 100
+LEAST_MS = 120
 """The shortest loss that must be found: of speech, at one place."""
 
 
@@ -132,7 +132,7 @@ def matching(rng, others, length: int, level: float) -> np.ndarray:
 
 
 def words(spoken: Spoken) -> list[tuple[int, int]]:
-    """Stretches of speech between pauses, in samples, of at least 100 ms."""
+    """Stretches of speech between pauses, in samples, of at least LEAST_MS."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], spoken.template.speech, [0]]).astype(int))) * FRAME
     return [(a, b) for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True) if b - a >= LEAST_MS * 8]
 
@@ -268,10 +268,10 @@ def no_speech(rng, spoken: Spoken, _others) -> np.ndarray:
 
 
 FAULTS: dict[str, Fault] = {
-    "100 ms or more of speech cut out": cut,
-    "100 ms or more of speech muted": muted,
-    "100 ms or more of speech under hiss": hissed,
-    "100 ms or more of speech under a tone": beeped,
+    "120 ms or more of speech cut out": cut,
+    "120 ms or more of speech muted": muted,
+    "120 ms or more of speech under hiss": hissed,
+    "120 ms or more of speech under a tone": beeped,
     "200 ms or more replaced by other speech": replaced,
     "a word muted": word_muted,
     "a word cut out": word_cut,
