@@ -16,7 +16,7 @@ from callrec.agent.writing import CallWriter
 from callrec.config import Line
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Stage, advance, keys_in_use, open_call
+from callrec.core.call import TABLE, Call, Notice, Stage, advance, keys_in_use, open_call
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.proof import Receipt
@@ -28,6 +28,10 @@ from callrec.ports import Destination, Invite
 from callrec.recording.segment import SegmentFacts
 
 _REJECTION: Final = (503, "Recording notice unavailable", 30)
+_BYTES_A_SECOND: Final = 16_000
+"""Of 16-bit samples at 8 kHz."""
+OVERDUE_S: Final = 5.0
+"""How long after its length a notice may still owe its end."""
 _GONE_S: Final = 30.0
 """How long a closed call waits to hear that its legs are gone."""
 
@@ -59,6 +63,7 @@ class CallTask:
         self._prepared: Prepared | None = None
         self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
         self._length: asyncio.TimerHandle | None = None
+        self._overdue: asyncio.TimerHandle | None = None
         self._connected = False
         self._kept_keys: tuple[str, ...] = ()
         self._closing: c.CloseCall | None = None
@@ -240,6 +245,7 @@ class CallTask:
         match order:
             case c.PlayNotice(attempt=attempt):
                 self._desk.play(attempt)
+                self._overdue = self._later(self._notice_s() + OVERDUE_S, lambda: self._notice_overdue(attempt))
             case c.StopNotice(attempt=attempt):
                 self.services.telephony.stop_notice(self.uid, attempt)
             case c.JudgeNotice(attempt=attempt, observation=observation):
@@ -255,8 +261,7 @@ class CallTask:
         match order:
             case c.StartRecording():
                 self._recorder.start(order, self._facts(order))
-                limit = self.services.config.spool.max_recording_s
-                self._length = asyncio.get_running_loop().call_later(limit, self._too_long)
+                self._length = self._later(self.services.config.spool.max_recording_s, self._too_long)
             case c.SuspendRecording(why=why):
                 self._recorder.suspend(why)
             case c.ResumeRecording():
@@ -288,6 +293,18 @@ class CallTask:
         self._timers[timer] = loop.call_later(
             seconds, lambda: self.happened(e.TimerExpired(at_ns=self._now(), timer=timer))
         )
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, what)
+
+    def _notice_s(self) -> float:
+        prompt = self._prepared.prompt if self._prepared else None
+        return len(prompt.pcm) / _BYTES_A_SECOND if prompt else 0.0
+
+    def _notice_overdue(self, attempt: int) -> None:
+        """A telephony that owes the end of a notice does not keep the caller waiting for it."""
+        if self.call is not None and self.call.notice is Notice.PLAYING and self.call.attempt == attempt:
+            self._incident("notice never ended", f"attempt {attempt}")
 
     def _too_long(self) -> None:
         self.happened(e.StopRequested(at_ns=self._now(), reason=Reason.MAX_LENGTH, actor="agent"))
@@ -340,8 +357,9 @@ class CallTask:
 
     async def _close(self) -> None:
         """The summary: after the recording's end, so that it says what became of it."""
-        for handle in (*self._timers.values(), *((self._length,) if self._length else ())):
-            handle.cancel()
+        for handle in (*self._timers.values(), self._length, self._overdue):
+            if handle is not None:
+                handle.cancel()
         await self._recorder.finished()
         if self._background:
             await asyncio.wait(self._background, timeout=_GONE_S)

@@ -176,6 +176,18 @@ async def test_an_event_that_cannot_happen_is_an_incident_and_the_caller_reaches
     assert nothing_was_captured(services)
 
 
+async def test_a_telephony_that_never_tells_the_end_of_a_notice_does_not_keep_the_caller(services, monkeypatch):
+    monkeypatch.setattr("callrec.agent.call.OVERDUE_S", -60.0)
+    async with a_call(services) as call:
+        await answered(call)
+        await services.telephony.asked("dial")
+        call.happened(e.NoticeEnded(at_ns=2, attempt=1, observation=heard_whole(services)))
+
+    assert [entry.body["what"] for entry in services.ledger.of(Kind.INCIDENT)] == ["notice never ended"]
+    assert summary(services)["decision"] == "NOT_RECORDED"
+    nothing_was_captured(services)
+
+
 async def test_an_event_that_cannot_happen_in_the_talk_stops_capture_and_keeps_it(services):
     async with a_call(services) as call:
         await bridged(call)
