@@ -3,11 +3,14 @@
 Not for the live path, where equality is asked for: this judges what a far end heard, an archive, a self-test.
 `alignment` follows the prompt through the audio; here each 20 ms that is speech, by the mask stored when the prompt was
 approved, must be there, and what was heard besides the prompt, in its pauses too, counts as disturbance. It is tolerant
-of level, delay, clocks, offset, G.711, noise 25 dB down, and of packets of 20 ms repeated or dropped one at a time; so
-a loss of one packet, 20 ms, is forgiven and one of 120 ms of speech is not: in between lies the edge of its tolerance.
-So do mixtures more than 10 dB down. It never tells whether anybody understood. `python -m tests.notice.trials` measures
-how often profile A errs, on prompts that a machine speaks and paths that are simulated; profile B has not been
-so tried.
+of level, delay, clocks, offset, G.711, noise 25 dB down, and of packets of 20 ms repeated or dropped one at a time. A
+loss of one packet is forgiven, one of 100 ms of speech is not: in between lies the edge of its tolerance. Another sound
+more than 10 dB down lies beyond it as well. It never tells whether anybody understood.
+
+How often profile A errs was measured by `python -m tests.notice.trials --seed 2034`, once its floors were set (earlier
+seeds served for that), on prompts that a machine speaks and paths that are simulated, 10,000 whole notices and 10,000
+spoiled ones. It refused 7 of the whole ones (upper 95 % bound 1.3 in 1000) and accepted 2 of the spoiled ones (0.63 in
+1000). Profile B has not been so tried, and cannot see lost packets that a receiver concealed.
 """
 
 from __future__ import annotations
@@ -69,8 +72,8 @@ A: Final = Profile(
     plain=0.80,
     shape=2.0,
     coverage=0.96,
-    edge=0.70,
-    missing_ms=100,
+    edge=0.78,
+    missing_ms=80,
     gain_db=10.0,
     sdr_db=13.0,
     worst_db=5.0,

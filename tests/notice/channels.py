@@ -78,7 +78,7 @@ def jittered(rng, signal) -> np.ndarray:
 # ---------------------------------------------------------------- what is not
 
 Fault = Callable[..., np.ndarray]
-LEAST_MS = 120
+LEAST_MS = 100
 """The shortest loss that must be found: of speech, at one place."""
 
 
@@ -268,10 +268,10 @@ def no_speech(rng, spoken: Spoken, _others) -> np.ndarray:
 
 
 FAULTS: dict[str, Fault] = {
-    "120 ms or more of speech cut out": cut,
-    "120 ms or more of speech muted": muted,
-    "120 ms or more of speech under hiss": hissed,
-    "120 ms or more of speech under a tone": beeped,
+    "100 ms or more of speech cut out": cut,
+    "100 ms or more of speech muted": muted,
+    "100 ms or more of speech under hiss": hissed,
+    "100 ms or more of speech under a tone": beeped,
     "200 ms or more replaced by other speech": replaced,
     "a word muted": word_muted,
     "a word cut out": word_cut,
