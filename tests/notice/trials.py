@@ -4,8 +4,8 @@
 
 Prints for each kind of fault how many were accepted, and for whole notices how many were refused, with upper 95 %
 bounds (Clopper-Pearson, one-sided). Prompts and paths come from the seed; seeds below 2034 served for choosing the
-floors, so what is reported comes from others. The prompts are synthetic and the paths simulated: it measures the method,
-not your network.
+floors, so what is reported comes from others. The prompts are synthetic and the paths simulated: it measures the
+method, not your network.
 """
 
 import argparse
