@@ -159,6 +159,10 @@ def a_recorded_call(house: House, marker: Marker, caller: Ear, staff: Ear) -> Af
     caller.hang_up()
     house.wait_for("recording.kept", seconds=20)
     house.summary()
+    spool = house.folder / "var" / "spool"
+    ports.until(
+        lambda: not any("done" in path.parts for path in files_of(spool)), seconds=20, what="the spool is tidied"
+    )
     return AfterTheCall(house, marker, in_capture, quiet_keys, opened)
 
 
