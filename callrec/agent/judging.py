@@ -14,6 +14,7 @@ from callrec.core.evidence import Binding, Evidence, Observation, PromptFacts
 from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason
 from callrec.core.values import Tap
+from callrec.errors import Unavailable
 from callrec.notice import wire, wire_window
 from callrec.notice.compare import compare
 
@@ -21,6 +22,8 @@ Judge = Callable[..., Granted | tuple[Reason, ...]]
 
 _TURNS = threading.BoundedSemaphore(2)
 """Many at once take the interpreter from each other, and all are late. Two, so that one that hangs holds up nobody."""
+TURN_S = 2.0
+"""How long to wait for a turn: longer than any decision may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +49,16 @@ def weigh(
     language: str,
     judge_by: Judge = judge,
 ) -> Judged:
-    """Compare what left us with the prompt, sample by sample, and judge. A few milliseconds; run it off the loop."""
-    with _TURNS:
+    """Compare what left us with the prompt, sample by sample, and judge. A few milliseconds; run it off the loop.
+
+    Unavailable where others hold the turns for so long that the call has gone on: no worker waits for ever.
+    """
+    if not _TURNS.acquire(timeout=TURN_S):
+        raise Unavailable("the verifier is stuck on other notices", next_step="restart the agent when calls allow")
+    try:
         return _weigh(observation, prompt=prompt, pcm=pcm, binding=binding, language=language, judge_by=judge_by)
+    finally:
+        _TURNS.release()
 
 
 def _weigh(
