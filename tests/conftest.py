@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import pytest
 
 from tests.engine import PRODUCTION
+from tests.engine.capture import LoopbackCapture
 from tests.peers import asterisk
 
 collect_ignore = ["evaluation"] if PRODUCTION else []  # run by make test-evaluation, in an environment of its own
@@ -34,3 +38,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("NO ASTERISK", sep="!", red=True, bold=True)
         terminalreporter.line(f"{count} tests of the Asterisk recipe did NOT run: it is unproven by this run.")
         terminalreporter.line("deploy/asterisk/test-chroot.sh, as root on Debian, makes it, or says why not.")
+
+
+@pytest.fixture
+def witness() -> Iterator[LoopbackCapture]:
+    """Sees every datagram of the loopback beside the programs. CI, which has the right to it, never goes on without."""
+    try:
+        capture = LoopbackCapture()
+    except PermissionError:
+        why = "NO WITNESS: raw sockets need root or CAP_NET_RAW, so the tap was not compared with anything"
+        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+    with capture:
+        yield capture

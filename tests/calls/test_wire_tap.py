@@ -19,7 +19,6 @@ from callrec._canonical import parse
 from callrec.core.evidence_json import JudgedEvidence, judged_from_json
 from callrec.notice.wire_window import SUFFIX
 from tests.calls.house import House
-from tests.engine.capture import LoopbackCapture
 from tests.peers import audio, ports, rtcp, sipp
 from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
@@ -86,12 +85,8 @@ def heard_to_the_end(house: House, media: Media) -> None:
     media.heard_so_far(length + 0.06, within_s=PATIENCE_S)
 
 
-def test_a_notice_that_the_next_hop_received_is_recorded_as_that(house, tmp_path):
-    try:
-        witness = LoopbackCapture()
-    except PermissionError:
-        pytest.skip("NO WITNESS: raw sockets need root or CAP_NET_RAW")
-    with witness, call(house, tmp_path, STRICT) as (media, (host, port)):
+def test_a_notice_that_the_next_hop_received_is_recorded_as_that(house, tmp_path, witness):
+    with call(house, tmp_path, STRICT) as (media, (host, port)):
         heard_to_the_end(house, media)
         media.report(to=(host, port + 1))
         proven = told(house, "notice.proven")

@@ -12,7 +12,6 @@ import pytest
 
 from callrec.core.wire_records import Flag, Kind
 from callrec.sip.wire import MediaFilter
-from tests.engine.capture import LoopbackCapture
 from tests.engine.process import AgentProcess, OrderFailed
 from tests.peers import audio, ports, rtcp, sipp, sipp_steps
 from tests.peers.baresip import Ear
@@ -34,16 +33,6 @@ def tone(tmp_path) -> Path:
 def caller() -> Iterator[Media]:
     with Media() as media:
         yield media
-
-
-@pytest.fixture
-def witness() -> Iterator[LoopbackCapture]:
-    try:
-        capture = LoopbackCapture()
-    except PermissionError:
-        pytest.skip("NO WITNESS: raw sockets need root or CAP_NET_RAW, so the tap was not compared with anything")
-    with capture:
-        yield capture
 
 
 Place = Callable[..., sipp.Sipp]

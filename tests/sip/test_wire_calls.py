@@ -12,7 +12,6 @@ import pytest
 
 from callrec.core.evidence import RtcpFault
 from callrec.notice import wire, wire_window
-from tests.engine.capture import LoopbackCapture
 from tests.peers import audio, ports, rtcp, sipp, sipp_steps
 from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
@@ -49,16 +48,6 @@ def ended(engine: EngineProcess, uid: str, pcm: bytes) -> wire.Weighed:
 
 def is_whole(seen: wire.Weighed, pcm: bytes) -> bool:
     return (seen.tap.matched_samples, seen.wire.strayed, seen.wire.missing) == (len(pcm) // 2, 0, 0)
-
-
-@pytest.fixture
-def witness() -> Iterator[LoopbackCapture]:
-    try:
-        capture = LoopbackCapture()
-    except PermissionError:
-        pytest.skip("NO WITNESS: raw sockets need root or CAP_NET_RAW, so the tap was not compared with anything")
-    with capture:
-        yield capture
 
 
 def test_the_evidence_has_what_a_witness_saw_packet_for_packet(calls, caller, notice, witness):
