@@ -15,14 +15,12 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from callrec.asking import Handler, Questions, reply_for
 from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
-
-Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Answers one question. Its argument holds the asker's arguments and `actor`, as in "uid:1000"."""
 
 REQUEST_LIMIT: Final = 64 * 1024
 """Bytes of one request line."""
@@ -35,10 +33,6 @@ IDLE_S: Final = 30.0
 
 _NOT_RUNNING: Final = "start it with `callrec agent run`, or name its configuration with -c FILE"
 _ERRORS: Final = {kind.exit_code: kind for kind in (ConfigError, Refused, Unavailable, Broken)}
-
-
-def _reply_for(error: CallrecError) -> dict[str, Any]:
-    return {"error": {"exit_code": error.exit_code, "what": str(error), "next_step": error.next_step}}
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
@@ -62,7 +56,7 @@ class ControlServer:
 
     def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
         self._path = path
-        self._handlers = dict(handlers)
+        self._questions = Questions(handlers)
         self._server: asyncio.Server | None = None
         self._askers: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -103,14 +97,14 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._askers) > CONNECTION_LIMIT:
             busy = Unavailable(f"{CONNECTION_LIMIT} others are asking the agent", next_step="ask again in a moment")
-            return await _send(writer, _reply_for(busy))
+            return await _send(writer, reply_for(busy))
         actor = _actor(writer.get_extra_info("socket"))
         while True:
             try:
                 line = await asyncio.wait_for(reader.readline(), IDLE_S)
             except ValueError:  # readline's word for a line beyond the limit; where the next begins is unknown
                 long = ConfigError(f"the request is longer than {REQUEST_LIMIT} bytes", next_step="ask for less")
-                return await _send(writer, _reply_for(long))
+                return await _send(writer, reply_for(long))
             if not line:
                 return None
             await _send(writer, await self._answer(line, actor))
@@ -118,25 +112,16 @@ class ControlServer:
     async def _answer(self, line: bytes, actor: str) -> dict[str, Any]:
         try:
             name, args = _request(line)
-            return {"answer": await self._handler(name)({**args, "actor": actor})}
         except CallrecError as error:
-            return _reply_for(error)
-        except Exception as error:  # noqa: BLE001 - a defect in one answer must end neither the agent nor its calls
-            step = "the agent goes on; report this with the agent's version"
-            return _reply_for(Unavailable(f"the agent failed to answer: {type(error).__name__}", next_step=step))
-
-    def _handler(self, name: str) -> Handler:
-        if name not in self._handlers:
-            known = ", ".join(sorted(self._handlers))
-            raise ConfigError(f"the agent cannot be asked {name!r}", next_step=f"ask one of {known}")
-        return self._handlers[name]
+            return reply_for(error)
+        return await self._questions.answer(name, args, actor=actor)
 
 
 async def _send(writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
     try:
         line = _line(message)
     except (TypeError, ValueError) as error:
-        line = _line(_reply_for(Unavailable(f"the answer is no JSON: {error}", next_step="report this")))
+        line = _line(reply_for(Unavailable(f"the answer is no JSON: {error}", next_step="report this")))
     writer.write(line)
     await asyncio.wait_for(writer.drain(), IDLE_S)
 

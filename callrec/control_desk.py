@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from callrec.agent.agent import Agent
+from callrec.asking import Handler
 from callrec.config import Config
 from callrec.config.people import account, whose
-from callrec.control import Handler
 from callrec.core.kinds import Kind
 from callrec.errors import Refused
 from callrec.ports import Entry

@@ -104,6 +104,7 @@ class Agent:
         return {
             "software": __version__,
             "config_sha256": self.config.sha256,
+            "pbx_events": self.config.pbx_events.value,
             "engine": {
                 "build": engine.build,
                 "version": engine.version,

@@ -72,6 +72,7 @@ class Report:
             "clock": self.verification.clock,
             "software": self.verification.software,
             "config_sha256": self.verification.config_sha256,
+            "pbx_events": self.verification.pbx_events,
             "summary": self.summary,
             "exceptions": list(self.exceptions),
             "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows],
@@ -111,6 +112,7 @@ def trust_lines(verification: Verification) -> list[str]:
         f"verification: {verification.summary()}{_key_remark(verification)}",
         f"clock:        {verification.clock}",
         f"software:     {verification.software or 'unknown'}, configuration {config}",
+        f"pbx events:   {pbx_events_text(verification)}",
     ]
 
 
@@ -134,6 +136,7 @@ def verification_json(verification: Verification) -> dict[str, Any]:
         "clock": verification.clock,
         "software": verification.software,
         "config_sha256": verification.config_sha256,
+        "pbx_events": verification.pbx_events,
         "signatures_checked": verification.signatures,
         "skipped": list(verification.skipped),
         "open": list(verification.open),
@@ -173,6 +176,14 @@ def _outcome(verification: Verification, number: int) -> str:
         return "not looked at"
     found = verification.counts.get(number, 0)
     return f"{found} found" if found else "holds"
+
+
+def pbx_events_text(verification: Verification) -> str:
+    """Whether what happened behind the PBX could be known at all."""
+    if verification.pbx_events == "http":
+        return "http: what happened behind the PBX is known as far as the PBX told it"
+    unknown = "who joined, left, was held or transferred behind the PBX is not known"
+    return f"{verification.pbx_events}: {unknown}, where nothing told it"
 
 
 def _key_remark(verification: Verification) -> str:

@@ -59,6 +59,7 @@ class Verification:
     clock: str
     software: str
     config_sha256: str
+    pbx_events: str
     signatures: int
     findings: tuple[Finding, ...]
     counts: dict[int, int]
@@ -129,6 +130,7 @@ def _result(places: Places, key: LogKey, chain: ChainCheck, origin: _Origin, fin
         clock=origin.clock_text(),
         software=origin.software,
         config_sha256=origin.config_sha256,
+        pbx_events=origin.pbx_events(),
         signatures=chain.signatures,
         findings=tuple(findings.found),
         counts=dict(findings.counts),
@@ -169,6 +171,7 @@ class _Origin:
         self._doubtful = 0
         self.software = ""
         self.config_sha256 = ""
+        self._tellers: dict[str, int] = {}
 
     def see(self, entry: LogEntry) -> None:
         self._total += 1
@@ -177,6 +180,13 @@ class _Origin:
         if entry.kind in (Kind.AGENT_STARTED.value, Kind.CONFIG_CHANGED.value):
             self.software = text(entry.body.get("software")) or self.software
             self.config_sha256 = text(entry.body.get("config_sha256"))
+        if entry.kind == Kind.AGENT_STARTED.value:
+            told = text(entry.body.get("pbx_events")) or "not stated"
+            self._tellers[told] = self._tellers.get(told, 0) + 1
+
+    def pbx_events(self) -> str:
+        """Who told what happened behind the PBX, over all runs of the agent."""
+        return " and ".join(sorted(self._tellers)) or "not stated"
 
     def clock_text(self) -> str:
         if not self._doubtful:

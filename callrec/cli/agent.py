@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -15,12 +16,14 @@ import structlog
 
 from callrec.agent.agent import Agent
 from callrec.agent.loops import share_interpreter
+from callrec.asking import Handler
 from callrec.cli.desk import Desk
 from callrec.cli.surroundings import missing_notices
 from callrec.config import Config
 from callrec.control import ControlServer
 from callrec.control_desk import handlers
 from callrec.errors import ConfigError, Unavailable
+from callrec.http_door import HttpDoor, checked_token
 from callrec.wiring import Built, build_agent
 
 NOT_RECORDING = 1
@@ -66,14 +69,28 @@ async def serve(built: Built, stop: asyncio.Event | None = None) -> None:
     share_interpreter(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    control = ControlServer(built.agent.config.agent.control_socket, handlers(built.agent))
+    desk = handlers(built.agent)
+    control = ControlServer(built.agent.config.agent.control_socket, desk)
+    door = http_door(built.agent.config, desk)
     await control.start()
     watchdog = asyncio.create_task(_watchdog())
     try:
+        if door is not None:
+            await door.start()
         await built.agent.run(stop, ready=lambda: _ready(built.agent))
     finally:
         watchdog.cancel()
+        if door is not None:
+            await door.close()
         await control.close()
+
+
+def http_door(config: Config, desk: Mapping[str, Handler]) -> HttpDoor | None:
+    """The door for PBX and CRM, where one is configured. ConfigError where its token is none."""
+    if config.http is None:
+        return None
+    token = checked_token(config.http.token.read(), at=f"http.token: {config.http.token}")
+    return HttpDoor(config.http.listen.host, config.http.listen.port, token, desk)
 
 
 def _ready(agent: Agent) -> None:

@@ -19,6 +19,7 @@ from callrec.control import ControlClient
 from callrec.core.reasons import Reason
 from callrec.core.retention import Facts, uncovered
 from callrec.errors import CallrecError, Unavailable
+from callrec.http_door import checked_token
 from callrec.ledger.anchor import DirectoryAnchor, newest
 from callrec.ledger.init import load_signing_key
 from callrec.ledger.reading import open_log
@@ -101,6 +102,9 @@ def _secrets(config: Config) -> Iterator[Remark]:
     for key, what, step in certificate_mistakes(config, datetime.now(UTC)):
         yield Remark(key=key, what=what, next_step=step)
     held = [(f"sip.trunks.{trunk.name}.password", trunk.password) for trunk in config.sip.trunks]
+    if config.http is not None:
+        held.append(("http.token", config.http.token))
+        yield from _http_token(config.http.token)
     for key, reference in held:
         try:
             if reference is not None and reference.read() and reference.path and _open_to_others(reference.path):
@@ -108,6 +112,17 @@ def _secrets(config: Config) -> Iterator[Remark]:
                 yield Remark(key=key, what=what, next_step=f"chmod 400 {reference.path}")
         except CallrecError as error:
             yield _from(error, key)
+
+
+def _http_token(token: Reference) -> Iterator[Remark]:
+    try:
+        value = token.read()
+    except CallrecError:
+        return  # told with the other secrets
+    try:
+        checked_token(value, at=str(token))
+    except CallrecError as error:
+        yield _from(error, "http.token")
 
 
 def _open_to_others(path: Path) -> bool:
@@ -256,6 +271,11 @@ def _ports(config: Config) -> Iterator[Remark]:
         if why := why_not_bound(listen):
             what = f"{listen} cannot be listened on: {why}"
             yield Remark(key=f"sip.listen[{i}]", what=what, next_step="stop what uses it, or choose another")
+    if config.http is not None:
+        listen = Listen(transport=Transport.TCP, host=config.http.listen.host, port=config.http.listen.port)
+        if why := why_not_bound(listen):
+            what = f"{config.http.listen} cannot be listened on: {why}"
+            yield Remark(key="http.listen", what=what, next_step="stop what uses it, or choose another")
 
 
 def why_not_bound(listen: Listen) -> str:

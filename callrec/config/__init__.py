@@ -7,12 +7,14 @@ from callrec.config.models import (
     Anchor,
     CaptureFrom,
     Config,
+    Http,
     Keys,
     Ledger,
     Line,
     LineKeys,
     Notice,
     OnNoNotice,
+    PbxEvents,
     Person,
     Record,
     Responsible,
@@ -25,7 +27,7 @@ from callrec.config.models import (
     Trunk,
 )
 from callrec.config.retention import load_rules
-from callrec.config.values import Listen, Network, PortRange, Reference, SipUri, Transport
+from callrec.config.values import HttpListen, Listen, Network, PortRange, Reference, SipUri, Transport
 
 __all__ = [
     "Agent",
@@ -33,6 +35,8 @@ __all__ = [
     "Anchor",
     "CaptureFrom",
     "Config",
+    "Http",
+    "HttpListen",
     "Keys",
     "Ledger",
     "Line",
@@ -41,6 +45,7 @@ __all__ = [
     "Network",
     "Notice",
     "OnNoNotice",
+    "PbxEvents",
     "Person",
     "PortRange",
     "Record",

@@ -24,6 +24,8 @@ def build(values: Values, *, name: str, folder: Path, sha256: str) -> m.Config:
         responsible=m.Responsible(**values["responsible"]),
         people=tuple(m.Person(name=who, **person) for who, person in values["people"].items()),
         sip=sip,
+        pbx_events=values["pbx_events"],
+        http=values["http"] and m.Http(**_resolved(values["http"], folder, "token")),
         lines=tuple(_line(line_name, line, sip.trunks) for line_name, line in values["lines"].items()),
         notice=m.Notice(**_resolved(values["notice"], folder, "register")),
         spool=m.Spool(**_resolved(values["spool"], folder, "path")),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from pathlib import Path
 
-from callrec.config.values import Listen, Network, PortRange, Reference, SipUri
+from callrec.config.values import HttpListen, Listen, Network, PortRange, Reference, SipUri
 from callrec.core.numbers import comparable
 from callrec.core.purposes import Role
 from callrec.core.retention import LineKind, Nation, Subject
@@ -35,6 +35,14 @@ class OnNoNotice(Enum):
 
     CONNECT = "connect"
     REJECT = "reject"
+
+
+@unique
+class PbxEvents(Enum):
+    """Who tells callrec what only the PBX sees: who joined, left, was held or transferred behind it."""
+
+    NONE = "none"
+    HTTP = "http"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +120,7 @@ class Sip:
     srtp: str
     tls: Tls | None
     trusted_headers: tuple[str, ...]
+    linked_header: str | None
     country_code: str
     leg_ends_at: str
     trunks: tuple[Trunk, ...]
@@ -124,6 +133,15 @@ class Sip:
         exact = [t for t in here if (t.uri.port or 5060) == port]
         kinds = {t.leg_ends_at for t in exact or here}
         return kinds.pop() if len(kinds) == 1 else self.leg_ends_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """Where a PBX or a CRM asks, and what it shows."""
+
+    listen: HttpListen
+    token: Reference
+    trusted_network: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +279,8 @@ class Config:
     responsible: Responsible
     people: tuple[Person, ...]
     sip: Sip
+    pbx_events: PbxEvents
+    http: Http | None
     lines: tuple[Line, ...]
     notice: Notice
     spool: Spool

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from callrec.config.models import Config, Line, Record, Target
+from callrec.config.models import CaptureFrom, Config, Line, PbxEvents, Record, Target
 from callrec.config.values import SipUri, Transport, sip_uri
 from callrec.core.numbers import comparable
 from callrec.core.values import Purpose
@@ -32,6 +32,30 @@ def _private_network(config: Config) -> Iterator[Wrong]:
         if listen.transport is Transport.UDP and not listen.loopback and not config.sip.trusted_network:
             what = f"{listen} is UDP beyond this machine, where source addresses can be forged; use tcp or tls, or set"
             yield f"sip.listen[{i}]", f"{what} sip.trusted_network: true where the network is private"
+
+
+def _local_http(config: Config) -> Iterator[Wrong]:
+    http = config.http
+    if http is not None and not http.listen.loopback and not http.trusted_network:
+        what = f"{http.listen} is reached from beyond this machine, and the token would travel in the clear; listen on"
+        yield "http.listen", f"{what} 127.0.0.1, or set http.trusted_network: true where the network is private"
+
+
+def _pbx_tells(config: Config) -> Iterator[Wrong]:
+    if config.pbx_events is PbxEvents.HTTP and config.http is None:
+        yield "pbx_events", "is http, and there is no section http; add it with listen and token, or write none"
+    if config.pbx_events is PbxEvents.HTTP:
+        return
+    for line in config.lines:
+        if line.record is Record.IF_PROVEN and line.capture_from is CaptureFrom.STAFF_JOINED:
+            what = "is staff_joined, and pbx_events: none says that nobody tells when staff join; no call would ever be"
+            yield f"lines.{line.name}.capture_from", f"{what} recorded; write answer, or have the PBX tell (http)"
+
+
+def _linked_header(config: Config) -> Iterator[Wrong]:
+    header = config.sip.linked_header
+    if header and header.lower() not in {trusted.lower() for trusted in config.sip.trusted_headers}:
+        yield "sip.linked_header", f"{header} must stand in sip.trusted_headers too"
 
 
 def _certificate(config: Config) -> Iterator[Wrong]:
@@ -216,6 +240,9 @@ def _folders_apart(config: Config) -> Iterator[Wrong]:
 RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _somebody_to_ask,
     _private_network,
+    _local_http,
+    _pbx_tells,
+    _linked_header,
     _certificate,
     _one_version,
     _encrypted_calls,

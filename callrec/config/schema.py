@@ -13,7 +13,7 @@ from typing import Final
 
 from callrec.config import values
 from callrec.config.kinds import Choice, Flag, Kind, ListOf, Share, Text, Whole
-from callrec.config.models import CaptureFrom, OnNoNotice, Record
+from callrec.config.models import CaptureFrom, OnNoNotice, PbxEvents, Record
 from callrec.core.purposes import Role
 from callrec.core.retention import LineKind, Nation, Subject
 from callrec.core.values import Grade, Purpose
@@ -95,6 +95,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("sip.tls.ca", _ANY, "File with the authorities we believe (PEM)", None),
     Key("sip.tls.require_client", Flag(), "Peers must show a certificate too", default=True),
     Key("sip.trusted_headers", ListOf(Text(values.trusted_header)), "Headers that go along to the staff leg", ()),
+    Key("sip.linked_header", Text(values.trusted_header), "Trusted header with the PBX's id of the whole call", None),
     Key("sip.country_code", Text(values.country_code), "Country of numbers that begin with one 0", "44"),
     Key("sip.leg_ends_at", _ENDS_AT, "What a caller leg's next hop is where it is none of the trunks", "pbx"),
     Key("sip.trunks", Shape.NAMES, "Peers that calls are sent to", ()),
@@ -104,6 +105,11 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("sip.trunks.*.user", _ANY, "Our account there", None),
     Key("sip.trunks.*.password", _REFERENCE, "The password of that account", None),
     Key("sip.trunks.*.register", Flag(), "Register that account there", default=False),
+    Key("pbx_events", Choice(PbxEvents), "Who tells callrec what happens behind the PBX; every report says so"),
+    Key("http", Shape.SECTION, "Local HTTP for PBX and CRM", None),
+    Key("http.listen", Text(values.http_listen), "Address and port"),
+    Key("http.token", _REFERENCE, "What askers show: at least 24 letters and digits"),
+    Key("http.trusted_network", Flag(), "Beyond this machine: the network is private", default=False),
     Key("lines", Shape.NAMES, "The advice lines"),
     Key("lines.*", Shape.SECTION, "One advice line"),
     Key("lines.*.match", Shape.SECTION, "Which calls it takes"),

@@ -48,6 +48,22 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpListen:
+    """One address that HTTP is taken on."""
+
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """True where only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PortRange:
     """UDP ports `first` to `last`, both included."""
 
@@ -139,6 +155,14 @@ def listen(text: str) -> Listen:
     if not found:
         raise ValueError(f"{text!r} is no address to listen on; write transport:address:port, as in udp:127.0.0.1:5080")
     return Listen(transport=Transport(found[1]), host=_address(found[2].strip("[]")), port=_port(found[3]))
+
+
+def http_listen(text: str) -> HttpListen:
+    """`127.0.0.1:8089`, `[::1]:8089`."""
+    found = re.fullmatch(r"(\[[^\]]+\]|[^:\[\]]+):([0-9]{1,5})", text)
+    if not found:
+        raise ValueError(f"{text!r} is no address to listen on; write address:port, as in 127.0.0.1:8089")
+    return HttpListen(host=_address(found[1].strip("[]")), port=_port(found[2]))
 
 
 def port_range(text: str) -> PortRange:

@@ -94,6 +94,7 @@ def _settings(*, line_port: int, memory: Path) -> dict[str, Any]:
             "media_from": [LOOPBACK],
             "leg_ends_at": "phone",
         },
+        "pbx_events": "none",
         "lines": {
             "advice": {
                 "match": {"dialled": [DIALLED]},

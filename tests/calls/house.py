@@ -57,6 +57,7 @@ def settings(*, sip_port: int, rtp: int, staff: str, fallback: tuple[str, ...] =
             "media_from": ["127.0.0.1"],
             "leg_ends_at": "phone",
         },
+        "pbx_events": "none",
         "lines": {
             "advice": {
                 "match": {"dialled": ["5000"]},

@@ -26,6 +26,7 @@ responsible:
 sip: {listen: ["udp:127.0.0.1:5080"], allow_from: [127.0.0.1], media_from: [127.0.0.1]}
 lines:
   advice: {match: {dialled: ["5000"]}, destination: "sip:6000@127.0.0.1", notice: n, purposes: [medico-legal]}
+pbx_events: none
 retention: {nation: wales}
 """
 
@@ -322,3 +323,38 @@ def test_any_damage_to_the_example_is_a_configuration_or_a_configuration_error(d
         outcome = error
 
     assert isinstance(outcome, (Config, ConfigError))
+
+
+HTTP = 'http: {listen: "127.0.0.1:8089", token: "file:token"}\npbx_events: http'
+
+
+def test_a_pbx_that_tells_by_http_needs_the_door_it_tells_through():
+    assert "there is no section http" in refusal(changed("pbx_events: none", "pbx_events: http", SMALLEST))
+    assert loads(changed("pbx_events: none", HTTP, SMALLEST), "c").http.listen.port == 8089
+
+
+def test_whether_the_pbx_tells_must_be_stated():
+    assert "pbx_events: must be written" in refusal(changed("pbx_events: none\n", "", SMALLEST))
+
+
+def test_http_beyond_this_machine_is_told_from_http_on_it():
+    beyond = HTTP.replace("127.0.0.1:8089", "192.0.2.5:8089")
+
+    assert "http.listen: 192.0.2.5:8089 is reached from beyond" in refusal(
+        changed("pbx_events: none", beyond, SMALLEST)
+    )
+    private = beyond.replace("}", ", trusted_network: true}")
+    assert not loads(changed("pbx_events: none", private, SMALLEST), "c").http.listen.loopback
+
+
+def test_a_line_that_waits_for_staff_of_whom_nobody_tells_is_a_mistake():
+    waits = changed("notice: n", "notice: n, capture_from: staff_joined", SMALLEST)
+
+    assert "nobody tells when staff join" in refusal(waits)
+    assert loads(changed("pbx_events: none", HTTP, waits), "c").lines
+
+
+def test_the_header_of_the_pbx_s_id_must_be_a_trusted_one():
+    linked = changed("media_from: [127.0.0.1]}", "media_from: [127.0.0.1], linked_header: X-Id}", SMALLEST)
+
+    assert "X-Id must stand in sip.trusted_headers too" in refusal(linked)

@@ -14,6 +14,7 @@ ROWS = {key.path: key for key in KEYS}
 FLAGS = {
     "sip.trusted_network",
     "sip.tls.require_client",
+    "http.trusted_network",
     "sip.trunks.*.register",
     "lines.*.health_record",
 }
