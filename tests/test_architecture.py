@@ -34,7 +34,6 @@ ALLOWED_WRITES = {
 
 LONG_FILES = {
     "callrec/audit/standalone.py": "an auditor is handed one file, to read whole and to run without callrec",
-    "callrec/core/call.py": "everything that may change the state of a call is in one file",
 }
 """Files beyond the length, and why each is one file all the same."""
 
@@ -188,7 +187,7 @@ MAKERS: dict[str, Callable[[str], bool]] = {
     "Receipt": lambda name: name.startswith("callrec/ledger/"),
     "NoticeProof": lambda name: name == "callrec/core/proof.py" or name.startswith("callrec/agent/"),
     "Granted": lambda name: name == "callrec/core/proof.py",
-    "StartRecording": lambda name: name == "callrec/core/call.py",
+    "StartRecording": lambda name: name == "callrec/core/call/capture.py",
     "AccessGrant": lambda name: name == "callrec/recording/access.py",
 }
 """Who may construct these: a recording starts from a proof, a proof from a receipt, a receipt from a durable entry."""

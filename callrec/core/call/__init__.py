@@ -1,0 +1,39 @@
+"""Everything that may change the state of a call is in this folder.
+
+A call is a frozen value. `advance(call, event)` gives the next value and the commands that the shell performs, or
+raises OutOfOrder and nothing has changed. The core does not know SIP, disks or clocks: what it needs to know arrives
+in events. Theory of operation:
+
+1. `open_call` answers. When the caller leg is up the notice plays (stage NOTICE), unless an obstacle was known before:
+   then the line is dialled at once and the call is carried unrecorded.
+2. A notice that ended is judged. Granted or refused, or not decided in time: the line is dialled now (stage DIALLING).
+   A notice that was interrupted plays again from its first sample while attempts last.
+3. A granted verdict is no permission. `RecordProof` asks the ledger; only its durable answer, as a NoticeProof in
+   ProofRecorded, does the table of `permission.py` accept.
+4. `may_record` in `capture.py` is the one place that decides that capture may start, and `start_when_permitted` beside
+   it the one place that orders it. Holds suspend, keys and people stop, and what stopped does not start again.
+5. Events of threads race. Facts that can legitimately come late stand in the table of their stage; what does not
+   stand there is a defect, and raises.
+
+Rooms, each importing only those above it: `state` (the value), `capture` (may it be recorded, what ends it), `dialling`
+(towards the line), `notice`, `keys` (of the caller), `legs`, `table` (what may happen when).
+"""
+
+from callrec.core.call.keys import keys_in_use
+from callrec.core.call.state import EMERGENCY, Call, CallPlan, Capture, Keys, Notice, Stage, Step
+from callrec.core.call.table import TABLE, advance, open_call
+
+__all__ = [
+    "EMERGENCY",
+    "TABLE",
+    "Call",
+    "CallPlan",
+    "Capture",
+    "Keys",
+    "Notice",
+    "Stage",
+    "Step",
+    "advance",
+    "keys_in_use",
+    "open_call",
+]

@@ -1,0 +1,119 @@
+"""A call as a value: its stages, its plan, and what every rule may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Any, Final
+
+from callrec.core import commands as c
+from callrec.core import events as e
+from callrec.core.permission import Permission
+from callrec.core.proof import NoticeProof
+from callrec.core.reasons import Reason
+from callrec.core.values import Grade, Leg, Purpose
+
+EMERGENCY: Final = "999"
+"""Always means emergency: connected at once, unrecorded."""
+
+
+@unique
+class Stage(Enum):
+    """Where the call as a whole stands."""
+
+    OFFERED = "offered"
+    NOTICE = "notice"
+    DIALLING = "dialling"
+    BRIDGED = "bridged"
+    CLOSED = "closed"
+
+
+@unique
+class Notice(Enum):
+    """Where the notice to the caller stands."""
+
+    NOT_BEGUN = "not begun"
+    PLAYING = "playing"
+    WAITING = "waiting for media"
+    JUDGING = "being judged"
+    SETTLED = "settled"
+
+
+@unique
+class Capture(Enum):
+    """Where the recording of the segment stands."""
+
+    OFF = "off"
+    ON = "on"
+    SUSPENDED = "suspended"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Keys that the notice names, as digits; None where it names none."""
+
+    decline: str | None = None
+    decline_training: str | None = None
+    repeat: str | None = None
+    stop: str | None = None
+
+    def words(self) -> tuple[str, ...]:
+        """Every sequence that callrec uses itself."""
+        named = (self.decline, self.decline_training, self.repeat, self.stop, EMERGENCY)
+        return tuple(word for word in named if word)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlan:
+    """The line's rules for this one call, and what was found wrong before anything was promised."""
+
+    obstacle: Reason | None
+    destinations: int
+    attempts: int
+    purposes: frozenset[Purpose]
+    keys: Keys
+    has_choice_window: bool
+    waits_for_staff: bool = False
+    reject_without_notice: bool = False
+    required_grade: Grade = Grade.SENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call, as a value."""
+
+    plan: CallPlan
+    stage: Stage = Stage.OFFERED
+    notice: Notice = Notice.NOT_BEGUN
+    attempt: int = 0
+    permission: Permission = Permission.NONE
+    proof: NoticeProof | None = None
+    without: frozenset[Purpose] = frozenset()
+    window_open: bool = False
+    window_closed_ns: int = -1
+    held: frozenset[Leg] = frozenset()
+    staff_there: bool = True
+    staff_up: bool = False
+    target: int = 0
+    capture: Capture = Capture.OFF
+    recorded: bool = False
+    reason: Reason | None = None
+    digits: str = ""
+
+
+Step = tuple[Call, tuple[c.Command, ...]]
+"""The call after a fact, and what to do now."""
+
+Handler = Callable[[Call, Any], Step]
+
+
+def and_then(first: tuple[c.Command, ...], step: Step) -> Step:
+    """This step, with these orders given before its own."""
+    return step[0], (*first, *step[1])
+
+
+def nothing(call: Call, _event: e.Event) -> Step:
+    """A fact that changes nothing in this stage."""
+    return call, ()
