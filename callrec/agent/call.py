@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from callrec.agent import bodies
+from callrec.agent.clocks import CallClocks, seconds_of
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
+from callrec.agent.outgoing import destination
 from callrec.agent.plan import Prepared, prepare, without_recording
 from callrec.agent.segment import Outcome, SegmentRecorder
+from callrec.agent.segment_facts import segment_facts
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
 from callrec.config import Line
@@ -21,11 +24,8 @@ from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.proof import Receipt
 from callrec.core.reasons import REASON_CLASS, Reason
-from callrec.core.retention import Facts, schedule
-from callrec.core.retention_record import schedule_json
-from callrec.core.values import Leg, Purpose
-from callrec.ports import Destination, Invite
-from callrec.recording.segment import SegmentFacts
+from callrec.core.values import Leg
+from callrec.ports import Invite
 
 _REJECTION: Final = (503, "Recording notice unavailable", 30)
 _BYTES_A_SECOND: Final = 16_000
@@ -56,14 +56,12 @@ class CallTask:
         self.why = ""
         self._watch = watch
         self._inbox: asyncio.Queue[e.Event | _Ended] = asyncio.Queue()
-        self._timers: dict[e.Timer, asyncio.TimerHandle] = {}
+        self._clocks = CallClocks(seconds_of(services.config, line), ran_out=self._ran_out)
         self._background: set[asyncio.Task[None]] = set()
         self._writer = CallWriter(services.ledger, invite.call_uid, lost=self._entry_lost)
         self._recorder = SegmentRecorder(services, invite.call_uid, line=line.name, failed=self._recording_failed)
         self._prepared: Prepared | None = None
         self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
-        self._length: asyncio.TimerHandle | None = None
-        self._overdue: asyncio.TimerHandle | None = None
         self._connected = False
         self._kept_keys: tuple[str, ...] = ()
         self._closing: c.CloseCall | None = None
@@ -216,7 +214,7 @@ class CallTask:
                 body = {"digit": digit, "choice": choice, "leg": Leg.CALLER.value, "method": "key"}
                 self._writer.note(Kind.CHOICE_MADE, body)
             case c.StartTimer(timer=timer):
-                self._start_timer(timer)
+                self._clocks.start(timer)
             case c.CloseCall():
                 self._closing = order
             case _:
@@ -231,7 +229,8 @@ class CallTask:
                 status, phrase, retry = _REJECTION
                 telephony.reject(self.uid, status, phrase, retry_after_s=retry)
             case c.Dial(target=target):
-                telephony.dial(self.uid, self._destination(target))
+                trusted = self.services.config.sip.trusted_headers
+                telephony.dial(self.uid, destination(self.call, self.line, target, self.invite, trusted))
             case c.Bridge():
                 telephony.bridge(self.uid)
             case c.EndWithTone(tone=tone, cause=cause):
@@ -245,7 +244,7 @@ class CallTask:
         match order:
             case c.PlayNotice(attempt=attempt):
                 self._desk.play(attempt)
-                self._overdue = self._later(self._notice_s() + OVERDUE_S, lambda: self._notice_overdue(attempt))
+                self._clocks.later(self._notice_s() + OVERDUE_S, lambda: self._notice_overdue(attempt))
             case c.StopNotice(attempt=attempt):
                 self.services.telephony.stop_notice(self.uid, attempt)
             case c.JudgeNotice(attempt=attempt, observation=observation):
@@ -260,8 +259,9 @@ class CallTask:
     def _perform_recording(self, order: c.Command) -> None:
         match order:
             case c.StartRecording():
-                self._recorder.start(order, self._facts(order))
-                self._length = self._later(self.services.config.spool.max_recording_s, self._too_long)
+                tap = self._desk.tap_of(order.proof.granted.evidence_sha256)
+                self._recorder.start(order, segment_facts(self.services, self.line, order, tap=tap))
+                self._clocks.later(self.services.config.spool.max_recording_s, self._too_long)
             case c.SuspendRecording(why=why):
                 self._recorder.suspend(why)
             case c.ResumeRecording():
@@ -281,22 +281,6 @@ class CallTask:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _start_timer(self, timer: e.Timer) -> None:
-        seconds = {
-            e.Timer.NOTICE_WAIT: float(self.services.config.notice.max_wait_s),
-            e.Timer.DECIDE: self.services.config.notice.decide_within_ms / 1000,
-            e.Timer.CHOICE_WINDOW: float(self.line.choice_window_s),
-        }[timer]
-        if running := self._timers.get(timer):
-            running.cancel()
-        loop = asyncio.get_running_loop()
-        self._timers[timer] = loop.call_later(
-            seconds, lambda: self.happened(e.TimerExpired(at_ns=self._now(), timer=timer))
-        )
-
-    def _later(self, seconds: float, what: Callable[[], None]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, what)
-
     def _notice_s(self) -> float:
         prompt = self._prepared.prompt if self._prepared else None
         return len(prompt.pcm) / _BYTES_A_SECOND if prompt else 0.0
@@ -306,60 +290,20 @@ class CallTask:
         if self.call is not None and self.call.notice is Notice.PLAYING and self.call.attempt == attempt:
             self._incident("notice never ended", f"attempt {attempt}")
 
+    def _ran_out(self, timer: e.Timer) -> None:
+        self.happened(e.TimerExpired(at_ns=self._now(), timer=timer))
+
     def _too_long(self) -> None:
         self.happened(e.StopRequested(at_ns=self._now(), reason=Reason.MAX_LENGTH, actor="agent"))
 
     def _recording_failed(self, reason: Reason, *, started: bool) -> None:
         self.happened(e.RecordingFailed(at_ns=self._now(), reason=reason, started=started))
 
-    def _destination(self, target: int) -> Destination:
-        recorded = self.call is not None and self.call.reason is None
-        headers = (
-            ("X-Callrec-Call", self.uid),
-            ("X-Callrec-Recording", "if-proven" if recorded else "no"),
-            *((("X-Callrec-Reason", self.call.reason.value),) if self.call and self.call.reason else ()),
-            *((name, value) for name, value in self.invite.headers.items() if self._trusted(name)),
-        )
-        uri = self.line.targets[target].uri
-        return Destination(uri=uri, timeout_s=self.line.dial_timeout_s, headers=headers)
-
-    def _trusted(self, name: str) -> bool:
-        trusted = {each.lower() for each in self.services.config.sip.trusted_headers}
-        return name.lower() in trusted and not name.lower().startswith("x-callrec-")
-
-    # ------------------------------------------------------------ recording facts and summary
-
-    def _facts(self, order: c.StartRecording) -> SegmentFacts:
-        """What must survive a crash. ValueError where no retention rule fits: then nothing is kept (R44)."""
-        proof = order.proof
-        return SegmentFacts(
-            line=self.line.name,
-            purposes=order.purposes,
-            notice={
-                "evidence_sha256": proof.granted.evidence_sha256,
-                "grade": proof.granted.grade.value,
-                "proven_leaf": proof.receipt.leaf,
-                "tap": self._desk.tap_of(proof.granted.evidence_sha256),
-            },
-            retention=self._retention(order.purposes),
-            started_utc=self.services.utc_text(),
-        )
-
-    def _retention(self, purposes: frozenset[Purpose]) -> dict[str, Any]:
-        facts = Facts(
-            nation=self.services.config.retention.nation,
-            call=self.services.clock.utc().date(),
-            subject=self.line.subject,
-            line=self.line.kind,
-            health_record=self.line.health_record,
-        )
-        return schedule_json(facts, schedule(self.services.rules, facts, purposes))
+    # ------------------------------------------------------------ summary
 
     async def _close(self) -> None:
         """The summary: after the recording's end, so that it says what became of it."""
-        for handle in (*self._timers.values(), self._length, self._overdue):
-            if handle is not None:
-                handle.cancel()
+        self._clocks.cancel()
         await self._recorder.finished()
         if self._background:
             await asyncio.wait(self._background, timeout=_GONE_S)
