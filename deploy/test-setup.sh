@@ -15,6 +15,10 @@ want sox sox                  # brings speech to 8 kHz
 want espeak-ng espeak-ng      # speaks test notices
 want kamailio kamailio        # spreads calls over several agents
 want gdb gdb                  # forces a core of the agent
+want ceph-mon ceph-mon        # an S3 server with Object Lock: its monitor,
+want ceph-osd ceph-osd        # where it keeps objects,
+want radosgw radosgw          # its gateway,
+want ceph ceph-common         # and what sets it up
 [ -d .venv ] || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if is_root; then want debootstrap debootstrap; fi   # the folder in which a real Asterisk runs
 
@@ -38,6 +42,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     if [[ " ${missing[*]} " = *" kamailio "* && -d /run/systemd/system ]]; then
         systemctl disable --quiet --now kamailio || true
     fi
+    # its daemons start only where one was set up; the tests bring up their own, and nothing of /etc/ceph is touched
 fi
 
 if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" != tmpfs ] || [ ! -w /dev/shm ]; then

@@ -27,8 +27,8 @@ from callrec.notice.audio import RATE
 from callrec.notice.manifest import PromptRecord, Status
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
 from callrec.recording.memory import RAMFS_MAGIC, TMPFS_MAGIC, file_system_magic, memory_hazards
-from callrec.store.filesystem import MARKER
 from callrec.store.keys import load_public
+from callrec.store.shelf import MARKER
 
 RECORD_YOUR_OWN: Final = "record your own words: callrec prompts add FILE --id {id} --lang {language} --text @WORDS.txt"
 _OPEN_TO_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

@@ -3,8 +3,8 @@
 <path>/store.json             which store this is; where it is missing, the disk is not mounted
 <path>/objects/ab/<id>/       audio.enc, manifest.json, both 0440; the folder appears by one rename
 <path>/unfinished/            what a crash left of a write
-<keys>/store.json             whose keys they are; missing likewise
-<keys>/ab/<id>.key            wrapped keys, apart: another disk or owner where one can be had
+
+Their wrapped keys lie apart: shelf.py.
 """
 
 from __future__ import annotations
@@ -22,31 +22,27 @@ from callrec._durable import DurableFile, fsync_dir, make_dir, remove, rename, w
 from callrec.errors import Broken, Refused, Unavailable
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE, Json, Kept, RecordingStore, Sealed, WrappedKeys
 from callrec.store.admission import Admission
-from callrec.store.objects import PIECE_BYTES, Whole, file_sha256, parse_manifest, safe_name, same_key, whole
+from callrec.store.objects import PIECE_BYTES, Whole, file_sha256, parse_manifest, whole
+from callrec.store.shelf import FILE_MODE, FOLDER_MODE, MARKER, KeyShelf, create_shelf, read_there, shelf_of
 
-MARKER: Final = "store.json"
 FORMAT: Final = "callrec/store/1"
 TOMBSTONE_FILE: Final = "tombstone.json"
 """Beside the manifest of what was destroyed: which certificate says so."""
 LOCK: Final = "none: files 0440, tamper-evident only"
 """What stands in `recording.kept`: honest about what a local file system cannot do."""
-_MODE: Final = 0o440
-_FOLDER_MODE: Final = 0o750
 
 
 def create_store(path: Path, keys: Path | None = None) -> str:
     """Make an empty store and answer its id; harmless where it exists. Blocking. For `callrec init` alone: a store is
     never made on the way, because an unmounted disk looks like an empty one.
     """
-    make_dir(path / "objects", mode=_FOLDER_MODE)
-    make_dir(path / "unfinished", mode=_FOLDER_MODE)
-    make_dir(keys or default_keys(path), mode=_FOLDER_MODE)
-    marker, of_keys = path / MARKER, (keys or default_keys(path)) / MARKER
+    make_dir(path / "objects", mode=FOLDER_MODE)
+    make_dir(path / "unfinished", mode=FOLDER_MODE)
+    marker = path / MARKER
     if not marker.exists():
         identity = f"filesystem:{secrets.token_hex(8)}"
-        write_file(marker, canonical({"format": FORMAT, "store_id": identity}), mode=_MODE, exclusive=True)
-    if not of_keys.exists():
-        write_file(of_keys, marker.read_bytes(), mode=_MODE, exclusive=True)
+        write_file(marker, canonical({"format": FORMAT, "store_id": identity}), mode=FILE_MODE, exclusive=True)
+    create_shelf(keys or default_keys(path), marker.read_bytes())
     return str(parse_manifest(marker.read_bytes())["store_id"])
 
 
@@ -64,6 +60,7 @@ class FilesystemStore:
     def __init__(self, path: Path, *, admission: Admission, keys: Path | None = None) -> None:
         self.path = path
         self.keys = keys or default_keys(path)
+        self._shelf = KeyShelf(self.keys)
         self._admission = admission
 
     # ------------------------------------------------------------ RecordingStore
@@ -88,7 +85,7 @@ class FilesystemStore:
 
     async def manifest(self, recording_id: str) -> Mapping[str, Json]:
         """See `RecordingStore`. It outlives its audio."""
-        return parse_manifest(await asyncio.to_thread(self._read, self._object(recording_id) / MANIFEST_FILE))
+        return parse_manifest(await asyncio.to_thread(read_there, self._object(recording_id) / MANIFEST_FILE))
 
     async def ids(self) -> AsyncIterator[str]:
         """See `RecordingStore`. Destroyed ones are not among them."""
@@ -99,12 +96,11 @@ class FilesystemStore:
 
     async def wrapped_key(self, recording_id: str) -> bytes:
         """See `WrappedKeys`."""
-        return await asyncio.to_thread(self._read, self._key(recording_id))
+        return await asyncio.to_thread(lambda: self._shelf.read(self._mounted(), recording_id))
 
     async def rewrapped(self, recording_id: str, wrapped: bytes) -> None:
         """See `WrappedKeys`. `Refused` where it wraps another key."""
-        same_key(await self.wrapped_key(recording_id), wrapped)
-        await asyncio.to_thread(write_file, self._key(recording_id), wrapped, mode=_MODE)
+        await asyncio.to_thread(lambda: self._shelf.replace(self._mounted(), recording_id, wrapped))
 
     async def destroy(self, recording_id: str) -> None:
         """See `WrappedKeys`."""
@@ -122,25 +118,11 @@ class FilesystemStore:
 
     def _object(self, recording_id: str) -> Path:
         self._mounted()
-        return self.path / "objects" / _shelf(recording_id) / recording_id
-
-    def _key(self, recording_id: str) -> Path:
-        """Its wrapped key's place. A disk of keys that is away must not look like keys that were destroyed."""
-        if self._mounted() != str(parse_manifest(self._read(self.keys / MARKER))["store_id"]):
-            raise Broken(f"{self.keys} holds the keys of another store", next_step="mount this store's keys there")
-        return self.keys / _shelf(recording_id) / f"{recording_id}.key"
+        return self.path / "objects" / shelf_of(recording_id) / recording_id
 
     def _mounted(self) -> str:
         """The store's id. `Unavailable` where its disk is not there."""
-        return str(parse_manifest(self._read(self.path / MARKER))["store_id"])
-
-    @staticmethod
-    def _read(path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            step = "mount the store's disk, or look the id up again"
-            raise Unavailable(f"the store has no {path.name} there: {error.strerror}", next_step=step) from error
+        return str(parse_manifest(read_there(self.path / MARKER))["store_id"])
 
     # ------------------------------------------------------------ work, blocking
 
@@ -148,7 +130,7 @@ class FilesystemStore:
         given = whole(sealed)
         target = self._object(given.recording_id)
         if not target.exists():
-            self._write_key(given)
+            self._shelf.keep(self._mounted(), given.recording_id, given.wrapped)
             self._write_object(given, target)
         held = self._stat(given.recording_id)
         if held is None:
@@ -157,22 +139,13 @@ class FilesystemStore:
             raise Broken(f"{given.recording_id} is held with another content", next_step="compare both with the ledger")
         return held
 
-    def _write_key(self, given: Whole) -> None:
-        path = self._key(given.recording_id)
-        if path.exists():
-            if self._read(path) != given.wrapped:
-                raise Broken(f"{given.recording_id} has another wrapped key already", next_step="call a person")
-            return
-        make_dir(path.parent, mode=_FOLDER_MODE)
-        write_file(path, given.wrapped, mode=_MODE)
-
     def _write_object(self, given: Whole, target: Path) -> None:
         unfinished = self.path / "unfinished" / f"{given.recording_id}.{secrets.token_hex(8)}"
         try:
-            make_dir(unfinished, mode=_FOLDER_MODE)
+            make_dir(unfinished, mode=FOLDER_MODE)
             _copy(given.audio, unfinished / AUDIO_FILE)
-            write_file(unfinished / MANIFEST_FILE, given.manifest, mode=_MODE)
-            make_dir(target.parent, mode=_FOLDER_MODE)
+            write_file(unfinished / MANIFEST_FILE, given.manifest, mode=FILE_MODE)
+            make_dir(target.parent, mode=FOLDER_MODE)
             self._publish(unfinished, target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -189,12 +162,12 @@ class FilesystemStore:
         identity, folder = self._mounted(), self._object(recording_id)
         if not folder.exists():
             return None
-        has_audio, has_key = (folder / AUDIO_FILE).exists(), self._key(recording_id).exists()
+        has_audio, has_key = (folder / AUDIO_FILE).exists(), self._shelf.holds(identity, recording_id)
         if not has_audio and not has_key:
             return None
         if not has_key:
             raise Broken(f"{recording_id}: its wrapped key is gone", next_step="restore it, or finish its disposal")
-        manifest = self._read(folder / MANIFEST_FILE)
+        manifest = read_there(folder / MANIFEST_FILE)
         found = file_sha256(folder / AUDIO_FILE)
         if found != parse_manifest(manifest).get("cipher_sha256"):
             raise Broken(f"{recording_id}: its audio was changed in the store", next_step="keep it and call a person")
@@ -212,21 +185,21 @@ class FilesystemStore:
 
     def _destroy(self, recording_id: str) -> None:
         """Removing what is gone is repeated, so that its folder is synced where a crash came before that."""
-        key, folder = self._key(recording_id), self._object(recording_id)
-        for path in (key, folder / AUDIO_FILE):
-            if path.parent.exists():
-                remove(path)
+        folder = self._object(recording_id)
+        self._shelf.destroy(self._mounted(), recording_id)
+        if folder.exists():
+            remove(folder / AUDIO_FILE)
         for path in (self.path / "unfinished").glob(f"{recording_id}.*"):
             shutil.rmtree(path, ignore_errors=True)
 
     def _bury(self, recording_id: str, tombstone: bytes) -> None:
-        key, folder = self._key(recording_id), self._object(recording_id)
-        if key.exists() or (folder / AUDIO_FILE).exists():
+        folder = self._object(recording_id)
+        if self._shelf.holds(self._mounted(), recording_id) or (folder / AUDIO_FILE).exists():
             raise Refused(f"{recording_id} was not destroyed", next_step="destroy it first")
         path = folder / TOMBSTONE_FILE
         if not path.exists():
-            write_file(path, tombstone, mode=_MODE, exclusive=True)
-        elif self._read(path) != tombstone:
+            write_file(path, tombstone, mode=FILE_MODE, exclusive=True)
+        elif read_there(path) != tombstone:
             raise Refused(f"{recording_id} has another tombstone", next_step="compare both with the ledger")
 
     def _clear_unfinished(self) -> None:
@@ -237,13 +210,9 @@ class FilesystemStore:
         fsync_dir(self.path / "unfinished")
 
 
-def _shelf(recording_id: str) -> str:
-    return sha256_hex(safe_name(recording_id).encode())[:2]
-
-
 def _copy(source: Path, target: Path) -> None:
     try:
-        with source.open("rb") as file, DurableFile(target, mode=_MODE, exclusive=True) as copy:
+        with source.open("rb") as file, DurableFile(target, mode=FILE_MODE, exclusive=True) as copy:
             while piece := file.read(PIECE_BYTES):
                 copy.append(piece)
             copy.sync()

@@ -22,29 +22,37 @@ from tests.store.builders import (
     damaged,
     no_pause,
 )
+from tests.store.s3 import a_store_that_locks_for_a_moment, destroy_once_unlocked
 
 
-def filesystem(tmp_path, admission):
+def filesystem(request, tmp_path, admission):
     create_store(tmp_path / "store")
     return FilesystemStore(tmp_path / "store", admission=admission)
 
 
-def memory(tmp_path, admission):
+def memory(request, tmp_path, admission):
     return MemoryStore(admission=admission)
+
+
+def s3(request, tmp_path, admission):
+    return a_store_that_locks_for_a_moment(request.getfixturevalue("ceph"), tmp_path, admission)
 
 
 STORES = {
     "filesystem": filesystem,
     "memory": memory,
+    "s3": s3,
     "retrying filesystem": lambda *args: RetryingStore(filesystem(*args), sleep=no_pause),
     "retrying memory": lambda *args: RetryingStore(memory(*args), sleep=no_pause),
+    "retrying s3": lambda *args: RetryingStore(s3(*args), sleep=no_pause),
 }
-OWN = [name for name in STORES if not name.startswith("retrying")]
+ALL = [pytest.param(name, marks=pytest.mark.ceph if name.endswith("s3") else ()) for name in STORES]
+OWN = [each for each in ALL if not each.values[0].startswith("retrying")]
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=ALL)
 def make(request, tmp_path):
-    return lambda admission: STORES[request.param](tmp_path, admission)
+    return lambda admission: STORES[request.param](request, tmp_path, admission)
 
 
 @pytest.fixture
@@ -54,7 +62,7 @@ def store(make):
 
 @pytest.fixture(params=OWN)
 def own(request, tmp_path):
-    return STORES[request.param](tmp_path, UnsafeAdmitEverything())
+    return STORES[request.param](request, tmp_path, UnsafeAdmitEverything())
 
 
 @pytest.fixture
@@ -201,7 +209,7 @@ async def test_a_wrapping_of_another_key_is_refused(own, sealed):
 async def test_what_was_destroyed_is_gone_but_its_manifest(own, sealed):
     await own.put(sealed)
 
-    await own.destroy(sealed.recording_id)
+    await destroy_once_unlocked(own, sealed.recording_id)
     await own.destroy(sealed.recording_id)
 
     assert await everything(own) == []
@@ -214,7 +222,7 @@ async def test_what_was_destroyed_is_gone_but_its_manifest(own, sealed):
 
 async def test_what_was_destroyed_does_not_come_back(own, sealed):
     await own.put(sealed)
-    await own.destroy(sealed.recording_id)
+    await destroy_once_unlocked(own, sealed.recording_id)
 
     with pytest.raises(Refused, match="destroyed"):
         await own.put(sealed)
@@ -227,7 +235,7 @@ async def test_only_what_was_destroyed_is_buried_and_once(own, sealed):
     with pytest.raises(Refused, match="was not destroyed"):
         await own.bury(sealed.recording_id, b"here it was")
 
-    await own.destroy(sealed.recording_id)
+    await destroy_once_unlocked(own, sealed.recording_id)
     await own.bury(sealed.recording_id, b"here it was")
     await own.bury(sealed.recording_id, b"here it was")
 

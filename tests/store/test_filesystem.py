@@ -7,7 +7,7 @@ import pytest
 from callrec import _durable
 from callrec.errors import Broken, Refused, Unavailable
 from callrec.ports import AUDIO_FILE
-from callrec.store import filesystem
+from callrec.store import filesystem, shelf
 from callrec.store.admission import UnsafeAdmitEverything
 from callrec.store.filesystem import FilesystemStore, create_store
 from callrec.store.memory import MemoryStore
@@ -41,7 +41,7 @@ async def test_files_are_read_only_and_keys_lie_elsewhere(store, sealed, tmp_pat
     files = list(object_of(store, sealed).iterdir())
     assert {path.name for path in files} == {"audio.enc", "manifest.json"}
     assert all(path.stat().st_mode & 0o777 == 0o440 for path in files)
-    assert not store._key(sealed.recording_id).is_relative_to(tmp_path / "store")
+    assert not store._shelf.place(store._mounted(), sealed.recording_id).is_relative_to(tmp_path / "store")
 
 
 async def test_making_a_store_again_keeps_its_name_and_content(store, sealed, tmp_path):
@@ -77,7 +77,7 @@ async def test_changed_audio_in_the_store_is_broken(store, sealed):
 
 async def test_vanished_audio_or_key_is_broken(store, sealed):
     await store.put(sealed)
-    key = store._key(sealed.recording_id)
+    key = store._shelf.place(store._mounted(), sealed.recording_id)
     wrapped = key.read_bytes()
 
     key.unlink()
@@ -89,10 +89,10 @@ async def test_vanished_audio_or_key_is_broken(store, sealed):
         await store.stat(sealed.recording_id)
 
 
-def interrupt(monkeypatch, module, at, error, *, after):
+def interrupt(monkeypatch, at, error, *, after):
     """Let call number `at` of the store's writing steps end in `error`, before or after its work."""
     calls = {"n": 0}
-    for name in STEPS:
+    for module, name in ((module, name) for module in (filesystem, shelf) for name in STEPS if hasattr(module, name)):
         real = getattr(module, name)
 
         def step(*args, real=real, **kwargs):
@@ -111,7 +111,7 @@ def interrupt(monkeypatch, module, at, error, *, after):
 def faulty(request, monkeypatch):
     """Makes one step fail, before or after its work."""
     with monkeypatch.context() as patch:
-        yield lambda at, error: interrupt(patch, filesystem, at, error, after=request.param == "after")
+        yield lambda at, error: interrupt(patch, at, error, after=request.param == "after")
 
 
 @pytest.mark.parametrize("at", range(1, 8))
@@ -139,7 +139,7 @@ async def test_a_crash_leaves_only_what_the_next_start_clears(store, sealed, mon
 
 
 async def test_another_key_under_the_same_id_is_broken(store, sealed):
-    key = store._key(sealed.recording_id)
+    key = store._shelf.place(store._mounted(), sealed.recording_id)
     key.parent.mkdir(parents=True)
     key.write_bytes(b"somebody else's")
 
