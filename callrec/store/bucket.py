@@ -155,19 +155,19 @@ class Bucket:
         markers = [_version(row, marker=True) for page in pages for row in page.get("DeleteMarkers", ())]
         return [*reversed(written), *markers]
 
-    def open(self, key: str, version: str) -> Any:
+    def body(self, key: str, version: str) -> Any:
         """This version's bytes: for `piece`, and to be closed."""
         with self._explained():
             return self.client.get_object(Bucket=self.name, Key=key, VersionId=version)["Body"]
 
     def piece(self, body: Any, most: int) -> bytes:
-        """The next bytes of what `open` opened; none at its end."""
+        """The next bytes of what `body` answered; none at its end."""
         with self._explained():
             return bytes(body.read(most))
 
     def pieces(self, key: str, version: str) -> Iterator[bytes]:
         """All bytes of this version, in pieces."""
-        with closing(self.open(key, version)) as body:
+        with closing(self.body(key, version)) as body:
             while piece := self.piece(body, PIECE_BYTES):
                 yield piece
 

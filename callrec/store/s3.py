@@ -109,7 +109,7 @@ class S3Store:
     async def read(self, recording_id: str) -> AsyncIterator[bytes]:
         """See `RecordingStore`."""
         version = await asyncio.to_thread(self._kept_audio, recording_id)
-        body = await asyncio.to_thread(self.bucket.open, version.key, version.version)
+        body = await asyncio.to_thread(self.bucket.body, version.key, version.version)
         try:
             while piece := await asyncio.to_thread(self.bucket.piece, body, PIECE_BYTES):
                 yield piece
