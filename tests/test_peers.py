@@ -10,6 +10,7 @@ import pytest
 from tests.peers import audio, pcap, ports, sipp
 from tests.peers.baresip import Ear
 from tests.peers.ports import PeerFailed, Process
+from tests.peers.rawsip import RawSip
 from tests.peers.rtp import Media
 from tests.peers.sipp_steps import (
     PCAP_PORT,
@@ -233,6 +234,22 @@ def test_sipp_plays_both_ends_of_a_call(tmp_path, case):
     staff.succeed(within_s=15)
 
     assert len(caller.sent("INVITE")) == len(staff.received("INVITE"))
+
+
+@pytest.mark.calls
+def test_a_sipp_that_was_asked_whether_it_is_there_still_takes_all_its_calls(tmp_path):
+    with (
+        sipp.answering(tmp_path / "staff", [take(), answer(), until_bye()], calls=2) as staff,
+        RawSip(to=(ports.LOOPBACK, staff.port)) as pbx,
+    ):
+        for number in (1, 2, 3):
+            pbx.send(pbx.request("OPTIONS"))
+            pbx.waits_for("SIP/2.0 200", "OPTIONS", seconds=10, count=number)
+        steps = [invite(), talk(300), bye()]
+        sipp.calling(tmp_path / "callers", steps, to=staff.address, calls=2, rate=10).succeed(within_s=15)
+        staff.succeed(within_s=15)
+
+    assert len(staff.received("INVITE")) == 2
 
 
 @pytest.mark.calls

@@ -69,9 +69,9 @@ class Sipp(Process):
         self.address = f"{LOOPBACK}:{self.port}"
         self._messages, self._errors = folder / "messages.log", folder / "errors.log"
         script = folder / "scenario.xml"
-        script.write_text(sipp_steps.scenario(steps))
+        script.write_text(sipp_steps.scenario(steps, calls=calls))
         media = ports.free_range(max(8, 4 * min(calls, 1000)))
-        fixed: list[str | Path] = ["sipp", "-sf", script, "-nostdin", "-aa", "-m", str(calls), "-cp", str(control)]
+        fixed: list[str | Path] = ["sipp", "-sf", script, "-nostdin", "-aa", "-cp", str(control)]
         fixed += ["-i", LOOPBACK, "-p", str(self.port), "-mi", LOOPBACK, "-mp", str(media)]
         fixed += ["-timeout", f"{limit_s}s", "-timeout_error", "-trace_err", "-error_file", self._errors]
         fixed += ["-trace_msg", "-message_file", self._messages]
@@ -126,7 +126,8 @@ def calling(
 ) -> Sipp:
     """Start placing `calls` calls, `rate` a second, to `dialled` at `to` ("127.0.0.1:5080")."""
     name = f'"{display}" <{caller}>' if display else f"<{caller}>"
-    words = [to, "-s", dialled, "-key", "caller", name, "-r", str(rate), "-t", "t1" if transport == "tcp" else "u1"]
+    words = [to, "-m", str(calls), "-r", str(rate), "-s", dialled, "-key", "caller", name]
+    words += ["-t", "t1" if transport == "tcp" else "u1"]
     return Sipp(folder, steps, words, calls=calls, limit_s=limit_s)
 
 
@@ -134,7 +135,7 @@ def answering(
     folder: Path, steps: Sequence[str], *, calls: int = 1, limit_s: int = 120, port: int | None = None
 ) -> Sipp:
     """Start a callee and wait until it listens; it ends after `calls` calls, or fails after `limit_s`. `port` is one of
-    `ports.free_port`, where it must be known beforehand.
+    `ports.free_port`, where it must be known beforehand. `steps` begin with `take`, which counts the calls.
     """
     peer = Sipp(folder, steps, [], calls=calls, limit_s=limit_s, port=port)
     ports.wait_udp(peer.port, peer)

@@ -137,11 +137,20 @@ def _reply(status: str, body: str = "", *, cseq: str = "[last_CSeq:]") -> str:
     return send(f"SIP/2.0 {status}", headers, body)
 
 
+_COUNT = (
+    '<nop><action><add assign_to="taken" value="1"/>'
+    '<test assign_to="was_last" variable="taken" compare="greater_than_equal" value="[calls]"/></action></nop>\n'
+    '<nop condexec="was_last"><action><exec int_cmd="stop_gracefully"/></action></nop>\n'
+)
+"""Its own limit (-m) takes an OPTIONS for a call, and a callee of one call then never hears the INVITE."""
+
+
 def take() -> str:
-    """Take an INVITE; nothing is answered yet."""
+    """Take an INVITE; nothing is answered yet. OPTIONS, by which a PBX asks whether somebody is there, is no call."""
     know = _remember("From:", "remote") + _remember("To:", "to") + _remember("CSeq:", "cseq") + _remember("Via:", "via")
     local = '<assignstr assign_to="local" value="[$to];tag=[pid]a[call_number]"/>'
-    return request("INVITE", more='rrs="true"', action=f"<action>{know}{local}</action>")
+    invite = request("INVITE", more='rrs="true"', action=f"<action>{know}{local}</action>")
+    return request("OPTIONS", more='optional="true" next="asked"') + invite + _COUNT
 
 
 def _unless_cancelled(wait_ms: int) -> str:
@@ -328,17 +337,19 @@ def bye(*headers: str) -> str:
     return send("BYE [next_url] SIP/2.0", [*_in_dialog("BYE"), *headers]) + response(200)
 
 
-def scenario(steps: Sequence[str]) -> str:
-    """The whole XML document: these steps, then the ends that they may jump to."""
-    body = "".join(steps)
+def scenario(steps: Sequence[str], *, calls: int) -> str:
+    """The whole XML document: these steps, then the ends that they may jump to. A callee takes so many calls."""
+    body = "".join(steps).replace("[calls]", str(calls))
     same_call = ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]"]
     hung_up = send("SIP/2.0 200 OK", same_call)
     first = ["[last_Via:]", "[last_From:]", "To: [$local]", "[last_Call-ID:]", "CSeq: [$cseq]"]
     cancelled = hung_up + send("SIP/2.0 487 Request Terminated", first) + request("ACK")
-    for name, end in (("hung_up", hung_up), ("cancelled", cancelled)):
+    asked = send("SIP/2.0 200 OK", ["[last_Via:]", "[last_From:]", "[last_To:];tag=asked", *same_call[3:]])
+    for name, end in (("hung_up", hung_up), ("cancelled", cancelled), ("asked", asked)):
         if f'next="{name}"' in body:
             body += f'<nop next="end"/>\n<label id="{name}"/>\n{end}'
     known = ",".join(sorted(set(re.findall(r'assign_to="(\w+)"', body))))
     used = f'<Reference variables="{known}"/>\n' if known else ""
     head = '<?xml version="1.0"?>\n<!DOCTYPE scenario SYSTEM "sipp.dtd">\n<scenario name="peer">\n'
+    head += '<Global variables="taken"/>\n' if "taken" in known else ""
     return f'{head}{body}<label id="end"/>\n<nop/>\n{used}</scenario>\n'
