@@ -46,7 +46,8 @@ class Clock(Protocol):
 class Entry:
     """One fact to be appended. `body` holds ids, hashes, numbers and commitments: no name, number or audio.
 
-    `salts` open the commitments in the body, by name; they are kept beside the log in a table that can be erased.
+    `salts` open the commitments in the body, by name; they are kept beside the log in a table that can be erased. What
+    else must go with them is kept there too, under a name of its own: who called, sealed for the keeper.
     """
 
     kind: Kind

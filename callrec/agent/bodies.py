@@ -7,6 +7,7 @@ from typing import Any
 
 from callrec.ledger.entry import commitment
 from callrec.ports import Invite
+from callrec.store.contacts import NAME, ContactSealer
 
 
 def committed(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -38,3 +39,10 @@ def offered(
         "commitments": commitments,
     }
     return body, salts
+
+
+def contact(sealer: ContactSealer, invite: Invite, *, direction: str) -> dict[str, str]:
+    """Who the outside party is, sealed for the keeper; kept beside `call.offered`, and destroyed with its salts."""
+    called = (invite.dialled,) if direction == "outbound" else ()
+    numbers = (invite.from_uri, *invite.asserted_identity, *called)
+    return {NAME: sealer.seal(invite.call_uid, numbers=numbers, sip_call_id=invite.sip_call_id)}

@@ -90,7 +90,7 @@ class CallTask:
             direction=self.line.direction,
             config_sha256=self.services.config.sha256,
         )
-        self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts)
+        self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts | self._contact())
         self._prepared = self._desk.prepared = await self._prepare()
         self.why = self._prepared.why
         self.call, orders = open_call(self._prepared.plan)
@@ -101,6 +101,16 @@ class CallTask:
         if self.call.stage is not Stage.CLOSED:
             self._step(e.LegEnded(at_ns=self._now(), leg=Leg.CALLER, cause="gone"))
         await self._close()
+
+    def _contact(self) -> dict[str, str]:
+        """Who called, sealed for the keeper, where this line keeps that. No call fails for it."""
+        try:
+            kept = self.line.keep_number
+            sealer = self.services.contacts
+            return bodies.contact(sealer, self.invite, direction=self.line.direction) if kept else {}
+        except Exception as error:  # noqa: BLE001 - the call goes through, whatever it was
+            self._write_incident("contact not kept", f"{type(error).__name__}: {error}")
+            return {}
 
     async def _prepare(self) -> Prepared:
         """The plan; whatever fails before the answer is our fault, and the call is carried unrecorded."""

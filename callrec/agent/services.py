@@ -16,6 +16,7 @@ from callrec.notice.register import ApprovedPrompt, Unusable
 from callrec.ports import Clock, KeyRing, Ledger, Telephony
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
+from callrec.store.contacts import ContactSealer
 
 ChoosePrompt = Callable[[str, str], ApprovedPrompt | Unusable]
 """(prompt id, language) -> the prompt to play now, read and hashed now. Blocking."""
@@ -44,8 +45,13 @@ class Services:
     standing_obstacle: Callable[[], tuple[Reason, str] | None] = field(default=lambda: None)
     announcements: Mapping[str, bytes] = field(default_factory=dict)
     judge_by: Judge = judge
+    contacts: ContactSealer = field(init=False)
     tidy_store: Callable[[], Awaitable[None]] = _nothing
     """Removes what a crash left of writes to the store. At the start only, while nobody writes."""
+
+    def __post_init__(self) -> None:
+        """One sealer for all calls."""
+        self.contacts = ContactSealer(self.keys)
 
     def utc_text(self) -> str:
         """Now, ISO 8601 with Z."""

@@ -181,7 +181,7 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     if row.state is RecordingState.SEALED:
         step = "look at `callrec agent status`: the agent hands it over when the store takes it"
         raise Unavailable(f"{row.recording_id} waits in the spool for the store", next_step=step)
-    return Access(row=row, manifest=manifest, purpose=purpose, action=action, key=_usable(desk.config, key))
+    return Access(row=row, manifest=manifest, purpose=purpose, action=action, key=keeper_key(desk.config, key))
 
 
 def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose) -> str:
@@ -220,8 +220,10 @@ def _deny(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], *, purpose: P
     raise Refused(f"{row.recording_id}: denied: {why}", next_step=step)
 
 
-def _usable(config: Config, key: Path | None) -> Path:
-    """The keeper's private key. ConfigError where it is not there, is none, or others can read it."""
+def keeper_key(config: Config, key: Path | None) -> Path:
+    """The keeper's private key, as named, or beside its public half. ConfigError where it is not there, is none, or
+    others can read it.
+    """
     path = key or key_file(config, "keeper").with_suffix(".key")
     if not path.is_file():
         step = "do this where the keeper's private key is, or name it with --key FILE"

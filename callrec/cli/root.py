@@ -17,6 +17,7 @@ from callrec.cli.init import init
 from callrec.cli.ledger import ledger
 from callrec.cli.prompts import prompts
 from callrec.cli.recordings import recordings
+from callrec.cli.subject import subject
 
 
 @click.group()
@@ -35,5 +36,5 @@ def root(ctx: click.Context, config_path: Path | None) -> None:
     ctx.obj = Desk(config_path)
 
 
-for _command in (agent_group, audit, call_group, config_group, demo, init, ledger, prompts, recordings):
+for _command in (agent_group, audit, call_group, config_group, demo, init, ledger, prompts, recordings, subject):
     root.add_command(_command)

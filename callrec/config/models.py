@@ -184,6 +184,7 @@ class Line:
     capture_from: CaptureFrom
     kind: LineKind
     subject: Subject
+    keep_number: bool
     on_no_notice: OnNoNotice
     require: Grade
 

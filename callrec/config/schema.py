@@ -138,6 +138,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines.*.capture_from", Choice(CaptureFrom), "When the talk begins", "answer"),
     Key("lines.*.kind", Choice(LineKind), "What kind of advice it gives, for retention", "general"),
     Key("lines.*.subject", Choice(_SUBJECTS), "Who calls are about, for retention", "adult"),
+    Key("lines.*.keep_number", Flag(), "Keep the caller's number, sealed, so that their calls are found", default=True),
     Key("lines.*.on_no_notice", Choice(OnNoNotice), "A call whose notice is not proven", "connect"),
     Key("lines.*.require", Choice(Grade), "The least grade of proof", "sent"),
     Key("notice", Shape.SECTION, "Playing and judging notices", ()),

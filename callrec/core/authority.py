@@ -18,6 +18,7 @@ class Act(Enum):
     RELEASE = "release a hold"
     PROPOSE = "propose recordings for disposal"
     APPROVE = "approve a disposal"
+    FIND = "find a caller's calls"
 
 
 _DECIDES: Final = frozenset({Role.MEDICO_LEGAL, Role.GUARDIAN})
@@ -29,6 +30,7 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     Act.RELEASE: _DECIDES,
     Act.PROPOSE: _MANAGES,
     Act.APPROVE: _DECIDES,
+    Act.FIND: _DECIDES,
 }
 """A hold only protects, so nearly everybody may place one. What destroys needs somebody who answers for it."""
 

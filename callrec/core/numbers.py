@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 COUNTRY: Final = "44"
 """Country code of a national number where nothing else is configured."""
@@ -16,6 +17,7 @@ _SEPARATORS: Final = re.compile(r"[ .\-()/]")
 _INTERNATIONAL: Final = re.compile(r"(?:\+|00)([1-9][0-9]{6,14})")
 _NATIONAL: Final = re.compile(r"0([1-9][0-9]{6,12})")
 _BARE_TRUNK_PREFIX: Final = re.compile(r"\(0\)")
+_IN_URI: Final = re.compile(r"sips?:([^@>,\s]+)@|tel:([^>,\s]+)", re.IGNORECASE)
 _LONGEST: Final = 15
 """Digits of an E.164 number, country code included."""
 
@@ -44,3 +46,9 @@ def comparable(written: str, *, country: str = COUNTRY) -> str:
 def same(one: str, other: str, *, country: str = COUNTRY) -> bool:
     """True where both are the same number, however each is written."""
     return comparable(one, country=country) == comparable(other, country=country)
+
+
+def users_of(header: str) -> tuple[str, ...]:
+    """What may be a number in each SIP or tel URI of this text, as it is written there (RFC 3261 19.1, RFC 3966)."""
+    found = (match[1] or match[2] for match in _IN_URI.finditer(header))
+    return tuple(unquote(each.partition(";")[0].partition(":")[0]) for each in found)

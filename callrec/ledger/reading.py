@@ -107,6 +107,13 @@ class LogReader:
         """What opens the commitments of this entry, by name; empty where it was erased."""
         return dict(self._connection.execute("SELECT name, salt FROM salts WHERE seq = ?", (seq,)))
 
+    def beside(self, name: str, start: int, end: int) -> Mapping[int, str]:
+        """What is kept beside entries `start` to before `end` under this name, by place; erased ones are not there."""
+        rows = self._connection.execute(
+            "SELECT seq, salt FROM salts WHERE seq >= ? AND seq < ? AND name = ?", (start, end, name)
+        )
+        return dict(rows)
+
 
 @contextmanager
 def open_log(path: Path) -> Iterator[LogReader]:

@@ -16,6 +16,8 @@ from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.core.values import KeyMethod, Leg
 from callrec.errors import Unavailable
+from callrec.store.contacts import NAME, ContactOpener
+from callrec.store.keys import unwrap
 from tests.agent.world import INVITE, MEMORY, UID, a_world, heard_whole, leg_ended
 
 
@@ -262,4 +264,52 @@ async def test_an_order_that_cannot_be_carried_out_stops_capture_and_the_call_go
 
     assert "hang_up" not in before_the_end
     assert services.ledger.of(Kind.RECORDING_STOPPED)[0].body["reason"] == Reason.AGENT_FAILED.value
+    assert summary(services)["decision"] == "RECORDED"
+
+
+# ---------------------------------------------------------------- who called
+
+
+def offers(services, monkeypatch):
+    """What was kept beside each `call.offered`."""
+    kept, take = [], services.ledger._take
+
+    def seen(entry, *words, **more):
+        if entry.kind is Kind.CALL_OFFERED:
+            kept.append(entry.salts)
+        return take(entry, *words, **more)
+
+    monkeypatch.setattr(services.ledger, "_take", seen)
+    return kept
+
+
+async def test_who_called_is_sealed_for_the_keeper_who_alone_opens_it(services, monkeypatch, tmp_path):
+    kept = offers(services, monkeypatch)
+    async with a_call(services) as call:
+        await answered(call)
+
+    contact = ContactOpener(lambda wrapped: unwrap(wrapped, tmp_path / "keys/keeper.key")).open(UID, kept[0][NAME])
+    assert contact.numbers == (INVITE.from_uri,)
+    assert contact.sip_call_id == INVITE.sip_call_id
+    assert "07700900001" not in str(kept)
+
+
+async def test_a_line_that_keeps_no_numbers_seals_none(tmp_path, runtime, monkeypatch):
+    services = a_world(tmp_path, runtime, keep_number=False)
+    kept = offers(services, monkeypatch)
+    async with a_call(services) as call:
+        await answered(call)
+
+    assert NAME not in kept[0]
+
+
+async def test_a_contact_that_cannot_be_sealed_costs_nothing_but_itself(services, monkeypatch):
+    kept = offers(services, monkeypatch)
+    monkeypatch.setattr(services.contacts, "seal", lambda *_words, **_more: 1 / 0)
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+
+    assert NAME not in kept[0]
+    assert [entry.body["what"] for entry in services.ledger.of(Kind.INCIDENT)] == ["contact not kept"]
     assert summary(services)["decision"] == "RECORDED"

@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 import yaml
 
+from callrec.config.people import account
 from callrec.ledger.reading import read_entries
 from callrec.recording.access import AccessGrant
 from callrec.recording.open import open_recording
@@ -76,6 +77,7 @@ def settings(*, sip_port: int, rtp: int, staff: str, fallback: tuple[str, ...] =
         "spool": {"path": "var/spool", "reserve_s": 60},
         "ledger": {"url": "sqlite:///var/ledger.db", "anchors": [{"kind": "directory", "path": "anchors"}]},
         "store": {"kind": "filesystem", "path": "var/store"},
+        "people": {"keeper": {"role": "guardian", "os_user": account(os.getuid())}},
         "retention": {"nation": "england", "rules": str(ROOT / "config" / "retention.yaml")},
         "keys": {"wrap_to": "file:keys/keeper.pub", "signing": "file:keys/ledger"},
     }

@@ -7,6 +7,7 @@ the recording lies in what the other party heard is exact, whatever the network 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ pytestmark = pytest.mark.calls
 MARKER_HZ, CALLER_HZ, STAFF_HZ, EARLY_HZ = 700, 600, 800, 900
 """Said by the caller before the bridge and in the talk, by staff in the talk, by the destination before it answers."""
 CHOICE_WINDOW_S = 1.0
+CALLER_NUMBER = "07700900123"
 RINGS_S = 2.0
 SOON_S = 0.3
 """How late a recording may begin while others use the machine; alone it is within a third of that."""
@@ -112,7 +114,7 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
     ):
         notice = house.prompt_samples()
         rings_until = len(notice) / RATE + RINGS_S
-        with Ear(folder / "caller", say=said) as caller:
+        with Ear(folder / "caller", say=said, user=CALLER_NUMBER) as caller:
             caller.dial(house.uri("5000"))
             staff.rang(within_s=PATIENCE_S)
             caller.heard_so_far(rings_until, within_s=PATIENCE_S)
@@ -177,6 +179,18 @@ def test_the_call_goes_into_a_pack_that_a_stranger_verifies(call: Heard, tmp_pat
     assert "     holds  27. " in said
     assert "     holds  29. " in said
     assert "result:       every check that this pack allows holds" in said
+
+
+def test_the_caller_is_told_of_the_call_by_their_number(call: Heard):
+    (offered,) = call.house.entries("call.offered")
+
+    value = json.loads(call.house.callrec("subject", "find", "--json", "--number", "+44 7700 900123"))
+
+    (told,) = value["calls"]
+    assert (told["call_uid"], told["decision"], value["blind"]) == (offered.call_uid, "RECORDED", {})
+    assert told["notices"][0].startswith("proven (")
+    for file in call.house.folder.rglob("*.db*"):
+        assert CALLER_NUMBER[1:].encode() not in file.read_bytes()
 
 
 def test_nothing_from_before_the_talk_is_kept(call: Heard):

@@ -26,6 +26,7 @@ from callrec.config.people import account
 from callrec.core.evidence_json import judged_to_json, to_json
 from callrec.core.kinds import Kind
 from callrec.core.proof import judge
+from callrec.core.reasons import REASON_CLASS, Reason
 from callrec.core.values import Purpose
 from callrec.ledger.log import SqliteLedger
 from callrec.ledger.lookup import VerifiedLookup
@@ -36,6 +37,7 @@ from callrec.recording.mover import Mover
 from callrec.recording.seal import seal
 from callrec.recording.segment import SegmentFacts
 from callrec.recording.spool import Spool
+from callrec.store.contacts import NAME, ContactSealer
 from callrec.store.index import Index
 from callrec.store.keys import FileKeyRing
 from tests.core.builders import GOOD_EVIDENCE
@@ -84,9 +86,11 @@ class House:
         tap="player",
         started="2026-03-01T10:00:00.000Z",
         retention=None,
+        caller="",
     ):
         """One call from its offer to its end; its recording id. `keep` False leaves it in the spool."""
         ledger = self.ledger()
+        self.caller = caller
         self.retention = retention or ML_A
         try:
             return asyncio.run(self._recorded(ledger, purposes=purposes, keep=keep, tap=tap, started=started))
@@ -108,7 +112,7 @@ class House:
         async def tell(kind, **fields):
             return (await ledger.append(entry(kind, uid, **fields), timeout_s=10)).leaf
 
-        offered = await tell(Kind.CALL_OFFERED, number=self.number, line="advice", commitments={})
+        offered = await self._offered(ledger, uid)
         answered = await tell(Kind.CALL_ANSWERED, offered_leaf=offered, next_hop=NEXT_HOP, leg_ends_at="pbx")
         digest = self._evidence(uid, offered, answered)
         proof = {
@@ -140,6 +144,28 @@ class House:
             await self._hand_over(ledger, sealed.recording_id)
         await tell(Kind.CALL_CLOSED, number=self.number, offered_leaf=offered, decision="RECORDED", reason="")
         return sealed.recording_id
+
+    async def _offered(self, ledger, uid):
+        """The offer of a call; where it has a `caller`, with who that is sealed beside it."""
+        said = entry(Kind.CALL_OFFERED, uid, number=self.number, line="advice", commitments={})
+        if self.caller:
+            sealer = ContactSealer(FileKeyRing(wiring.key_file(self.config, "keeper")))
+            contact = sealer.seal(uid, numbers=[self.caller], sip_call_id=f"{self.number}@pbx")
+            said = replace(said, salts={NAME: contact})
+        return (await ledger.append(said, timeout_s=10)).leaf
+
+    def refuse(self, reason=Reason.CALLER_DECLINED, *, caller=""):
+        """One call that was not recorded; its id."""
+        ledger, uid = self.ledger(), secrets.token_hex(16)
+        self.caller, self.number = caller, self.number + 1
+        try:
+            offered = asyncio.run(self._offered(ledger, uid))
+            why = {"reason": reason.value, "reason_class": REASON_CLASS[reason].value}
+            fields = {"number": self.number, "offered_leaf": offered, "decision": "NOT_RECORDED", **why}
+            ledger.append_blocking(entry(Kind.CALL_CLOSED, uid, **fields))
+        finally:
+            ledger.close()
+        return uid
 
     def _evidence(self, uid, offered, answered):
         binding = replace(

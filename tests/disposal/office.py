@@ -44,9 +44,13 @@ class Office(House):
         self._patch.setattr(os, "getuid", lambda: pwd.getpwnam(account).pw_uid)
 
     def run(self, who, *words):
-        """A command of this person: what it printed, or the error it ended in."""
+        """A command on recordings of this person: what it printed, or the error it ended in."""
+        return self.runs(who, "recordings", *words)
+
+    def runs(self, who, *words):
+        """Any command of this person: what it printed, or the error it ended in."""
         self.sits(PEOPLE[who][1] if who in PEOPLE else who)
-        result = self.callrec("recordings", *words)
+        result = self.callrec(*words)
         if isinstance(result.exception, CallrecError):
             return result.exception
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception

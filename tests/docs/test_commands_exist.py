@@ -44,6 +44,7 @@ BUILT = {
         "callrec.cli.prompts:prompts",
         ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
     ),
+    "subject": ("callrec.cli.subject:subject", ("find",)),
 }
 """What is there: group, where it is made, its commands. Grows until it is PROMISED."""
 
