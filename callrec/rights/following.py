@@ -58,7 +58,7 @@ class _Follower:
         if sealed is None:
             return [], Blind.NOT_KEPT
         try:
-            contact = self._opener.open(entry.call_uid, sealed)
+            contact = self._opener.opened(entry.call_uid, sealed)
         except (Broken, Refused):
             return [], Blind.UNREADABLE
         tags = [self._index.tag(NUMBER, number) for number in numbers_of(contact, country=self._country)]

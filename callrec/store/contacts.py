@@ -71,7 +71,7 @@ class ContactOpener:
         self._unwrap = unwrap
         self._known: dict[str, DataKey] = {}
 
-    def open(self, call_uid: str, sealed: str) -> Contact:
+    def opened(self, call_uid: str, sealed: str) -> Contact:
         """The contact of this call. `Broken` where it was changed or is another call's; else as `unwrap` raises."""
         try:
             fields = parse(sealed.encode())

@@ -288,7 +288,7 @@ async def test_who_called_is_sealed_for_the_keeper_who_alone_opens_it(services, 
     async with a_call(services) as call:
         await answered(call)
 
-    contact = ContactOpener(lambda wrapped: unwrap(wrapped, tmp_path / "keys/keeper.key")).open(UID, kept[0][NAME])
+    contact = ContactOpener(lambda wrapped: unwrap(wrapped, tmp_path / "keys/keeper.key")).opened(UID, kept[0][NAME])
     assert contact.numbers == (INVITE.from_uri,)
     assert contact.sip_call_id == INVITE.sip_call_id
     assert "07700900001" not in str(kept)

@@ -17,6 +17,7 @@ FLAGS = {
     "http.trusted_network",
     "sip.trunks.*.register",
     "lines.*.health_record",
+    "lines.*.keep_number",
 }
 """Every yes-or-no there is, so that a new one is seen here; none has to do with the notice."""
 

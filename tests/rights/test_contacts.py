@@ -23,8 +23,8 @@ def test_the_keeper_opens_what_the_agent_sealed_and_nothing_of_it_can_be_read(ke
     sealed = ContactSealer(FileKeyRing(keeper.public)).seal(UID, numbers=["sip:07700900001@h"], sip_call_id="x@y")
 
     assert "07700900001" not in sealed
-    assert opener(keeper).open(UID, sealed).numbers == ("sip:07700900001@h",)
-    assert opener(keeper).open(UID, sealed).sip_call_id == "x@y"
+    assert opener(keeper).opened(UID, sealed).numbers == ("sip:07700900001@h",)
+    assert opener(keeper).opened(UID, sealed).sip_call_id == "x@y"
 
 
 def test_a_contact_put_under_another_call_or_changed_is_broken(keeper):
@@ -40,7 +40,7 @@ def test_a_contact_put_under_another_call_or_changed_is_broken(keeper):
 
     for text, uid in [(sealed, "cd" * 16), *((text, UID) for text in damaged)]:
         with pytest.raises(Broken):
-            opener(keeper).open(uid, text)
+            opener(keeper).opened(uid, text)
 
 
 def test_another_keeper_opens_nothing(keeper, tmp_path):
@@ -49,7 +49,7 @@ def test_another_keeper_opens_nothing(keeper, tmp_path):
     sealed = ContactSealer(FileKeyRing(keeper.public)).seal(UID, numbers=[], sip_call_id="x")
 
     with pytest.raises(Refused, match="another keeper"):
-        opener(other).open(UID, sealed)
+        opener(other).opened(UID, sealed)
 
 
 def test_no_nonce_is_used_twice_under_one_key(keeper):
@@ -64,4 +64,4 @@ def test_what_the_far_end_writes_into_its_headers_never_stops_the_sealing(keeper
     numbers = ["\ud800", "x" * 10_000, "é" * 300]
     sealed = ContactSealer(FileKeyRing(keeper.public)).seal(UID, numbers=numbers, sip_call_id="\udfff")
 
-    assert len(opener(keeper).open(UID, sealed).numbers) == 3
+    assert len(opener(keeper).opened(UID, sealed).numbers) == 3
