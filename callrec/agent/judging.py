@@ -13,7 +13,7 @@ from callrec.core import evidence_json
 from callrec.core.evidence import Binding, Evidence, Observation, PromptFacts
 from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason
-from callrec.core.values import Tap
+from callrec.core.values import Grade, Tap
 from callrec.errors import Unavailable
 from callrec.notice import wire, wire_window
 from callrec.notice.compare import compare
@@ -47,6 +47,7 @@ def weigh(
     pcm: bytes,
     binding: Binding,
     language: str,
+    grade: Grade = Grade.SENT,
     judge_by: Judge = judge,
 ) -> Judged:
     """Compare what left us with the prompt, sample by sample, and judge. A few milliseconds; run it off the loop.
@@ -56,16 +57,14 @@ def weigh(
     if not _TURNS.acquire(timeout=TURN_S):
         raise Unavailable("the verifier is stuck on other notices", next_step="restart the agent when calls allow")
     try:
-        return _weigh(observation, prompt=prompt, pcm=pcm, binding=binding, language=language, judge_by=judge_by)
+        bound = _bound(observation, prompt=prompt, pcm=pcm, binding=binding, language=language)
+        return _weigh(observation, replace(bound, required_grade=grade), pcm=pcm, judge_by=judge_by)
     finally:
         _TURNS.release()
 
 
-def _weigh(
-    observation: Observation, *, prompt: PromptFacts, pcm: bytes, binding: Binding, language: str, judge_by: Judge
-) -> Judged:
+def _weigh(observation: Observation, evidence: Evidence, *, pcm: bytes, judge_by: Judge) -> Judged:
     window = b"" if observation.window is None else wire_window.keep(observation.window)
-    evidence = _bound(observation, prompt=prompt, pcm=pcm, binding=binding, language=language)
     if window:
         evidence = _with_window(evidence, wire.weigh(window, pcm))
     digest = sha256_hex(canonical(evidence_json.to_json(evidence)))

@@ -107,6 +107,7 @@ class NoticeDesk:
             pcm=self.prepared.prompt.pcm,
             binding=binding,
             language=self.prepared.language,
+            grade=self.prepared.plan.required_grade,
             judge_by=self._services.judge_by,
         )
 

@@ -95,6 +95,7 @@ def _plan(services: Services, line: Line, obstacle: Reason | None, prompt: Appro
         waits_for_staff=line.capture_from is CaptureFrom.STAFF_JOINED,
         reject_without_notice=line.on_no_notice is OnNoNotice.REJECT,
         required_grade=line.require,
+        essential_ms=prompt.record.essential_ms if prompt else 0,
     )
 
 
@@ -110,4 +111,5 @@ def _keys(line: Line, prompt: ApprovedPrompt | None) -> Keys:
         decline_training=live(line.keys.decline_training),
         repeat=live(line.keys.repeat),
         stop=line.keys.stop,
+        acknowledge=live(line.keys.acknowledge),
     )

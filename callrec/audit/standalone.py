@@ -336,7 +336,7 @@ MANIFEST = {
 }  # fmt: skip
 DIRECTION = {"sendrecv", "sendonly", "recvonly", "inactive"}
 EVIDENCE = {
-    "schema": {"callrec/notice-evidence/1", "callrec/notice-evidence/2"},
+    "schema": {"callrec/notice-evidence/1", "callrec/notice-evidence/2", "callrec/notice-evidence/3"},
     "binding": {
         "call_uid": str, "segment": int, "attempt": int, "party": str, "leg": {"caller", "staff"}, "next_hop": str,
         "leg_ends_at": str, "offered_leaf": str, "answered_leaf": str, "boot_id": str,
@@ -378,6 +378,16 @@ EVIDENCE_2 = {
         "authenticated": bool, "accepted": int, "rejected": [{"why": str, "packets": int}], "raw_sha256": HEX,
         "newest": (REPORT,),
     },),
+}  # fmt: skip
+EVIDENCE_3 = {
+    **EVIDENCE_2,
+    "prompt": {**EVIDENCE["prompt"], "essential_ms": int, "acknowledges": str},  # type: ignore[dict-item]
+    "required_grade": {"sent", "received", "acknowledged"},
+    "verifier": {"callrec/exact/2"},
+}
+EVIDENCE_OF = {
+    "callrec/notice-evidence/1": EVIDENCE, "callrec/notice-evidence/2": EVIDENCE_2,
+    "callrec/notice-evidence/3": EVIDENCE_3,
 }  # fmt: skip
 WINDOW = {
     "schema": {"callrec/wire-window/1"}, "began_ns": NS, "peers": [str], "gaps_us": str, "deferred": int, "odd": int,
@@ -481,6 +491,44 @@ def _choice(e: Mapping[str, Any]) -> bool:
     return not e["prompt"]["names_keys"] or ways["telephone_event"] or ways["info"] or ways["inband"]
 
 
+GRADES = ("sent", "received", "acknowledged")
+
+
+def lost(e: Mapping[str, Any]) -> float | None:
+    """Share of the packets of the notice that a report, from the address in the SDP, calls lost (RFC 3550 section 6.4);
+    None where none speaks of the whole notice.
+    """
+    wire, report = e.get("wire"), (e.get("rtcp") or {}).get("newest") if e.get("wire") else None
+    if not wire or not report or not report["source"] or len(e["streams"]) != 1:
+        return None
+    first, last, highest = e["streams"][0]["first_sequence"], wire["notice_last_sequence"], report["highest_sequence"]
+    if first is None or last is None or (highest - last) & 0xFFFF >= 1 << 15:
+        return None
+    return float(report["lost"] / (((highest - first) & 0xFFFF) + 1))
+
+
+def _uncontradicted(e: Mapping[str, Any]) -> bool:
+    share = lost(e)
+    earlier = e["schema"] in ("callrec/notice-evidence/1", "callrec/notice-evidence/2")
+    return earlier or share is None or share < LOSS_CEILING - BORDERLINE
+
+
+def _acknowledged(e: Mapping[str, Any]) -> bool:
+    """The caller pressed the key that the notice names for it, after it did. A tone in the audio is no sure key."""
+    digit = e["prompt"].get("acknowledges")
+    own = [key for key in e["keys"] if key["leg"] == "caller" and key["method"] != "inband"]
+    return bool(digit) and any(key["digit"] == digit and key["at_ms"] >= e["prompt"]["essential_ms"] for key in own)
+
+
+def _acknowledging(prompt: Mapping[str, Any], approval: Mapping[str, Any]) -> None:
+    """The key that acknowledges, and from when it counts, are those that were approved."""
+    key, keys = prompt.get("acknowledges"), approval.get("keys")
+    if key and not (isinstance(keys, dict) and keys.get(key) == "acknowledge"):
+        raise Wrong(28, f"key {shown(key)} was not approved as one that acknowledges")
+    if key and approval.get("essential_ms") != prompt["essential_ms"]:
+        raise Wrong(28, "the notice was approved with another part that must be heard before its keys count")
+
+
 RULES: list[tuple[str, Callable[[Mapping[str, Any]], bool]]] = [
     ("NOTICE_UNAPPROVED", lambda e: all(e["prompt"][name] for name in ("approved", "effective", "approval_leaf"))),
     ("WRONG_LANGUAGE", lambda e: e["prompt"]["language"] == e["required_language"]),
@@ -496,22 +544,20 @@ RULES: list[tuple[str, Callable[[Mapping[str, Any]], bool]]] = [
     ("UNHEARD_SUSPECT", lambda e: e["caller"]["rtp_packets"] > 0 or e["caller"]["rtcp_reports"] > 0),
     ("MEDIA_FOREIGN", _own_media),
     ("CHOICE_UNAVAILABLE", _choice),
+    ("PROOF_CONTRADICTED", _uncontradicted),
     ("NOTICE_UNDECIDED", lambda e: 0 < int(e["start_ns"]) < int(e["end_ns"])),
+    ("GRADE_TOO_LOW", lambda e: GRADES.index(grade_of(e)) >= GRADES.index(e.get("required_grade", "sent"))),
 ]
 
 
 def grade_of(e: Mapping[str, Any]) -> str:
-    """How far evidence that was found enough reaches: `received` where a report, from the address in the SDP, says that
-    the notice's last packet arrived and that few were lost until then (RFC 3550 section 6.4).
+    """How far evidence that was found enough reaches: `acknowledged` where the caller pressed the key for it,
+    `received` where a report says that the notice's last packet arrived and that few were lost until then.
     """
-    wire, report = e.get("wire"), (e.get("rtcp") or {}).get("newest") if e.get("wire") else None
-    if not wire or not report or not report["source"] or len(e["streams"]) != 1:
-        return "sent"
-    first, last, highest = e["streams"][0]["first_sequence"], wire["notice_last_sequence"], report["highest_sequence"]
-    if first is None or last is None or (highest - last) & 0xFFFF >= 1 << 15:
-        return "sent"
-    lost = report["lost"] / (((highest - first) & 0xFFFF) + 1)
-    return "received" if lost < LOSS_CEILING - BORDERLINE else "sent"
+    if _acknowledged(e):
+        return "acknowledged"
+    share = lost(e)
+    return "received" if share is not None and share < LOSS_CEILING - BORDERLINE else "sent"
 
 
 # ---------------------------------------------------------------- what was tapped of the wire, weighed again
@@ -1017,8 +1063,7 @@ class _Pack:
                 raise Wrong(26, f"{name} is not in its one form: it was written anew")
             evidence = judged["evidence"]
             fit(evidence, EVIDENCE, "evidence", 26)
-            if evidence["schema"] != "callrec/notice-evidence/1":
-                fit(evidence, EVIDENCE_2, "evidence", 26)
+            fit(evidence, EVIDENCE_OF[evidence["schema"]], "evidence", 26)
             if hashlib.sha256(_bytes(evidence)).hexdigest() != entry.body["evidence_sha256"]:
                 raise Wrong(26, f"{name} is not the evidence in the ledger")
             self._tapped(evidence.get("wire"), name[:-5] + ".tap")
@@ -1098,6 +1143,7 @@ class _Pack:
         for name in ("prompt_id", "version", "language", "pcm_sha256", "samples"):
             if body[name] != prompt[name]:
                 raise Wrong(28, f"what was approved has another {name} than what was played")
+        _acknowledging(prompt, body)
         if approval.seq > proven.seq or not set(prompt["purposes"]) <= set(body["purposes"]):
             raise Wrong(28, "the notice was approved too late, or for fewer purposes")
         for gone in self.of("prompt.retired"):

@@ -102,6 +102,7 @@ def _keys(line: Line) -> str:
         (line.keys.decline, "not recorded"),
         (line.keys.decline_training, "not for training"),
         (line.keys.repeat, "the notice again"),
+        (line.keys.acknowledge, "heard"),
         (line.keys.stop, "stops recording during the call"),
     )
     return "Keys: " + ("; ".join(f"{key} {meaning}" for key, meaning in offers if key) or "none") + "."

@@ -215,6 +215,7 @@ def _promised(line: Line, language: str, found: ApprovedPrompt) -> Iterator[Rema
         what = f"{name} does not name {', '.join(missing)}: no call that hears it is kept for that"
         yield Remark(key=f"{at}.purposes", what=what, next_step="name only what the notice names", grave=grave)
     taken = {"decline": line.keys.decline, "decline_training": line.keys.decline_training, "repeat": line.keys.repeat}
+    taken["acknowledge"] = line.keys.acknowledge
     for meaning, key in taken.items():
         if key and found.record.keys.get(key) != meaning:
             what = f"{name} does not tell callers to press {key} for this"

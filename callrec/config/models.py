@@ -161,6 +161,7 @@ class LineKeys:
     decline_training: str | None
     repeat: str | None
     stop: str | None
+    acknowledge: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,14 @@ from typing import Final
 from callrec.config.models import CaptureFrom, Config, Line, PbxEvents, Record, Target
 from callrec.config.values import SipUri, Transport, sip_uri
 from callrec.core.numbers import comparable
-from callrec.core.values import Purpose
+from callrec.core.values import Grade, Purpose
 
 Wrong = tuple[str, str]
 
 PORTS_PER_CALL: Final = 4
 """Two legs, each with RTP and RTCP."""
+LONGEST_WAIT_FOR_A_KEY_S: Final = 8
+"""Leaves two of the ten seconds after which a receipt for the notice proves nothing."""
 PORTS_BESIDE: Final = 16
 """For calls beyond `max_calls`, which need ports for as long as it takes to turn them away with 503."""
 
@@ -181,8 +183,9 @@ def _numbers_apart(config: Config) -> Iterator[Wrong]:
 
 def _keys_apart(config: Config) -> Iterator[Wrong]:
     for line in config.lines:
-        pairs = (("decline", line.keys.decline), ("decline_training", line.keys.decline_training))
-        named = [(n, k) for n, k in (*pairs, ("repeat", line.keys.repeat), ("stop", line.keys.stop)) if k]
+        taken = line.keys
+        pairs = (("decline", taken.decline), ("decline_training", taken.decline_training), ("repeat", taken.repeat))
+        named = [(n, k) for n, k in (*pairs, ("acknowledge", taken.acknowledge), ("stop", taken.stop)) if k]
         for i, (name, key) in enumerate(named):
             for other, earlier in named[:i]:
                 if key.startswith(earlier):
@@ -208,6 +211,17 @@ def _training_key(config: Config) -> Iterator[Wrong]:
                 f"lines.{line.name}.keys.decline_training",
                 "offers to leave out training, which is not among purposes",
             )
+
+
+def _acknowledged(config: Config) -> Iterator[Wrong]:
+    """A receipt later than ten seconds after the notice proves nothing any more."""
+    for line in (line for line in config.lines if line.require is Grade.ACKNOWLEDGED):
+        at = f"lines.{line.name}"
+        if not line.keys.acknowledge:
+            yield f"{at}.keys.acknowledge", "must name the key, as require is acknowledged"
+        if not 1 <= line.choice_window_s <= LONGEST_WAIT_FOR_A_KEY_S:
+            most = LONGEST_WAIT_FOR_A_KEY_S
+            yield f"{at}.choice_window_s", f"must be 1 to {most}, as require is acknowledged: the key is waited for"
 
 
 def _language_header(config: Config) -> Iterator[Wrong]:
@@ -257,6 +271,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _keys_apart,
     _recordable,
     _training_key,
+    _acknowledged,
     _language_header,
     _waits,
     _folders_apart,

@@ -133,6 +133,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines.*.keys.decline", _KEY, "Do not record", "2"),
     Key("lines.*.keys.decline_training", _KEY, "Record, but not for training", None),
     Key("lines.*.keys.repeat", _KEY, "Hear the notice again", None),
+    Key("lines.*.keys.acknowledge", _KEY, "I heard the notice", None),
     Key("lines.*.keys.stop", Text(values.stop_keys), "Stop recording, during the call", "**2"),
     Key("lines.*.choice_window_s", Whole(0, 15), "Seconds after the notice in which a choice still counts", 3),
     Key("lines.*.capture_from", Choice(CaptureFrom), "When the talk begins", "answer"),

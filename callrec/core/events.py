@@ -9,6 +9,7 @@ from callrec.core.evidence import Observation
 from callrec.core.proof import Granted, NoticeProof
 from callrec.core.reasons import Reason
 from callrec.core.values import DialFailure, KeyMethod, Leg
+from callrec.core.wire_records import TakenWindow
 
 
 @unique
@@ -87,6 +88,21 @@ class ProofRecorded(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofUnrecorded(Event):
     """The ledger could not make the proof durable in time."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportsHeard(Event):
+    """RTCP that came on the caller leg after its notice: not judged yet, and no voice in it."""
+
+    attempt: int
+    taken: TakenWindow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofContradicted(Event):
+    """An authentic report that came after the notice says that too much of it was lost."""
 
     attempt: int
 

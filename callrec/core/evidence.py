@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, unique
 
-from callrec.core.values import KeyMethod, Leg, Tap
+from callrec.core.values import Grade, KeyMethod, Leg, Tap
 from callrec.core.wire_records import TakenWindow
 
-SCHEMA = "callrec/notice-evidence/2"
+SCHEMA = "callrec/notice-evidence/3"
 
 
 @unique
@@ -231,7 +231,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptFacts:
-    """The prompt as the register knows it at the time of the call."""
+    """The prompt as the register knows it at the time of the call.
+
+    `essential_ms`: by then everything was said that a caller must hear. `acknowledges`: the key that says "I heard
+    this", empty where the notice names none.
+    """
 
     prompt_id: str
     version: int
@@ -245,6 +249,8 @@ class PromptFacts:
     names_keys: tuple[str, ...]
     purposes: tuple[str, ...]
     sample: bool
+    essential_ms: int = 0
+    acknowledges: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,4 +309,5 @@ class Evidence:
     wire: WireFacts | None
     rtcp: RtcpFacts | None
     required_language: str
-    verifier: str = field(default="callrec/exact/1")
+    required_grade: Grade = Grade.SENT
+    verifier: str = field(default="callrec/exact/2")

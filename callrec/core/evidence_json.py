@@ -1,8 +1,9 @@
 """Evidence as JSON and back: strict both ways, so that judging again reads exactly what was judged.
 
-Two objects: the evidence (schema `callrec/notice-evidence/2`), whose canonical bytes are hashed into the ledger, and
+Two objects: the evidence (schema `callrec/notice-evidence/3`), whose canonical bytes are hashed into the ledger, and
 around it the judged file (schema `callrec/notice-verdict/1`) that also keeps verdict, reasons and the floors of that
-day. Evidence of schema 1, from before the wire could be tapped, is read as well. Fields that end in `_ns` are decimal
+day. Evidence of schema 1, from before the wire could be tapped, and of schema 2, from before a caller could acknowledge
+a notice, is read as well. Fields that end in `_ns` are decimal
 strings, because they outgrow the integers that JSON can carry.
 """
 
@@ -19,6 +20,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 from callrec.core.evidence import SCHEMA, Evidence
 from callrec.core.proof import (
     BORDERLINE,
+    FIRST_VERIFIER,
     HOLES_CEILING_NS,
     HURRY_CEILING_NS,
     LEVEL_MISS_CEILING,
@@ -32,9 +34,11 @@ from callrec.core.values import Grade, Purpose
 VERDICT_SCHEMA: Final = "callrec/notice-verdict/1"
 _NANOSECONDS = re.compile(r"0|[1-9][0-9]{0,19}")
 _LARGEST: Final = 2**53 - 1
-_FIRST_SCHEMA: Final = "callrec/notice-evidence/1"
-_ADDED: Final[Mapping[str, None]] = {"wire": None}
-"""What schema 1 did not have, and what it stands for there."""
+_SINCE_2: Final[Mapping[str, Any]] = {"wire": None}
+_SINCE_3: Final[Mapping[str, Any]] = {"required_grade": Grade.SENT.value}
+_OF_PROMPT_SINCE_3: Final[Mapping[str, Any]] = {"essential_ms": 0, "acknowledges": ""}
+_EARLIER: Final = ("callrec/notice-evidence/1", "callrec/notice-evidence/2")
+"""Schemas that are read as well; above, what they did not have, and what it stands for there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +60,27 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
 
 def from_json(value: Any) -> Evidence:
     """The evidence again. ValueError, naming the field, where one is missing, unknown or of another type."""
-    if not isinstance(value, dict) or value.get("schema") not in (SCHEMA, _FIRST_SCHEMA):
+    if not isinstance(value, dict) or value.get("schema") not in (SCHEMA, *_EARLIER):
         raise ValueError(f"this is not {SCHEMA}")
     rest = {name: field for name, field in value.items() if name != "schema"}
-    if value["schema"] == _FIRST_SCHEMA and not rest.keys() & _ADDED.keys():
-        rest |= _ADDED
+    if value["schema"] == _EARLIER[0]:
+        rest = _with_added(rest, _SINCE_2)
+    if value["schema"] in _EARLIER:
+        rest = _with_added(rest, _SINCE_3)
+        if isinstance(rest.get("prompt"), dict):
+            rest["prompt"] = _with_added(rest["prompt"], _OF_PROMPT_SINCE_3)
     decoded = decode(rest, Evidence, "evidence")
     assert isinstance(decoded, Evidence)
+    if (decoded.verifier == FIRST_VERIFIER) != (value["schema"] in _EARLIER):
+        raise ValueError("evidence.verifier is not the one of its schema")
     return decoded
+
+
+def _with_added(fields_then: dict[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a later schema may not stand in an earlier one: then it is left as it is, and refused."""
+    if fields_then.keys() & added.keys():
+        raise ValueError(f"evidence of an earlier schema cannot have the field {min(added)}")
+    return {**fields_then, **added}
 
 
 def judged_to_json(evidence: Evidence, verdict: Granted | tuple[Reason, ...]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from callrec.core.evidence import Evidence
+from callrec.core.evidence import Evidence, KeyHeard, RtcpReport
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Leg, Purpose, Tap
+from callrec.core.values import Grade, KeyMethod, Leg, Purpose, Tap
 
 SENT_FLOOR: Final = 0.97
 """Share of the expected RTP packets that must have left us in the window."""
@@ -29,6 +29,8 @@ the half second that the engine's clock makes up for at most when it was kept fr
 """
 LOSS_CEILING: Final = 0.05
 """Share of packets that a report may call lost and still show that the notice was received."""
+FIRST_VERIFIER: Final = "callrec/exact/1"
+"""Evidence that names it was made before reports within the window could refuse."""
 BORDERLINE: Final = 1e-3
 """Closer than this to a floor is doubt, and doubt is a refusal."""
 RECEIPT_MAX_AGE_NS: Final = 10_000_000_000
@@ -174,6 +176,17 @@ def _ordered(e: Evidence) -> bool:
     return 0 < e.start_ns < e.end_ns
 
 
+def _far_enough(e: Evidence) -> bool:
+    """As far as the line asked for, when the notice was played."""
+    return _grade(e).rank >= e.required_grade.rank
+
+
+def _uncontradicted(e: Evidence) -> bool:
+    """An authentic report on the whole notice that calls too much of it lost is believed, whatever left us."""
+    share = _lost(e)
+    return e.verifier == FIRST_VERIFIER or share is None or share < LOSS_CEILING - BORDERLINE
+
+
 RULES: Final[tuple[tuple[Reason, Callable[[Evidence], bool]], ...]] = (
     (Reason.NOTICE_UNAPPROVED, _approved),
     (Reason.WRONG_LANGUAGE, _language),
@@ -189,20 +202,48 @@ RULES: Final[tuple[tuple[Reason, Callable[[Evidence], bool]], ...]] = (
     (Reason.UNHEARD_SUSPECT, _alive),
     (Reason.MEDIA_FOREIGN, _own_media),
     (Reason.CHOICE_UNAVAILABLE, _choice),
+    (Reason.PROOF_CONTRADICTED, _uncontradicted),
     (Reason.NOTICE_UNDECIDED, _ordered),
+    (Reason.GRADE_TOO_LOW, _far_enough),
 )
 """What must hold, and the reason written where it does not. Order decides which reason comes first."""
 
 
-def _received(e: Evidence) -> bool:
-    """An authentic report says that the notice's last packet arrived, and that few were lost until then."""
+def share_lost(report: RtcpReport, *, first: int | None, last: int | None) -> float | None:
+    """Share of the packets from number `first` on that this report calls lost; None where it does not reach the
+    notice's `last` packet, or nobody knows its numbers. A report that counts packets that came twice may say below 0.
+    """
+    if first is None or last is None or (report.highest_sequence - last) & 0xFFFF >= _HALF_OF_ALL_NUMBERS:
+        return None
+    return report.lost / ((report.highest_sequence - first & 0xFFFF) + 1)
+
+
+def _lost(e: Evidence) -> float | None:
     report = e.rtcp.newest if e.rtcp is not None else None
     if e.wire is None or report is None or not report.source or len(e.streams) != 1:
-        return False
-    first, last = e.streams[0].first_sequence, e.wire.notice_last_sequence
-    if first is None or last is None or (report.highest_sequence - last) & 0xFFFF >= _HALF_OF_ALL_NUMBERS:
-        return False
-    return report.lost / ((report.highest_sequence - first & 0xFFFF) + 1) < LOSS_CEILING - BORDERLINE
+        return None
+    return share_lost(report, first=e.streams[0].first_sequence, last=e.wire.notice_last_sequence)
+
+
+def _received(e: Evidence) -> bool:
+    """An authentic report says that the notice's last packet arrived, and that few were lost until then."""
+    share = _lost(e)
+    return share is not None and share < LOSS_CEILING - BORDERLINE
+
+
+def acknowledges(key: KeyHeard, *, digit: str, after_ms: int) -> bool:
+    """The caller's own press of the key that the notice names for it, after it was named (design: Rule of doubt). A
+    tone that was only heard in the audio is no sure key: it may reduce, never widen. `digit` is empty where the notice
+    names none.
+    """
+    sure = key.method is not KeyMethod.INBAND and key.leg is Leg.CALLER
+    return bool(digit) and sure and key.digit == digit and key.at_ms >= after_ms
+
+
+def _grade(e: Evidence) -> Grade:
+    if any(acknowledges(key, digit=e.prompt.acknowledges, after_ms=e.prompt.essential_ms) for key in e.keys):
+        return Grade.ACKNOWLEDGED
+    return Grade.RECEIVED if _received(e) else Grade.SENT
 
 
 def judge(evidence: Evidence, *, evidence_sha256: str) -> Granted | tuple[Reason, ...]:
@@ -211,7 +252,7 @@ def judge(evidence: Evidence, *, evidence_sha256: str) -> Granted | tuple[Reason
     if reasons:
         return tuple(reasons)
     return Granted(
-        grade=Grade.RECEIVED if _received(evidence) else Grade.SENT,
+        grade=_grade(evidence),
         purposes=frozenset(Purpose(p) for p in evidence.prompt.purposes),
         evidence_sha256=evidence_sha256,
         call_uid=evidence.binding.call_uid,

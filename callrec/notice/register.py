@@ -57,6 +57,8 @@ class ApprovedPrompt:
             names_keys=tuple(sorted(record.keys)),
             purposes=tuple(sorted(purpose.value for purpose in record.purposes)),
             sample=record.sample,
+            essential_ms=record.essential_ms,
+            acknowledges=next((key for key, meaning in record.keys.items() if meaning == "acknowledge"), ""),
         )
 
 

@@ -350,8 +350,7 @@ def core_says(value):
 def own_says(value):
     try:
         standalone.fit(value, standalone.EVIDENCE, "evidence", 26)
-        if value["schema"] != "callrec/notice-evidence/1":
-            standalone.fit(value, standalone.EVIDENCE_2, "evidence", 26)
+        standalone.fit(value, standalone.EVIDENCE_OF[value["schema"]], "evidence", 26)
     except standalone.Wrong:
         return None
     return standalone.judge(value) or standalone.grade_of(value)

@@ -1,13 +1,14 @@
 """Whole calls whose proof is the wire: what the ledger then says, how far it reaches, and who cannot stretch that.
 
-The line `strict` records only what the next hop says it received; the other one what left us.
+The line `strict` records only what the next hop says it received, the line `heard` only what the caller acknowledged
+by a key; the other one what left us.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from callrec._canonical import parse
 from callrec.core.evidence_json import JudgedEvidence, judged_from_json
 from callrec.notice.wire_window import SUFFIX
-from tests.calls.house import House
+from tests.calls.house import ROOT, SHORT, House
 from tests.peers import audio, ports, rtcp, sipp
 from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
@@ -28,6 +29,7 @@ from tests.peers.sipp_steps import invite, sdp, until_bye
 pytestmark = pytest.mark.calls
 
 STRICT = "5001"
+HEARD = "5002"
 PATIENCE_S = 30
 
 
@@ -36,15 +38,30 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made = House(tmp_path_factory.mktemp("wire") / "house", staff=f"{LOOPBACK}:{ports.free_port()}")
     made.settings["notice"]["decide_within_ms"] = 1000
     made.prepare()
+    name_a_key(made)
     strict = {"match": {"dialled": [STRICT]}, "require": "received"}
     made.settings["lines"]["strict"] = deepcopy(made.line | strict)
+    heard = {"match": {"dialled": [HEARD]}, "require": "acknowledged", "notice": "heard", "choice_window_s": 8}
+    keys = {"keys": {"decline": "2", "decline_training": "3", "stop": "**2", "acknowledge": "1"}}
+    made.settings["lines"]["heard"] = deepcopy(made.line | heard | keys)
     with made:
         yield made
         made.callrec("audit", "verify")
 
 
+def name_a_key(house: House) -> None:
+    """The short notice again, as one that asks the caller to press 1."""
+    source = ROOT / "tests" / "assets" / "short-notice.wav"
+    words = (ROOT / "tests" / "assets" / "short-notice.txt").read_text().strip() + " Press 1 once you heard this."
+    named = ["--key", "1=acknowledge", "--text", words]
+    house.callrec("prompts", "add", str(source), "--id", "heard", "--lang", "en", *named, *SHORT)
+    house.callrec("prompts", "approve", "heard.en.1", "--by", "tester")
+
+
 @contextmanager
-def call(house: House, folder: Path, dialled: str) -> Iterator[tuple[Media, Address]]:
+def call(
+    house: House, folder: Path, dialled: str, *, keys: Mapping[int, str] | None = None
+) -> Iterator[tuple[Media, Address]]:
     """A caller who speaks from the answer on, until staff were reached and hang up."""
     port, closed = int(house.line["destination"].rpartition(":")[2]), len(house.entries("call.closed"))
     say = audio.tone(audio.STAFF_HZ, 60)
@@ -53,7 +70,7 @@ def call(house: House, folder: Path, dialled: str) -> Iterator[tuple[Media, Addr
         caller = sipp.calling(folder / "caller", steps, to=house.address, dialled=dialled)
         try:
             to = caller.wait_received("SIP/2.0 200", seconds=5).media_address
-            media.speak(audio.tone(audio.CALLER_HZ, 2), to=to)
+            media.speak(audio.tone(audio.CALLER_HZ, 2 + max(keys or {0: ""}) / 1000), to=to, keys=keys)
             yield media, to
             staff.established(within_s=PATIENCE_S)
             staff.hang_up()
@@ -112,6 +129,30 @@ def test_a_notice_that_the_next_hop_received_is_recorded_as_that(house, tmp_path
     assert re.search(r"received by the next hop [0-9.:]+, as unauthenticated RTCP says\)", report)
     assert "evaluation" not in report
     assert house.status()["engine"]["tap"] == "wire"
+
+
+def test_a_notice_whose_key_the_caller_pressed_is_recorded_as_acknowledged(house, tmp_path):
+    with call(house, tmp_path, HEARD, keys={9500: "1"}):
+        proven = told(house, "notice.proven")
+        told(house, "recording.started")
+    judged, _ = evidence(house)
+
+    assert proven.body["grade"] == "acknowledged"
+    assert told(house, "choice.made").body["choice"] == "acknowledge"
+    (key,) = judged.evidence.keys
+    assert (key.digit, judged.evidence.prompt.acknowledges) == ("1", "1")
+    assert key.at_ms >= judged.evidence.prompt.essential_ms
+    assert "a key was pressed beyond the next hop" in house.callrec("audit", "call", proven.call_uid)
+
+
+def test_a_key_before_the_notice_named_it_is_no_acknowledgement_and_the_call_goes_on(house, tmp_path):
+    with call(house, tmp_path, HEARD, keys={1500: "1"}):
+        refused = told(house, "notice.refused")
+    judged, _ = evidence(house)
+
+    assert refused.body["reasons"] == ["GRADE_TOO_LOW"]
+    assert [key.digit for key in judged.evidence.keys] == ["1"]
+    assert house.entries("call.closed")[-1].body["connected"]
 
 
 def test_forged_reports_from_the_right_address_are_not_believed(house, tmp_path):

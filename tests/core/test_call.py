@@ -17,16 +17,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Capture, Notice, Stage, advance, keys_in_use, open_call
-from callrec.core.evidence import Interruption
+from callrec.core.call import TABLE, Call, Capture, Keys, Notice, Stage, advance, keys_in_use, open_call
+from callrec.core.evidence import Interruption, KeyHeard
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.permission import PERMISSIONS, Permission, PermissionFact
 from callrec.core.reasons import Reason
-from callrec.core.values import DialFailure, KeyMethod, Leg, Purpose, Tone
+from callrec.core.values import DialFailure, Grade, KeyMethod, Leg, Purpose, Tone
 from tests.core.builders import GOOD_OBSERVATION, a_granted_verdict, a_plan, a_proof
 
 PROOF = a_proof()
 VERDICT = a_granted_verdict()
+ACKNOWLEDGED_PROOF = replace(PROOF, granted=replace(PROOF.granted, grade=Grade.ACKNOWLEDGED))
 HELD = replace(GOOD_OBSERVATION, complete=False, interruption=Interruption.HELD)
 
 
@@ -45,11 +46,14 @@ def alphabet(attempt):
         e.NoticeEnded(at_ns=2, attempt=attempt, observation=replace(GOOD_OBSERVATION, attempt=attempt)),
         e.NoticeEnded(at_ns=2, attempt=attempt, observation=replace(HELD, attempt=attempt)),
         e.NoticeGranted(at_ns=3, attempt=attempt, verdict=VERDICT),
+        e.NoticeGranted(at_ns=3, attempt=attempt, verdict=replace(VERDICT, grade=Grade.ACKNOWLEDGED)),
         e.NoticeRefused(at_ns=3, attempt=attempt, reasons=(Reason.NOTICE_INTERRUPTED,)),
         e.NoticeRefused(at_ns=3, attempt=attempt, reasons=(Reason.NOTICE_ALTERED,)),
         e.ProofRecorded(at_ns=4, proof=PROOF),
+        e.ProofRecorded(at_ns=4, proof=ACKNOWLEDGED_PROOF),
         e.ProofUnrecorded(at_ns=4, attempt=attempt),
         *(key(digit) for digit in "239*0"),
+        key("1", at_ns=GOOD_OBSERVATION.start_ns + 5_000_000_000),
         key("2", at_ns=9),
         *(timer(which) for which in e.Timer),
         e.StaffAnswered(at_ns=6),
@@ -58,6 +62,7 @@ def alphabet(attempt):
         e.LegEnded(at_ns=8, leg=Leg.CALLER, cause="bye"),
         e.LegEnded(at_ns=8, leg=Leg.STAFF, cause="bye"),
         e.StopRequested(at_ns=8, reason=Reason.OPERATOR_STOPPED, actor="uid:0"),
+        e.ProofContradicted(at_ns=8, attempt=attempt),
         e.RecordingFailed(at_ns=8, reason=Reason.STORE_UNAVAILABLE, started=True),
         e.RecordingFailed(at_ns=8, reason=Reason.STORE_UNAVAILABLE, started=False),
     )
@@ -133,9 +138,16 @@ def explore(plan):
     return seen
 
 
-@pytest.mark.parametrize("window", [True, False])
-def test_no_reachable_state_records_without_proof_or_keeps_a_caller_waiting(window):
-    states = explore(a_plan(has_choice_window=window, destinations=1))
+WAITS_FOR_THE_KEY = {
+    "required_grade": Grade.ACKNOWLEDGED,
+    "keys": Keys(decline="2", acknowledge="1", stop="**2"),
+    "essential_ms": 5000,
+}
+
+
+@pytest.mark.parametrize(("window", "waits"), [(True, {}), (False, {}), (True, WAITS_FOR_THE_KEY)])
+def test_no_reachable_state_records_without_proof_or_keeps_a_caller_waiting(window, waits):
+    states = explore(a_plan(has_choice_window=window, destinations=1, **waits))
 
     assert any(state.capture is Capture.ON for state in states), (
         "the search never reached a recording: it proves nothing"
@@ -143,6 +155,8 @@ def test_no_reachable_state_records_without_proof_or_keeps_a_caller_waiting(wind
     for state in states:
         if state.stage is Stage.NOTICE:
             assert reaches_the_line(state), state
+        if state.capture is Capture.ON:
+            assert state.proof.granted.grade.rank >= state.plan.required_grade.rank
 
 
 def test_only_a_recorded_proof_grants_permission():
@@ -291,6 +305,66 @@ def test_the_stop_sequence_ends_the_recording_and_keeps_what_was_captured():
     assert orders[-1] == c.StopRecording(reason=Reason.CALLER_STOPPED, actor="caller", announce=True)
     assert call.recorded
     assert call.permission is Permission.WITHDRAWN
+
+
+ACKNOWLEDGED = e.NoticeGranted(at_ns=3, attempt=1, verdict=replace(VERDICT, grade=Grade.ACKNOWLEDGED))
+KEY_1 = key("1", at_ns=GOOD_OBSERVATION.start_ns + 5_000_000_000)
+
+
+def test_a_line_that_wants_the_callers_key_is_dialled_meanwhile_and_judged_with_it():
+    call, orders = walk(*GOOD[:2], plan=a_plan(**WAITS_FOR_THE_KEY))
+    assert orders[-2:] == [c.StartTimer(timer=e.Timer.CHOICE_WINDOW), c.Dial(target=0)]
+
+    call, orders = advance(call, KEY_1)
+    pressed = KeyHeard(digit="1", method=KeyMethod.TELEPHONE_EVENT, leg=Leg.CALLER, at_ms=5000)
+    assert orders[0] == c.RecordChoice(digit="1", choice="acknowledge")
+    assert orders[1] == c.JudgeNotice(attempt=1, observation=replace(GOOD_OBSERVATION, keys=(pressed,)))
+    assert advance(call, ACKNOWLEDGED)[1] == (c.RecordProof(attempt=1, verdict=ACKNOWLEDGED.verdict),)
+
+
+def test_a_key_pressed_before_the_notice_named_it_is_not_the_one_that_is_waited_for():
+    early = replace(KEY_1, at_ns=KEY_1.at_ns - 1_000_000)
+    call, orders = walk(*GOOD[:2], early, plan=a_plan(**WAITS_FOR_THE_KEY))
+
+    assert call.notice is Notice.UNACKNOWLEDGED
+    assert orders[-1] == c.Dial(target=0)
+
+
+def test_a_caller_who_presses_nothing_is_talking_to_the_line_unrecorded():
+    silent = (*GOOD[:2], timer(e.Timer.CHOICE_WINDOW), e.NoticeGranted(at_ns=3, attempt=1, verdict=VERDICT))
+    call, orders = walk(*silent, *GOOD[5:], plan=a_plan(**WAITS_FOR_THE_KEY))
+
+    assert call.stage is Stage.BRIDGED
+    assert call.reason is Reason.GRADE_TOO_LOW
+    assert not any(isinstance(order, c.StartRecording) for order in orders)
+
+
+def test_where_a_call_without_notice_is_not_carried_the_key_is_waited_for_first():
+    plan = a_plan(reject_without_notice=True, **WAITS_FOR_THE_KEY)
+    _, orders = walk(*GOOD[:2], plan=plan)
+    assert not any(isinstance(order, c.Dial) for order in orders)
+
+    _, orders = walk(*GOOD[:2], KEY_1, ACKNOWLEDGED, plan=plan)
+    assert c.Dial(target=0) in orders
+    _, orders = walk(*GOOD[:2], timer(e.Timer.CHOICE_WINDOW), GOOD[2], plan=plan)
+    assert orders[-1] == c.HangUp(leg=Leg.CALLER, cause="notice could not be given")
+
+
+def test_a_report_that_contradicts_the_proof_stops_the_recording_and_keeps_it_and_the_call_goes_on():
+    call, orders = walk(*GOOD, e.ProofContradicted(at_ns=8, attempt=1), e.LegHeld(at_ns=9, leg=Leg.STAFF))
+
+    assert orders[-1] == c.StopRecording(reason=Reason.PROOF_CONTRADICTED, actor="agent", announce=False)
+    assert call.stage is Stage.BRIDGED
+    assert call.permission is Permission.NONE
+
+
+@pytest.mark.parametrize("before", range(2, len(GOOD)))
+def test_a_proof_that_is_contradicted_before_the_talk_starts_nothing(before):
+    call, orders = walk(*GOOD[:before], e.ProofContradicted(at_ns=8, attempt=1), *GOOD[before:])
+
+    assert not any(isinstance(order, c.StartRecording) for order in orders)
+    assert call.stage is Stage.BRIDGED
+    assert call.reason is Reason.PROOF_CONTRADICTED
 
 
 def test_a_hold_leaves_a_gap_and_the_end_of_the_hold_ends_it():

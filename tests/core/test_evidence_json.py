@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.core.evidence import Evidence
 from callrec.core.evidence_json import from_json, judged_from_json, judged_to_json, to_json
-from callrec.core.proof import Granted, judge
+from callrec.core.proof import FIRST_VERIFIER, Granted, judge
 from tests.core.builders import GOOD_EVIDENCE
 
+SINCE_3 = ("essential_ms", "acknowledges", "required_grade")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
@@ -55,12 +56,36 @@ def test_a_judged_file_says_again_what_was_judged(evidence):
 
 
 def test_evidence_from_before_the_wire_could_be_tapped_is_read_as_evidence_without_it():
-    first = to_json(GOOD_EVIDENCE) | {"schema": "callrec/notice-evidence/1"}
-    del first["wire"]
+    second = earlier("callrec/notice-evidence/2")
+    first = {name: field for name, field in second.items() if name != "wire"}
 
-    assert from_json(first) == GOOD_EVIDENCE
+    assert from_json(first | {"schema": "callrec/notice-evidence/1"}) == replace(GOOD_EVIDENCE, verifier=FIRST_VERIFIER)
     with pytest.raises(ValueError, match="missing field wire"):
-        from_json(first | {"schema": "callrec/notice-evidence/2"})
+        from_json(first)
+    with pytest.raises(ValueError, match="cannot have the field wire"):
+        from_json(second | {"schema": "callrec/notice-evidence/1"})
+
+
+def earlier(schema):
+    value = to_json(GOOD_EVIDENCE) | {"schema": schema, "verifier": FIRST_VERIFIER}
+    value["prompt"] = {name: field for name, field in value["prompt"].items() if name not in SINCE_3}
+    return {name: field for name, field in value.items() if name not in SINCE_3}
+
+
+def test_evidence_from_before_a_caller_could_acknowledge_is_read_as_of_a_notice_that_names_no_key_for_it():
+    assert from_json(earlier("callrec/notice-evidence/2")).prompt.acknowledges == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        to_json(GOOD_EVIDENCE) | {"verifier": FIRST_VERIFIER},
+        earlier("callrec/notice-evidence/2") | {"verifier": GOOD_EVIDENCE.verifier},
+    ],
+)
+def test_no_evidence_may_name_the_verifier_of_another_schema(value):
+    with pytest.raises(ValueError, match="not the one of its schema"):
+        from_json(value)
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Evidence)])
@@ -103,9 +128,9 @@ def test_a_value_of_another_type_is_refused_and_named(name, wrong):
         from_json(to_json(GOOD_EVIDENCE) | {name: wrong})
 
 
-@pytest.mark.parametrize("value", [None, [], {}, {"schema": "callrec/notice-evidence/3"}, "evidence"])
+@pytest.mark.parametrize("value", [None, [], {}, {"schema": "callrec/notice-evidence/4"}, "evidence"])
 def test_what_is_no_evidence_is_refused(value):
-    with pytest.raises(ValueError, match="this is not callrec/notice-evidence/2"):
+    with pytest.raises(ValueError, match="this is not callrec/notice-evidence/3"):
         from_json(value)
     with pytest.raises(ValueError, match="this is not callrec/notice-verdict/1"):
         judged_from_json(value)

@@ -6,10 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from callrec.core.evidence import Direction, DirectionChange, Interruption, KeyCapability
+from callrec.core.evidence import (
+    Direction,
+    DirectionChange,
+    Interruption,
+    KeyCapability,
+    KeyHeard,
+    RtcpFacts,
+    RtcpReport,
+    WireFacts,
+)
 from callrec.core.kinds import Kind
 from callrec.core.proof import (
     BORDERLINE,
+    FIRST_VERIFIER,
     HOLES_CEILING_NS,
     RECEIPT_MAX_AGE_NS,
     SENT_FLOOR,
@@ -18,7 +28,7 @@ from callrec.core.proof import (
     judge,
 )
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Leg, Purpose
+from callrec.core.values import Grade, KeyMethod, Leg, Purpose, Tap
 from tests.core.builders import (
     CALL,
     GOOD_CALLER,
@@ -138,6 +148,85 @@ def test_a_notice_that_names_no_key_needs_no_way_for_keys():
 
 def test_a_caller_behind_rtcp_alone_is_alive():
     assert isinstance(verdict(**caller(rtp_packets=0, rtcp_reports=1)), Granted)
+
+
+def pressed(digit="1", method=KeyMethod.TELEPHONE_EVENT, leg=Leg.CALLER, at_ms=4000):
+    return {"keys": (KeyHeard(digit=digit, method=method, leg=leg, at_ms=at_ms),)}
+
+
+NAMED = prompt(acknowledges="1", essential_ms=4000)
+
+
+@pytest.mark.parametrize("method", [KeyMethod.TELEPHONE_EVENT, KeyMethod.INFO])
+def test_the_callers_key_after_the_phrase_that_names_it_acknowledges(method):
+    assert verdict(**NAMED, **pressed(method=method)).grade is Grade.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize(
+    "other", [{"at_ms": 3999}, {"digit": "3"}, {"leg": Leg.STAFF}, {"method": KeyMethod.INBAND}, {"digit": ""}]
+)
+def test_a_key_too_early_of_another_leg_or_unsure_acknowledges_nothing(other):
+    assert verdict(**NAMED, **pressed(**other)).grade is Grade.SENT
+
+
+def test_a_notice_that_names_no_such_key_is_never_acknowledged():
+    assert verdict(**pressed(digit="1")).grade is Grade.SENT
+
+
+@pytest.mark.parametrize("wanted", list(Grade))
+def test_what_reaches_less_far_than_the_line_asked_for_is_refused(wanted):
+    assert verdict(required_grade=wanted, **NAMED, **pressed()).grade is Grade.ACKNOWLEDGED
+    low = verdict(required_grade=wanted)
+    assert low == (Reason.GRADE_TOO_LOW,) if wanted is not Grade.SENT else low.grade is Grade.SENT
+
+
+STEADY = WireFacts(
+    window_sha256="99" * 32,
+    overflow=0,
+    refused=0,
+    held_back=0,
+    deferred=0,
+    odd=0,
+    strayed=0,
+    peer_changes=0,
+    missing=0,
+    repeated=0,
+    timestamp_faults=0,
+    srtp=False,
+    leg_gone=False,
+    notice_first_sequence=100,
+    notice_last_sequence=349,
+    notice_span_ns=5_000_000_000,
+)
+
+
+def reported(lost, highest=349, source="127.0.0.1:6001"):
+    newest = RtcpReport(at_ms=5100, source=source, highest_sequence=highest, lost=lost)
+    stream = replace(GOOD_STREAM, ssrc=7, first_sequence=100, last_sequence=349)
+    return {
+        **tap(kind=Tap.WIRE),
+        "wire": STEADY,
+        "player": None,
+        "streams": (stream,),
+        "caller": replace(GOOD_CALLER, foreign_packets=0),
+        "rtcp": RtcpFacts(authenticated=False, accepted=1, rejected=(), raw_sha256="88" * 32, newest=newest),
+    }
+
+
+@pytest.mark.parametrize(("lost", "received"), [(-3, True), (0, True), (12, True), (13, False), (250, False)])
+def test_a_report_on_the_whole_notice_proves_its_arrival_or_refuses_it(lost, received):
+    found = verdict(**reported(lost))
+
+    assert found == (Reason.PROOF_CONTRADICTED,) if not received else found.grade is Grade.RECEIVED
+
+
+def test_a_report_on_a_part_of_the_notice_says_nothing_about_it():
+    assert verdict(**reported(200, highest=348)).grade is Grade.SENT
+    assert verdict(**reported(200, source="")).grade is Grade.SENT
+
+
+def test_evidence_of_an_earlier_verifier_is_judged_as_it_was_then():
+    assert verdict(verifier=FIRST_VERIFIER, **reported(200)).grade is Grade.SENT
 
 
 def test_a_proof_needs_a_receipt_for_this_notice():

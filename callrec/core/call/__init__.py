@@ -7,7 +7,8 @@ in events. Theory of operation:
 1. `open_call` answers. When the caller leg is up the notice plays (stage NOTICE), unless an obstacle was known before:
    then the line is dialled at once and the call is carried unrecorded.
 2. A notice that ended is judged. Granted or refused, or not decided in time: the line is dialled now (stage DIALLING).
-   A notice that was interrupted plays again from its first sample while attempts last.
+   A notice that was interrupted plays again from its first sample while attempts last. A line that wants the caller's
+   own key is dialled meanwhile: the notice is judged when the key comes, or when the time for it is over.
 3. A granted verdict is no permission. `RecordProof` asks the ledger; only its durable answer, as a NoticeProof in
    ProofRecorded, does the table of `permission.py` accept.
 4. `may_record` in `capture.py` is the one place that decides that capture may start, and `start_when_permitted` beside

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call.state import Call, Capture, Stage, Step
+from callrec.core.call.state import Call, Capture, Notice, Stage, Step
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.reasons import Reason
 
 
 def proof_recorded(call: Call, event: e.ProofRecorded) -> Step:
     """The ledger confirmed the proof: the one way to a permission."""
-    if call.permission is not Permission.PENDING:
+    enough = event.proof.granted.grade.rank >= call.plan.required_grade.rank
+    if call.permission is not Permission.PENDING or call.notice is not Notice.SETTLED or not enough:
         return call, ()
     granted = replace(call, permission=after(call.permission, PermissionFact.PROVEN), proof=event.proof)
     return start_when_permitted(granted)
@@ -27,16 +28,12 @@ def proof_unrecorded(call: Call, _event: e.ProofUnrecorded) -> Step:
     return replace(call, permission=permission, reason=call.reason or Reason.LEDGER_UNAVAILABLE), ()
 
 
-def later_timer(call: Call, event: e.TimerExpired) -> Step:
-    """A clock that ran out after the notice was settled: only the choice window still matters."""
-    return window_closed(call, event) if event.timer is e.Timer.CHOICE_WINDOW else (call, ())
-
-
-def window_closed(call: Call, event: e.TimerExpired) -> Step:
-    """The caller had the time to choose; what is pressed from now on is for the line."""
-    if not call.window_open:
-        return call, ()
-    return start_when_permitted(replace(call, window_open=False, window_closed_ns=event.at_ns))
+def proof_contradicted(call: Call, _event: e.ProofContradicted) -> Step:
+    """A report that came later says that too much of the notice was lost. What was captured is kept, apart."""
+    stopped, orders = stop(call, Reason.PROOF_CONTRADICTED, "agent")
+    permission = after(call.permission, PermissionFact.REFUSED)
+    reason = call.reason if call.recorded else call.reason or Reason.PROOF_CONTRADICTED
+    return replace(stopped, capture=Capture.ENDED, permission=permission, reason=reason), orders
 
 
 def may_record(call: Call) -> bool:

@@ -8,7 +8,7 @@ from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import discard, stop
 from callrec.core.call.dialling import dial
-from callrec.core.call.notice import play
+from callrec.core.call.notice import acknowledged, play
 from callrec.core.call.state import EMERGENCY, Call, Capture, Notice, Stage, Step, and_then
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.reasons import Reason
@@ -28,7 +28,7 @@ def key_pressed(call: Call, event: e.KeyPressed) -> Step:
         return _caller_stops(call, event, keys.stop)
     if not _choosing(call, event):
         return call, ()
-    return _choose(call, event.digit)
+    return _choose(call, event)
 
 
 def keys_in_use(call: Call) -> tuple[str, ...]:
@@ -46,12 +46,14 @@ def _choosing(call: Call, event: e.KeyPressed) -> bool:
     return asked and (call.window_closed_ns < 0 or event.at_ns <= call.window_closed_ns)
 
 
-def _choose(call: Call, digit: str) -> Step:
-    keys = call.plan.keys
+def _choose(call: Call, event: e.KeyPressed) -> Step:
+    keys, digit = call.plan.keys, event.digit
     if digit == keys.decline:
         return _withdraw(call, digit, Reason.CALLER_DECLINED)
     if digit == keys.decline_training:
         return _without_training(call, digit)
+    if digit == keys.acknowledge:
+        return acknowledged(call, event)
     if digit == keys.repeat and call.notice is Notice.PLAYING and call.attempt < call.plan.attempts:
         again = (c.RecordChoice(digit=digit, choice="repeat"), c.StopNotice(attempt=call.attempt))
         return and_then(again, play(call))
@@ -75,6 +77,7 @@ def _withdraw(call: Call, digit: str, reason: Reason) -> Step:
         permission=after(call.permission, PermissionFact.WITHDRAWN),
         notice=Notice.SETTLED,
         window_open=False,
+        unjudged=None,
         reason=reason,
     )
     if call.capture in (Capture.ON, Capture.SUSPENDED):

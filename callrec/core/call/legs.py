@@ -46,7 +46,11 @@ def leg_ended(call: Call, event: e.LegEnded) -> Step:
     stopped, orders = stop(call, None, event.leg.value)
     other = Leg.STAFF if event.leg is Leg.CALLER else Leg.CALLER
     closed = replace(
-        stopped, stage=Stage.CLOSED, notice=Notice.SETTLED, reason=None if call.recorded else _why(call, event)
+        stopped,
+        stage=Stage.CLOSED,
+        notice=Notice.SETTLED,
+        unjudged=None,
+        reason=None if call.recorded else _why(call, event),
     )
     return closed, (
         *orders,

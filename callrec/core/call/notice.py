@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call.capture import window_closed
+from callrec.core.call.capture import start_when_permitted
 from callrec.core.call.dialling import dial
 from callrec.core.call.state import Call, Notice, Stage, Step, and_then
+from callrec.core.evidence import KeyHeard
 from callrec.core.permission import PermissionFact, after
+from callrec.core.proof import acknowledges
 from callrec.core.reasons import Reason
-from callrec.core.values import Leg
+from callrec.core.values import Grade, Leg
 
 
 def answered(call: Call, _event: e.CallerAnswered) -> Step:
@@ -34,15 +36,60 @@ def notice_ended(call: Call, event: e.NoticeEnded) -> Step:
     """Have the attempt judged within the time; the choice window opens behind a whole notice."""
     if call.notice is not Notice.PLAYING or event.attempt != call.attempt:
         return call, ()
-    orders: tuple[c.Command, ...] = (
-        c.JudgeNotice(attempt=event.attempt, observation=event.observation),
-        c.StartTimer(timer=e.Timer.DECIDE),
-    )
-    window = call.plan.has_choice_window and event.observation.complete
-    if window:
-        orders += (c.StartTimer(timer=e.Timer.CHOICE_WINDOW),)
-    closed_ns = event.at_ns if event.observation.complete and not window else call.window_closed_ns
-    return replace(call, notice=Notice.JUDGING, window_open=window, window_closed_ns=closed_ns), orders
+    seen = event.observation
+    window = call.plan.has_choice_window and seen.complete
+    closed_ns = event.at_ns if seen.complete and not window else call.window_closed_ns
+    ended = replace(call, unjudged=seen, window_open=window, window_closed_ns=closed_ns)
+    opened = (c.StartTimer(timer=e.Timer.CHOICE_WINDOW),) if window else ()
+    if window and _wants_a_key(call) and not any(_acknowledges(call, key) for key in seen.keys):
+        return and_then(opened, _go_on_without_verdict(replace(ended, notice=Notice.UNACKNOWLEDGED)))
+    judging, orders = _judge(ended)
+    return judging, (*orders, *opened)
+
+
+def _judge(call: Call) -> Step:
+    """What was seen is judged now."""
+    if call.unjudged is None:
+        return call, ()
+    order = c.JudgeNotice(attempt=call.attempt, observation=call.unjudged)
+    return replace(call, notice=Notice.JUDGING, unjudged=None), (order, c.StartTimer(timer=e.Timer.DECIDE))
+
+
+def _go_on(call: Call) -> Step:
+    """Dial, where that was not done before the verdict."""
+    return dial(call) if call.stage is Stage.NOTICE else (call, ())
+
+
+# ---------------------------------------------------------------- the caller's own key
+
+
+def _wants_a_key(call: Call) -> bool:
+    return call.plan.required_grade is Grade.ACKNOWLEDGED and call.plan.keys.acknowledge is not None
+
+
+def _acknowledges(call: Call, key: KeyHeard) -> bool:
+    return acknowledges(key, digit=call.plan.keys.acknowledge or "", after_ms=call.plan.essential_ms)
+
+
+def _go_on_without_verdict(call: Call) -> Step:
+    """The caller does not wait for a key that may never come, but where a call without notice is not to be carried."""
+    return (call, ()) if call.plan.reject_without_notice else _go_on(call)
+
+
+def acknowledged(call: Call, event: e.KeyPressed) -> Step:
+    """The key that is waited for becomes part of what was seen, and that is judged."""
+    seen = call.unjudged
+    if call.notice is not Notice.UNACKNOWLEDGED or seen is None:
+        return call, ()
+    at_ms = max(0, event.at_ns - seen.start_ns) // 1_000_000
+    key = KeyHeard(digit=event.digit, method=event.method, leg=event.leg, at_ms=at_ms)
+    if not _acknowledges(call, key):
+        return call, ()
+    told = (c.RecordChoice(digit=event.digit, choice="acknowledge"),)
+    return and_then(told, _judge(replace(call, unjudged=replace(seen, keys=(*seen.keys, key)))))
+
+
+# ---------------------------------------------------------------- the verdict
 
 
 def granted(call: Call, event: e.NoticeGranted) -> Step:
@@ -51,7 +98,7 @@ def granted(call: Call, event: e.NoticeGranted) -> Step:
         return call, ()
     if event.verdict.grade.rank < call.plan.required_grade.rank:
         return _refuse(call, (Reason.GRADE_TOO_LOW,))
-    dialled, orders = dial(replace(call, notice=Notice.SETTLED))
+    dialled, orders = _go_on(replace(call, notice=Notice.SETTLED))
     return dialled, (*orders, c.RecordProof(attempt=event.attempt, verdict=event.verdict))
 
 
@@ -60,7 +107,7 @@ def refused(call: Call, event: e.NoticeRefused) -> Step:
     if call.notice is not Notice.JUDGING or event.attempt != call.attempt:
         return call, ()
     again = event.reasons[0] is Reason.NOTICE_INTERRUPTED and call.attempt < call.plan.attempts
-    if again:
+    if again and call.stage is Stage.NOTICE:
         told = (c.RecordRefusal(attempt=event.attempt, reasons=event.reasons),)
         return and_then(told, play(replace(call, window_open=False)))
     return _refuse(call, event.reasons)
@@ -74,19 +121,35 @@ def _refuse(call: Call, reasons: tuple[Reason, ...]) -> Step:
         notice=Notice.SETTLED,
         permission=after(call.permission, PermissionFact.REFUSED),
         window_open=False,
+        unjudged=None,
         reason=call.reason or reasons[0],
     )
     if call.plan.reject_without_notice:
         return settled, (*told, c.HangUp(leg=Leg.CALLER, cause="notice could not be given"))
-    return and_then(told, dial(settled))
+    return and_then(told, _go_on(settled))
 
 
 def notice_timer(call: Call, event: e.TimerExpired) -> Step:
     """Neither a verdict nor a held caller keeps the call from the line."""
-    if event.timer is e.Timer.CHOICE_WINDOW:
-        return window_closed(call, event)
-    if event.timer is e.Timer.DECIDE:
-        return _refuse(call, (Reason.NOTICE_UNDECIDED,)) if call.notice is Notice.JUDGING else (call, ())
+    if event.timer is not e.Timer.NOTICE_WAIT:
+        return later_timer(call, event)
     if call.notice is Notice.PLAYING:
         return and_then((c.StopNotice(attempt=call.attempt),), _refuse(call, (Reason.NOTICE_INTERRUPTED,)))
+    if call.notice is Notice.UNACKNOWLEDGED:
+        return _refuse(call, (Reason.GRADE_TOO_LOW,))
     return _refuse(call, (Reason.NOTICE_INTERRUPTED,)) if call.notice is Notice.WAITING else (call, ())
+
+
+def later_timer(call: Call, event: e.TimerExpired) -> Step:
+    """Clocks that may run out while the line is dialled already: the judge's, and the choice window."""
+    if event.timer is e.Timer.DECIDE:
+        return _refuse(call, (Reason.NOTICE_UNDECIDED,)) if call.notice is Notice.JUDGING else (call, ())
+    return _window_closed(call, event) if event.timer is e.Timer.CHOICE_WINDOW else (call, ())
+
+
+def _window_closed(call: Call, event: e.TimerExpired) -> Step:
+    """The caller had the time to choose; what is pressed from now on is for the line."""
+    if not call.window_open:
+        return call, ()
+    closed = replace(call, window_open=False, window_closed_ns=event.at_ns)
+    return _judge(closed) if closed.notice is Notice.UNACKNOWLEDGED else start_when_permitted(closed)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from callrec.core import commands as c
 from callrec.core import events as e
+from callrec.core.evidence import Observation
 from callrec.core.permission import Permission
 from callrec.core.proof import NoticeProof
 from callrec.core.reasons import Reason
@@ -36,6 +37,7 @@ class Notice(Enum):
     NOT_BEGUN = "not begun"
     PLAYING = "playing"
     WAITING = "waiting for media"
+    UNACKNOWLEDGED = "waiting for the caller's key"
     JUDGING = "being judged"
     SETTLED = "settled"
 
@@ -58,10 +60,11 @@ class Keys:
     decline_training: str | None = None
     repeat: str | None = None
     stop: str | None = None
+    acknowledge: str | None = None
 
     def words(self) -> tuple[str, ...]:
         """Every sequence that callrec uses itself."""
-        named = (self.decline, self.decline_training, self.repeat, self.stop, EMERGENCY)
+        named = (self.decline, self.decline_training, self.repeat, self.stop, self.acknowledge, EMERGENCY)
         return tuple(word for word in named if word)
 
 
@@ -78,6 +81,7 @@ class CallPlan:
     waits_for_staff: bool = False
     reject_without_notice: bool = False
     required_grade: Grade = Grade.SENT
+    essential_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,7 @@ class Call:
     recorded: bool = False
     reason: Reason | None = None
     digits: str = ""
+    unjudged: Observation | None = None
 
 
 Step = tuple[Call, tuple[c.Command, ...]]

@@ -7,11 +7,17 @@ from typing import Final
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call.capture import later_timer, proof_recorded, proof_unrecorded, recording_failed, stop_requested
+from callrec.core.call.capture import (
+    proof_contradicted,
+    proof_recorded,
+    proof_unrecorded,
+    recording_failed,
+    stop_requested,
+)
 from callrec.core.call.dialling import dial_failed, staff_answered
 from callrec.core.call.keys import key_pressed
 from callrec.core.call.legs import bridged, leg_ended, leg_held, leg_resumed, staff_joined
-from callrec.core.call.notice import answered, granted, notice_ended, notice_timer, refused
+from callrec.core.call.notice import answered, granted, later_timer, notice_ended, notice_timer, refused
 from callrec.core.call.state import Call, CallPlan, Handler, Stage, Step, nothing
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.reasons import Reason
@@ -39,6 +45,8 @@ _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
     e.LegRenegotiated: nothing,
     e.KeyPressed: key_pressed,
     e.StopRequested: stop_requested,
+    e.ReportsHeard: nothing,
+    e.ProofContradicted: proof_contradicted,
     e.StaffJoined: staff_joined,
     e.LegEnded: leg_ended,
 }
@@ -47,13 +55,15 @@ _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
 _AFTER_NOTICE: Final[Mapping[type[e.Event], Handler]] = {
     **_ALWAYS,
     e.NoticeEnded: nothing,
-    e.NoticeGranted: nothing,
-    e.NoticeRefused: nothing,
+    e.NoticeGranted: granted,
+    e.NoticeRefused: refused,
     e.ProofRecorded: proof_recorded,
     e.ProofUnrecorded: proof_unrecorded,
     e.TimerExpired: later_timer,
 }
-"""A verdict that comes after the notice was settled is late, and changes nothing any more."""
+"""A verdict that comes after the notice was settled is late, and changes nothing any more; one that waited for the
+caller's key is not.
+"""
 
 TABLE: Final[Mapping[Stage, Mapping[type[e.Event], Handler]]] = {
     Stage.OFFERED: {**_ALWAYS, e.CallerAnswered: answered},
