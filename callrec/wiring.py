@@ -10,6 +10,7 @@ from typing import Any
 
 from callrec import _durable
 from callrec._shipped import shipped
+from callrec._sql import Database
 from callrec.agent import leftovers
 from callrec.agent.agent import Agent, House, Watch
 from callrec.agent.clock import SystemClock
@@ -26,7 +27,7 @@ from callrec.core.retention import Rule
 from callrec.errors import ConfigError
 from callrec.ledger.anchor import Anchor, AnchorShipper, CommandAnchor, DirectoryAnchor, PrefixGate
 from callrec.ledger.init import create_log, create_signing_key, half_page
-from callrec.ledger.log import SqliteLedger
+from callrec.ledger.log import SqlLedger
 from callrec.ledger.logfile import commit
 from callrec.ledger.lookup import VerifiedLookup
 from callrec.ledger.reading import open_log
@@ -64,9 +65,16 @@ def key_file(config: Config, which: str) -> Path:
     return reference.path
 
 
-def index_path(config: Config) -> Path:
-    """The index: a convenience that can be rebuilt from store and ledger."""
-    return config.agent.data_dir / "index.db"
+def index_database(config: Config) -> Database:
+    """The index: a convenience that can be rebuilt from store and ledger. In PostgreSQL it lies beside the ledger."""
+    database = config.ledger.database
+    return config.agent.data_dir / "index.db" if isinstance(database, Path) else database
+
+
+def index_exists(config: Config) -> bool:
+    """False where no index was ever made: questions are then answered from ledger and store, and none is made."""
+    database = index_database(config)
+    return database.exists() if isinstance(database, Path) else True
 
 
 def evidence_dir(config: Config) -> Path:
@@ -104,8 +112,8 @@ def reading_store(config: Config) -> FilesystemStore:
 
 def verified_lookup(config: Config) -> VerifiedLookup:
     """The ledger, for commands that must believe what they look up in it."""
-    with open_log(config.ledger.path) as log:
-        return VerifiedLookup(config.ledger.path, log.key())
+    with open_log(config.ledger.database) as log:
+        return VerifiedLookup(config.ledger.database, log.key())
 
 
 # ---------------------------------------------------------------- init
@@ -118,7 +126,7 @@ def initialise(config: Config) -> str:
     """
     clock = SystemClock()
     created = clock.utc()
-    for folder in (config.agent.data_dir, config.spool.path, config.ledger.path.parent):
+    for folder in (config.agent.data_dir, config.spool.path):
         _durable.make_dir(folder)
     signing, keeper = key_file(config, "signing"), key_file(config, "keeper")
     if not signing.exists():
@@ -127,7 +135,7 @@ def initialise(config: Config) -> str:
     if not keeper.exists():
         _durable.make_dir(keeper.parent)
         create_keeper_keys(keeper.parent)
-    key = create_log(config.ledger.path, signing, created=created)
+    key = create_log(config.ledger.database, signing, created=created)
     create_store(config.store.path)
     with opened_ledger(config, clock, holder="callrec init") as desk:
         desk(Entry(kind=Kind.KEY_CREATED, body={"key_id": key.log_id, "use": "ledger"}, actor="init"))
@@ -139,11 +147,22 @@ def initialise(config: Config) -> str:
 @contextmanager
 def opened_ledger(config: Config, clock: Clock, *, holder: str) -> Iterator[Callable[[Entry], str]]:
     """The ledger, for a command that writes while no agent runs: `append(entry) -> leaf`, once durable."""
-    ledger = SqliteLedger(config.ledger.path, signing_key=key_file(config, "signing"), clock=clock, holder=holder)
+    ledger = _open_ledger(config, clock, holder=holder)
     try:
         yield lambda entry: ledger.append_blocking(entry).leaf
     finally:
         ledger.close()
+
+
+def _open_ledger(config: Config, clock: Clock, *, holder: str, commit: Commit = commit) -> SqlLedger:
+    return SqlLedger(
+        config.ledger.database,
+        signing_key=key_file(config, "signing"),
+        clock=clock,
+        holder=holder,
+        journal=config.ledger.journal,
+        commit=commit,
+    )
 
 
 # ---------------------------------------------------------------- agent
@@ -154,7 +173,7 @@ class Built:
     """An agent and what must be closed after it."""
 
     agent: Agent
-    ledger: SqliteLedger
+    ledger: SqlLedger
     index: Index
 
     def close(self) -> None:
@@ -176,33 +195,27 @@ def build_agent(
     clock = SystemClock()
     raise_open_files(config.agent.max_calls)
     check_certificate(config, clock.utc())
-    ledger = SqliteLedger(
-        config.ledger.path,
-        signing_key=key_file(config, "signing"),
-        clock=clock,
-        holder=f"agent {config.agent.name}",
-        commit=faults.commit,
-    )
+    ledger = _open_ledger(config, clock, holder=f"agent {config.agent.name}", commit=faults.commit)
     try:
-        index = Index(index_path(config))
+        index = Index(index_database(config))
         sip = telephony or build_telephony(config, clock)
         services = _services(config, clock=clock, ledger=ledger, index=index, telephony=sip, judge_by=faults.judge_by)
     except BaseException:
         ledger.close()
         raise
     outside = anchors(config)
-    gate = PrefixGate(config.ledger.path, outside, ledger.public_key)
+    gate = PrefixGate(config.ledger.database, outside, ledger.public_key)
     services.standing_obstacle = _standing_obstacle(config, gate, allow_unsafe_memory=allow_unsafe_memory)
     shipper = AnchorShipper(ledger, outside, gate=gate) if outside else None
-    house = House(services=services, shipper=shipper, read_back=lambda: _read_back(config.ledger.path), watch=watch)
+    house = House(services=services, shipper=shipper, read_back=lambda: _read_back(config.ledger.database), watch=watch)
     return Built(agent=Agent(house), ledger=ledger, index=index)
 
 
 def _services(
-    config: Config, *, clock: Clock, ledger: SqliteLedger, index: Index, telephony: Telephony, judge_by: Judge
+    config: Config, *, clock: Clock, ledger: SqlLedger, index: Index, telephony: Telephony, judge_by: Judge
 ) -> Services:
     spool = Spool(config.spool.path, config.agent.runtime_dir, reserve_s=config.spool.reserve_s)
-    lookup = VerifiedLookup(config.ledger.path, ledger.public_key)
+    lookup = VerifiedLookup(config.ledger.database, ledger.public_key)
     store = FilesystemStore(config.store.path, admission=LedgerAdmission(lookup))
     mover = Mover(spool, store, ledger, lookup, notify=_ignore, on_kept=_indexer(index))
     return Services(
@@ -296,8 +309,8 @@ def _standing_obstacle(
     return obstacle
 
 
-def _read_back(path: Path) -> leftovers.Leftovers:
-    with open_log(path) as log:
+def _read_back(database: Database) -> leftovers.Leftovers:
+    with open_log(database) as log:
         return leftovers.find(log.newest_first())
 
 

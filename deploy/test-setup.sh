@@ -19,6 +19,7 @@ want ceph-mon ceph-mon        # an S3 server with Object Lock: its monitor,
 want ceph-osd ceph-osd        # where it keeps objects,
 want radosgw radosgw          # its gateway,
 want ceph ceph-common         # and what sets it up
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)   # the ledger of several agents
 [ -d .venv ] || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if is_root; then want debootstrap debootstrap; fi   # the folder in which a real Asterisk runs
 
@@ -33,6 +34,11 @@ if [ ${#missing[@]} -gt 0 ]; then
         exit 1
     fi
     echo "installing ${missing[*]}"
+    # its package makes a database and starts it; the tests start their own
+    if [[ " ${missing[*]} " = *" postgresql "* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+        mkdir -p /etc/postgresql-common
+        echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    fi
     # a list of packages that is old or absent is the usual cause of a first failure
     if ! install; then
         apt-get -qq update >build/apt-update.log 2>&1 || true

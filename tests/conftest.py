@@ -11,6 +11,7 @@ from tests.engine import PRODUCTION
 from tests.engine.capture import LoopbackCapture
 from tests.peers import asterisk
 from tests.peers.ceph import Ceph
+from tests.peers.postgres import Postgres
 
 collect_ignore = ["evaluation"] if PRODUCTION else []  # run by make test-evaluation, in an environment of its own
 
@@ -47,6 +48,14 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
     """A real S3 server, once for all tests marked `ceph`. Where it cannot be had they fail: nothing takes its place."""
     with Ceph(tmp_path_factory.mktemp("ceph")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for this process's tests, each in tables of its own. Never left out: it is installed."""
+    server = Postgres()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from callrec._sql import Database
 from callrec.audit.calls import CallRules
 from callrec.audit.chain import ChainCheck
 from callrec.audit.fields import text
@@ -36,7 +37,7 @@ class Places:
     `prompts` the tapped wire is not compared with the notice again, but all else of it is looked at.
     """
 
-    ledger: Path
+    ledger: Database
     vkey: str | None = None
     anchors: tuple[Path, ...] = ()
     evidence: Path | None = None

@@ -32,7 +32,7 @@ from callrec.ledger.entry import read
 from callrec.ledger.reading import open_log
 from callrec.ports import KEY_FILE
 from callrec.store.index import Index, IndexRow, row_from_manifest
-from callrec.wiring import disposal_dir, index_path, reading_store, rules
+from callrec.wiring import disposal_dir, index_database, index_exists, reading_store, rules
 
 _STEP = "keep everything as it is, run `callrec audit verify`, and call a person"
 
@@ -42,7 +42,7 @@ def verified_register(config: Config) -> Register:
     person decided alone, where two are needed, has no effect in the register.
     """
     register = Register()
-    places = Evidence(ledger=config.ledger.path, anchors=tuple(anchor.path for anchor in config.ledger.anchors))
+    places = Evidence(ledger=config.ledger.database, anchors=tuple(anchor.path for anchor in config.ledger.anchors))
     found = verify(places, also=(register.see,))
     if not found.sound:
         raise Broken(f"the ledger does not verify, so nothing is decided by it: {found.summary()}", next_step=_STEP)
@@ -51,7 +51,7 @@ def verified_register(config: Config) -> Register:
 
 def newer(config: Config, register: Register) -> None:
     """Show the register what was appended since it was filled."""
-    with open_log(config.ledger.path) as log:
+    with open_log(config.ledger.database) as log:
         for body in log.bodies(register.size, log.size()):
             register.see(read(body))
 
@@ -61,7 +61,7 @@ def bench(desk: Desk) -> Bench:
     config = desk.config
     register = verified_register(config)
     store, places = reading_store(config), Places(disposal_dir(config))
-    with open_log(config.ledger.path) as log:
+    with open_log(config.ledger.database) as log:
         log_id = log.key().log_id
     return Bench(
         log_id=log_id,
@@ -111,7 +111,7 @@ def remove_leftovers(config: Config, recording_id: str) -> None:
 @contextmanager
 def followed_index(config: Config) -> Iterator[Index]:
     """The index, brought up to the ledger as far as this user may write it."""
-    with closing(Index(index_path(config))) as index:
+    with closing(Index(index_database(config))) as index:
         bring_up(config, index)
         yield index
 
@@ -119,7 +119,7 @@ def followed_index(config: Config) -> Iterator[Index]:
 def bring_up(config: Config, index: Index) -> None:
     """Let the index follow the ledger; where it cannot be written, say so and go on."""
     try:
-        with open_log(config.ledger.path) as log:
+        with open_log(config.ledger.database) as log:
             follow(index, log, reading_store(config), Places(disposal_dir(config)))
     except Unavailable as error:
         click.echo(f"callrec: the index may be behind the ledger: {error}", err=True)
@@ -128,7 +128,7 @@ def bring_up(config: Config, index: Index) -> None:
 def after_decision(config: Config) -> None:
     """Bring the index up where there is one; nothing depends on it."""
     try:
-        if index_path(config).exists():
+        if index_exists(config):
             with followed_index(config):
                 pass
     except CallrecError as error:

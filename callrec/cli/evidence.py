@@ -101,7 +101,7 @@ def configured(desk: Desk) -> Places:
     """Where everything lies as configured. The log's key is then taken from the log."""
     config = desk.config
     return Places(
-        ledger=config.ledger.path,
+        ledger=config.ledger.database,
         anchors=tuple(anchor.path for anchor in config.ledger.anchors),
         evidence=evidence_dir(config),
         prompts=config.notice.register,

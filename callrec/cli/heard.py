@@ -37,7 +37,7 @@ def _is(wanted: tuple[str | None, ...], found: tuple[str, str, str]) -> bool:
 
 def _notices(config: Config, row: IndexRow) -> Iterator[tuple[str, str, str]]:
     """Id, language and version of each prompt that was proven for this recording."""
-    with open_log(config.ledger.path) as log:
+    with open_log(config.ledger.database) as log:
         entries = log.of_call(row.call_uid)
     for proof in _proofs(entries, row.segment):
         attempt = proof.body.get("attempt")

@@ -47,7 +47,7 @@ def verify(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
 @click.pass_obj
 def checkpoint(desk: Desk, /, copy: Path | None) -> None:
     """Print the newest signed checkpoint, for somebody else to keep."""
-    with open_log(copy or desk.config.ledger.path) as log:
+    with open_log(copy or desk.config.ledger.database) as log:
         note = log.newest_note()
         verify_note(note, log.key())
     text = note.decode("utf-8")
@@ -64,7 +64,7 @@ def export(desk: Desk, /, output: Path, copy: Path | None) -> None:
     """Write every entry and checkpoint as JSON lines. The salts that open commitments stay here."""
     if output.exists():
         raise Refused(f"{output} exists and is never overwritten", next_step="choose another name")
-    with open_log(copy or desk.config.ledger.path) as log:
+    with open_log(copy or desk.config.ledger.database) as log:
         size, notes = log.size(), log.checkpoints()
         _write(output, _lines(log))
     click.echo(f"Wrote {size} entries and {notes} checkpoints to {one_line(output)}.")

@@ -30,7 +30,7 @@ from callrec.recording.open import Opened, open_recording
 from callrec.store.filesystem import FilesystemStore
 from callrec.store.index import IndexRow, row_from_manifest
 from callrec.store.keys import load_private, unwrap
-from callrec.wiring import index_path, key_file, reading_store, rules, verified_lookup
+from callrec.wiring import index_exists, key_file, reading_store, rules, verified_lookup
 
 _CALL_STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
 ANY: Final = 1_000_000
@@ -75,7 +75,7 @@ def rows(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
 
 
 def _kept(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
-    if index_path(config).exists():
+    if index_exists(config):
         try:
             with followed_index(config) as index:
                 if wanted.prefix:
@@ -124,7 +124,7 @@ def find(config: Config, prefix: str) -> IndexRow:
 
 def entries_of(config: Config, row: IndexRow) -> list[LogEntry]:
     """The ledger's entries of its call, in order."""
-    with open_log(config.ledger.path) as log:
+    with open_log(config.ledger.database) as log:
         return log.of_call(row.call_uid)
 
 

@@ -139,7 +139,7 @@ class Story:
 def tell(config: Config, row: IndexRow) -> Story:
     """Gather one recording. Errors as `manifest_of` and `gather`; what merely disagrees is told in the story."""
     places = Places(
-        ledger=config.ledger.path, evidence=evidence_dir(config), store=config.store.path, spool=config.spool.path
+        ledger=config.ledger.database, evidence=evidence_dir(config), store=config.store.path, spool=config.spool.path
     )
     case = gather(places, row.call_uid)
     story = Story(

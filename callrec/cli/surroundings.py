@@ -101,7 +101,8 @@ def _keys(config: Config) -> Iterator[Remark]:
 def _secrets(config: Config) -> Iterator[Remark]:
     for key, what, step in certificate_mistakes(config, datetime.now(UTC)):
         yield Remark(key=key, what=what, next_step=step)
-    held = [(f"sip.trunks.{trunk.name}.password", trunk.password) for trunk in config.sip.trunks]
+    held: list[tuple[str, Reference | None]] = [("ledger.password", config.ledger.password)]
+    held += [(f"sip.trunks.{trunk.name}.password", trunk.password) for trunk in config.sip.trunks]
     if config.http is not None:
         held.append(("http.token", config.http.token))
         yield from _http_token(config.http.token)
@@ -131,7 +132,7 @@ def _open_to_others(path: Path) -> bool:
 
 def _ledger(config: Config) -> Iterator[Remark]:
     try:
-        with open_log(config.ledger.path) as log:
+        with open_log(config.ledger.database) as log:
             key = log.key()
         held = newest([DirectoryAnchor(anchor.path) for anchor in config.ledger.anchors], key)
     except CallrecError as error:
@@ -142,8 +143,16 @@ def _ledger(config: Config) -> Iterator[Remark]:
         yield Remark(key="ledger.anchors", what="anchored outside: never", next_step=step, grave=False)
 
 
+def _initialised(config: Config) -> bool:
+    try:
+        with open_log(config.ledger.database):
+            return True
+    except CallrecError:
+        return False
+
+
 def _store(config: Config) -> Iterator[Remark]:
-    if config.ledger.path.exists() and not (config.store.path / MARKER).is_file():
+    if _initialised(config) and not (config.store.path / MARKER).is_file():
         what = f"there is no store at {config.store.path}: recordings would wait in the spool"
         yield Remark(key="store.path", what=what, next_step="mount its disk, or correct the path")
 

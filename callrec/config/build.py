@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from callrec._sql import PostgresSchema
 from callrec.config import models as m
 from callrec.config.values import Reference, SipUri
 
@@ -16,11 +17,12 @@ Values = Mapping[str, Any]
 def build(values: Values, *, name: str, folder: Path, sha256: str) -> m.Config:
     """The configuration that these values describe."""
     sip = _sip(values["sip"], folder)
+    agent = m.Agent(**_resolved(values["agent"], folder, "data_dir", "runtime_dir"))
     return m.Config(
         name=name,
         folder=folder,
         sha256=sha256,
-        agent=m.Agent(**_resolved(values["agent"], folder, "data_dir", "runtime_dir")),
+        agent=agent,
         responsible=m.Responsible(**values["responsible"]),
         people=tuple(m.Person(name=who, **person) for who, person in values["people"].items()),
         sip=sip,
@@ -29,7 +31,7 @@ def build(values: Values, *, name: str, folder: Path, sha256: str) -> m.Config:
         lines=tuple(_line(line_name, line, sip.trunks) for line_name, line in values["lines"].items()),
         notice=m.Notice(**_resolved(values["notice"], folder, "register")),
         spool=m.Spool(**_resolved(values["spool"], folder, "path")),
-        ledger=_ledger(values["ledger"], folder),
+        ledger=_ledger(values["ledger"], folder, agent),
         store=m.Store(**_resolved(values["store"], folder, "path")),
         retention=m.Retention(**_resolved(values["retention"], folder, "rules")),
         keys=m.Keys(**_resolved(values["keys"], folder, "wrap_to", "signing")),
@@ -72,7 +74,16 @@ def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...]) -> m.Line:
     return m.Line(name=name, **line)
 
 
-def _ledger(section: Values, folder: Path) -> m.Ledger:
-    path = folder / section["url"].removeprefix("sqlite:///")
+def _ledger(section: Values, folder: Path, agent: m.Agent) -> m.Ledger:
     anchors = tuple(m.Anchor(**_resolved(anchor, folder, "path")) for anchor in section["anchors"])
-    return m.Ledger(url=f"sqlite:///{path}", path=path, anchors=anchors)
+    password, log = _placed(section["password"], folder), section["log"]
+    if isinstance(section["url"], str):
+        path = folder / section["url"].removeprefix("sqlite:///")
+        return m.Ledger(database=path, journal=None, password=password, log=log, anchors=anchors)
+    database = PostgresSchema(
+        options=section["url"],
+        schema=f"callrec_{log or agent.name}",
+        password=password and (lambda: password.read().decode()),
+    )
+    journal = agent.data_dir / "ledger.pending"
+    return m.Ledger(database=database, journal=journal, password=password, log=log, anchors=anchors)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from pathlib import Path
 
+from callrec._sql import Database
 from callrec.config.values import HttpListen, Listen, Network, PortRange, Reference, SipUri
 from callrec.core.numbers import comparable
 from callrec.core.purposes import Role
@@ -226,10 +227,14 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """The append-only log: its SQLite file and its outside anchors."""
+    """The append-only log: where it lies, and its outside anchors. `journal` is the side journal's file, where the log
+    is not one that it could lie beside. `password` and `log` are of PostgreSQL; without `log` the agent's name is used.
+    """
 
-    url: str
-    path: Path
+    database: Database
+    journal: Path | None
+    password: Reference | None
+    log: str | None
     anchors: tuple[Anchor, ...]
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from callrec.config.models import CaptureFrom, Config, Line, PbxEvents, Record, Target
-from callrec.config.values import SipUri, Transport, sip_uri
+from callrec.config.values import LONGEST_LOG_NAME, SipUri, Transport, sip_uri
 from callrec.core.numbers import comparable
 from callrec.core.values import Grade, Purpose
 
@@ -131,6 +132,29 @@ def _anchor_commands(config: Config) -> Iterator[Wrong]:
         if (anchor.kind == "command") != (anchor.program is not None):
             what = "goes with kind: command, and is needed there: the program and its arguments"
             yield f"ledger.anchors[{i}].program", what
+
+
+def _database(config: Config) -> Iterator[Wrong]:
+    database = config.ledger.database
+    if isinstance(database, Path):
+        for name, value in (("password", config.ledger.password), ("log", config.ledger.log)):
+            if value is not None:
+                yield f"ledger.{name}", "goes with a url that begins with postgresql://; a file has none"
+        return
+    options = dict(database.options)
+    if not _is_local(options.get("host", "")) and options.get("sslmode") != "verify-full":
+        what = "names a server that is reached over a network: the salts of callers' numbers travel there"
+        yield "ledger.url", f"{what}; add ?sslmode=verify-full&sslrootcert=FILE"
+    if config.ledger.log is None and len(config.agent.name) > LONGEST_LOG_NAME:
+        yield "ledger.log", f"must be written: the agent's name is longer than {LONGEST_LOG_NAME} characters"
+
+
+def _is_local(host: str) -> bool:
+    """A socket of this machine, or its loopback."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("", "localhost") or host.startswith("/")
 
 
 def _targets(line: Line) -> Iterator[tuple[str, Target]]:
@@ -264,6 +288,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _ports_apart,
     _trunk_addresses,
     _anchor_commands,
+    _database,
     _any_line,
     _destinations,
     _no_loop,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, unquote
 
 from callrec.errors import ConfigError
 
@@ -18,6 +19,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 """One address is a network of one."""
 
 _LAST_PORT: Final = 65535
+LONGEST_LOG_NAME: Final = 50
+"""PostgreSQL names end at 63 bytes, and ours have something before it."""
 
 
 @unique
@@ -214,12 +217,44 @@ def web_page(text: str) -> str:
     return text
 
 
-def sqlite_url(text: str) -> str:
-    """`sqlite:///var/ledger.db`; four slashes for an absolute path (RFC 3986 with an empty host)."""
+_POSTGRES_OPTIONS: Final = ("host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
+
+
+def ledger_url(text: str) -> str | tuple[tuple[str, str], ...]:
+    """`sqlite:///var/ledger.db`, four slashes for an absolute path (RFC 3986 with an empty host); or the options of
+    `postgresql://USER@HOST:PORT/DATABASE?OPTION=VALUE`, as libpq names them.
+    """
+    if text.startswith("postgresql://"):
+        return _postgres_options(text)
     if not re.fullmatch(r"sqlite:///[^\0\n?#]+", text):
-        raise ValueError(
-            f"{_without_password(text)!r} is no ledger; write sqlite:///PATH, as in sqlite:///var/ledger.db"
-        )
+        what = "write sqlite:///PATH, as in sqlite:///var/ledger.db, or postgresql://USER@HOST/DATABASE"
+        raise ValueError(f"{_without_password(text)!r} is no ledger; {what}")
+    return text
+
+
+def _postgres_options(text: str) -> tuple[tuple[str, str], ...]:
+    found = re.fullmatch(
+        r"postgresql://(?:(?P<user>[^@/:?#\s]+)(?P<secret>:[^@/\s]*)?@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:?#@\s]*)"
+        r"(?::(?P<port>[0-9]{1,5}))?/(?P<dbname>[^/?#\s]+)(?:\?(?P<options>[^#\s]*))?",
+        text,
+    )
+    if not found:
+        raise ValueError(f"{_without_password(text)!r} is no database; write postgresql://USER@HOST:PORT/DATABASE")
+    if found["secret"] is not None:
+        raise ValueError("holds a password; write it to a file, and name that in ledger.password")
+    given = [("user", found["user"]), ("host", (found["host"] or "").strip("[]")), ("port", found["port"])]
+    options = [(name, unquote(value)) for name, value in [*given, ("dbname", found["dbname"])] if value]
+    for name, value in parse_qsl(found["options"] or "", keep_blank_values=True):
+        if name not in _POSTGRES_OPTIONS:
+            raise ValueError(f"{name!r} is no option of it here; known are {', '.join(_POSTGRES_OPTIONS)}")
+        options.append((name, value))
+    return tuple(dict(options).items())
+
+
+def log_name(text: str) -> str:
+    """As `short_name`, and short enough to name tables in PostgreSQL."""
+    if len(short_name(text)) > LONGEST_LOG_NAME:
+        raise ValueError(f"{text!r} is longer than {LONGEST_LOG_NAME} characters")
     return text
 
 

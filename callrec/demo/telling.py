@@ -80,7 +80,8 @@ def _proven(shown: Shown) -> Iterator[str]:
 def _places(shown: Shown, house: House, command: str) -> Iterator[str]:
     stored = house.config.store.path / "objects"
     found = next((path for path in stored.glob(f"*/{shown.recording_id}")), stored)
-    yield f"The ledger: {_short(house.config.ledger.path)}"
+    ledger = house.config.ledger.database
+    yield f"The ledger: {_short(ledger) if isinstance(ledger, Path) else ledger}"
     yield "The recording, encrypted:"
     yield f"  {_short(found)}"
     yield "Check every proof:"

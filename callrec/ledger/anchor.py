@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from callrec._durable import make_dir, write_file
+from callrec._sql import Database
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, CallrecError, Refused, Unavailable
 from callrec.ledger.checkpoint import Checkpoint, LogKey, parse, verify
-from callrec.ledger.log import SqliteLedger
+from callrec.ledger.log import SqlLedger
 from callrec.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from callrec.ledger.reading import LogReader, open_log
 from callrec.ports import Entry
@@ -116,8 +117,8 @@ Anchor = DirectoryAnchor | CommandAnchor
 class PrefixGate:
     """Whether the log may be recorded into: not before its anchors were asked, and never once they contradict it."""
 
-    def __init__(self, path: Path, anchors: Sequence[Anchor], key: LogKey) -> None:
-        self._path = path
+    def __init__(self, database: Database, anchors: Sequence[Anchor], key: LogKey) -> None:
+        self._database = database
         self._anchors = tuple(anchors)
         self._key = key
         self.why = "the anchors were not asked yet"
@@ -133,7 +134,7 @@ class PrefixGate:
         if self.open or self.broken:
             return
         try:
-            with open_log(self._path) as log:
+            with open_log(self._database) as log:
                 check_prefix(log, self._anchors, self._key)
         except Broken as error:
             self.why, self.broken = f"Broken: {error}; {error.next_step}", True
@@ -152,7 +153,7 @@ class AnchorShipper:
 
     def __init__(
         self,
-        ledger: SqliteLedger,
+        ledger: SqlLedger,
         anchors: Sequence[Anchor],
         *,
         every_s: float = EVERY_S,

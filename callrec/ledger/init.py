@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import stat
 from contextlib import closing, suppress
 from datetime import datetime
@@ -17,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from callrec import _durable
+from callrec import _durable, _sql
+from callrec._sql import Database, Session, SqlFailed
 from callrec.errors import ConfigError, Refused
-from callrec.ledger import tables
+from callrec.ledger import schema, tables
 from callrec.ledger.checkpoint import Checkpoint, LogKey, key_of, sign
 from callrec.ledger.entry import NO_LEAF, utc_text
 from callrec.ledger.merkle import EMPTY_ROOT
@@ -54,40 +54,64 @@ def load_signing_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def create_log(path: Path, signing_key: Path, *, created: datetime) -> LogKey:
+def create_log(database: Database, signing_key: Path, *, created: datetime) -> LogKey:
     """An empty log, signed at size 0. `Refused` where one exists; ConfigError where the key cannot be used."""
     secret = load_signing_key(signing_key)
+    try:
+        if isinstance(database, Path):
+            _create_file(database, secret, created)
+        else:
+            _create_tables(database, secret, created)
+    except SqlFailed as error:
+        raise tables.unavailable(database, error) from error
+    return key_of(secret)
+
+
+def _create_file(path: Path, secret: Ed25519PrivateKey, created: datetime) -> None:
+    """All of it or nothing: it gets its name once it is whole."""
     if path.exists():
-        raise Refused(f"a ledger exists at {path}", next_step="use it, or name another place; it is never replaced")
+        raise _exists(path)
     _durable.make_dir(path.parent)
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     try:
-        _fill(temporary, secret, created)
+        with closing(_sql.create(temporary, name="callrec init")) as session:
+            session.begin("ledger")
+            _fill(session, secret, created)
+            session.commit()
+        temporary.chmod(0o600)
         _durable.rename(temporary, path)
-    except sqlite3.Error as error:
-        raise tables.unavailable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    return key_of(secret)
 
 
-def _fill(path: Path, secret: Ed25519PrivateKey, created: datetime) -> None:
+def _create_tables(database: Database, secret: Ed25519PrivateKey, created: datetime) -> None:
+    with closing(_sql.create(database, name="callrec init")) as session:
+        session.begin("ledger")
+        if session.has("log"):
+            raise _exists(database)
+        _fill(session, secret, created)
+        session.commit()
+
+
+def _exists(database: Database) -> Refused:
+    return Refused(f"a ledger exists at {database}", next_step="use it, or name another place; it is never replaced")
+
+
+def _fill(session: Session, secret: Ed25519PrivateKey, created: datetime) -> None:
     key = key_of(secret)
     note = sign(Checkpoint(origin=key.name, size=0, root=EMPTY_ROOT), secret)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(tables.CREATE)
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(
-            "INSERT INTO log VALUES (1, ?, ?, ?)", (tables.SCHEMA_VERSION, key.vkey(), utc_text(created))
-        )
-        connection.execute("INSERT INTO tip VALUES (1, 0, ?, x'', 0, ?, 0)", (NO_LEAF, NO_LEAF))
-        connection.execute("INSERT INTO checkpoints (size, note) VALUES (0, ?)", (note,))
-        connection.execute("COMMIT")
-    path.chmod(0o600)
+    schema.create(session)
+    session.run(
+        "INSERT INTO log (id, schema, vkey, created_utc) VALUES (1, :form, :vkey, :created)",
+        {"form": schema.FORM, "vkey": key.vkey(), "created": utc_text(created)},
+    )
+    session.run(
+        "INSERT INTO tip (id, size, prev, frontier, anchor_size, anchor_root) VALUES (1, 0, :leaf, :none, 0, :leaf)",
+        {"leaf": NO_LEAF, "none": b""},
+    )
+    session.run("INSERT INTO checkpoints (size, note) VALUES (0, :note)", {"note": note})
 
 
 def half_page(key: LogKey, *, created: datetime, controller: str = "") -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import queue
 import secrets
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,7 +14,9 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Final
 
+from callrec import _sql
 from callrec._durable import LockFile
+from callrec._sql import Database
 from callrec.core.proof import Receipt
 from callrec.errors import CallrecError, Unavailable
 from callrec.ledger.checkpoint import LogKey
@@ -29,12 +32,13 @@ _CLOSE_S: Final = 5.0
 _JOURNAL_S: Final = 2.0
 
 
-class SqliteLedger:
-    """Open the log at `path` for writing. It must exist: `create_log` makes one.
+class SqlLedger:
+    """Open the log in `database` for writing. It must exist: `create_log` makes one.
 
-    One process writes a log at a time: the lease is a lock beside the file, and a second process gets `Unavailable`
-    naming the holder. ConfigError where log or key are missing or do not belong together; `Broken` where the end of the
-    log does not fit its newest checkpoint.
+    One process writes a log at a time: the lease is a lock beside the file, or one that the PostgreSQL server gives to
+    a connection, and a second process gets `Unavailable` naming the holder. ConfigError where log or key are missing or
+    do not belong together; `Broken` where the end of the log does not fit its newest checkpoint. `journal` is where the
+    side journal lies; it must be named where the log is no file.
 
     An append that timed out may still have happened: where its commit succeeds late the entry stands, and its receipt
     is lost. It is never handed out later as the proof of anything. Where the commit had not begun, it never happens.
@@ -44,7 +48,7 @@ class SqliteLedger:
 
     def __init__(
         self,
-        path: Path,
+        database: Database,
         *,
         signing_key: Path,
         clock: Clock,
@@ -53,17 +57,24 @@ class SqliteLedger:
         journal_bytes: int = DEFAULT_BYTES,
         commit: Commit = commit,
     ) -> None:
-        require_log(path)
+        require_log(database)
         secret = load_signing_key(signing_key)
-        self.path = path
+        self.database = database
         self.agent_run = secrets.token_hex(16)
         self._clock = clock
-        self._lease = LockFile(path.with_name(path.name + ".lease"), holder=f"{holder} (process {os.getpid()})")
+        self._lease = _lease(database, _holder(holder, database))
         try:
-            self._log = LogFile(path, secret, clock, agent_run=self.agent_run, commit=commit)
-            self._journal = PendingJournal(journal or path.with_name(path.name + ".pending"), size=journal_bytes)
+            self._log = LogFile(
+                database,
+                secret,
+                clock,
+                agent_run=self.agent_run,
+                holder=_holder(holder, database),
+                commit=commit,
+            )
+            self._journal = PendingJournal(journal or _beside(database, ".pending"), size=journal_bytes)
         except BaseException:
-            self._lease.close()
+            self._give_back()
             raise
         self._writer = Writer(self._log, self._journal, clock)
         self._side = _SideThread()
@@ -143,10 +154,31 @@ class SqliteLedger:
         self._side.close()
         if self._writer.close(_CLOSE_S):
             self._journal.close()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        if self._lease is not None:
             self._lease.close()
 
 
-_: type[Ledger] = SqliteLedger
+_: type[Ledger] = SqlLedger
+
+
+def _holder(holder: str, database: Database) -> str:
+    """How a second process is told of this one: in a shared database, with its machine."""
+    machine = f" on {socket.gethostname()}" if _sql.is_postgres(database) else ""
+    return f"{holder} (process {os.getpid()}{machine})"
+
+
+def _lease(database: Database, holder: str) -> LockFile | None:
+    """The lock beside a file. In PostgreSQL the connection that writes has it."""
+    return LockFile(_beside(database, ".lease"), holder=holder) if isinstance(database, Path) else None
+
+
+def _beside(database: Database, suffix: str) -> Path:
+    if not isinstance(database, Path):
+        raise ValueError("a log that is no file has nothing beside it: name the place")  # noqa: TRY004 - not its type
+    return database.with_name(database.name + suffix)
 
 
 class _SideThread:

@@ -1,30 +1,30 @@
-"""The open file of one log: appends whole batches, each ending in a signed checkpoint. One thread at a time."""
+"""The open tables of one log: appends whole batches, each ending in a signed checkpoint. One thread at a time."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from callrec._sql import Database, Session, SqlFailed
 from callrec.core.kinds import Kind
 from callrec.errors import ConfigError
-from callrec.ledger import tables
+from callrec.ledger import schema, tables
 from callrec.ledger.checkpoint import Checkpoint, LogKey, key_of, sign
 from callrec.ledger.entry import NO_LEAF, Moment, Place, now, stamp
 from callrec.ledger.merkle import Frontier, leaf_hash
 from callrec.ledger.pending import Note
 from callrec.ports import Clock, Entry
 
-Commit = Callable[[sqlite3.Connection], None]
+Commit = Callable[[Session], None]
 
 
-def commit(connection: sqlite3.Connection) -> None:
+def commit(session: Session) -> None:
     """Make the open transaction durable; returns when it is on the disk."""
-    connection.execute("COMMIT")
+    session.commit()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,42 +45,57 @@ class Written:
 
 
 class LogFile:
-    """Open the log at `path` for writing with its signing key. The caller holds the lease.
+    """Open the log in `database` for writing with its signing key, as `holder`. In PostgreSQL the lease is taken with
+    each connection, and lasts as long; that of a file the caller holds.
 
     ConfigError where there is no log or the key is another one's; `Broken` where the end of the log does not fit its
-    newest checkpoint; `Unavailable` where SQLite fails. After a failed append the file is opened anew and its end is
-    checked again, so that what a failed commit left behind is found out, not guessed.
+    newest checkpoint; `Unavailable` where the database fails or somebody else holds the lease. After a failed append
+    the log is opened anew and its end is checked again, so that what a failed commit left behind is found out, not
+    guessed.
     """
 
     def __init__(
-        self, path: Path, secret: Ed25519PrivateKey, clock: Clock, *, agent_run: str, commit: Commit = commit
+        self,
+        database: Database,
+        secret: Ed25519PrivateKey,
+        clock: Clock,
+        *,
+        agent_run: str,
+        holder: str,
+        commit: Commit = commit,
     ) -> None:
-        self._path = path
+        self._database = database
+        self._holder = holder
         self._secret = secret
         self.key = key_of(secret)
         self._clock = clock
         self._agent_run = agent_run
         self._commit = commit
-        self._connection: sqlite3.Connection | None = None
+        self._session: Session | None = None
         self._tip = tables.Tip(frontier=Frontier(), prev=NO_LEAF, anchor_size=0, anchor_root=NO_LEAF)
         self.newest_note = b""
         self._open()
 
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            return self._connection
-        connection = tables.open_for_writing(self._path)
+    def _open(self) -> Session:
+        if self._session is not None:
+            return self._session
         try:
-            self._require_own(tables.key_of_log(connection))
-            self._tip, self.newest_note = tables.load_tip(connection, self.key)
-        except sqlite3.Error as error:
-            connection.close()
-            raise tables.unavailable(self._path, error) from error
+            session = tables.open_for_writing(self._database, holder=self._holder)
+        except SqlFailed as error:
+            raise tables.unavailable(self._database, error) from error
+        try:
+            self._require_own(tables.key_of_log(session))
+            tables.take_lease(session, self._database, self.key)
+            schema.FORMS.bring_forward(session, self._database)
+            self._tip, self.newest_note = tables.load_tip(session, self.key)
+        except SqlFailed as error:
+            session.close()
+            raise tables.unavailable(self._database, error) from error
         except BaseException:
-            connection.close()
+            session.close()
             raise
-        self._connection = connection
-        return connection
+        self._session = session
+        return session
 
     def _require_own(self, named: LogKey) -> None:
         if named != self.key:
@@ -90,53 +105,50 @@ class LogFile:
             )
 
     def close(self) -> None:
-        """Close the file. The next use opens it again."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+        """Close the connection. The next use opens it again."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[Session]:
         try:
-            connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            self._commit(connection)
-        except (sqlite3.Error, OSError) as error:
+            session = self._open()
+            session.begin("ledger")
+            yield session
+            self._commit(session)
+        except (SqlFailed, OSError) as error:
             self.close()
-            raise tables.unavailable(self._path, error) from error
+            raise tables.unavailable(self._database, error) from error
         except BaseException:
             self.close()
             raise
 
     def probe(self) -> None:
         """Write something that is no entry, to see whether writing works; `Unavailable` or `Broken` where not."""
-        with self._transaction() as connection:
-            connection.execute("UPDATE tip SET probes = probes + 1")
+        with self._transaction() as session:
+            session.run("UPDATE tip SET probes = probes + 1")
 
     def append(self, facts: Sequence[Fact]) -> list[Written]:
         """Append all, or none, in one transaction that ends in a checkpoint. `Unavailable` where it fails."""
-        with self._transaction() as connection:
+        with self._transaction() as session:
             tip = replace(self._tip, frontier=self._tip.frontier.copy())
-            written = []
+            rows = []
             for fact in facts:
-                tip, leaf = self._insert(connection, tip, fact)
-                written.append(Written(seq=tip.frontier.size - 1, leaf=leaf))
+                tip, row = self._stamped(tip, fact)
+                rows.append(row)
+            tables.add(session, rows)
+            tables.keep_salts(session, [(row["seq"], fact.entry) for row, fact in zip(rows, facts, strict=True)])
             checkpoint = Checkpoint(origin=self.key.name, size=tip.frontier.size, root=tip.frontier.root())
             note = sign(checkpoint, self._secret)
-            tables.store_tip(connection, tip, note)
+            tables.store_tip(session, tip, note)
         self._tip, self.newest_note = tip, note
         if any(fact.entry.kind is Kind.SALT_ERASED for fact in facts):
-            self._forget_old_pages(connection)
-        return written
+            session.forget()
+        return [Written(seq=row["seq"], leaf=row["leaf"].hex()) for row in rows]
 
-    def _forget_old_pages(self, connection: sqlite3.Connection) -> None:
-        """What was erased still stands in the write-ahead log until that is folded back and cut."""
-        with suppress(sqlite3.Error):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def _insert(self, connection: sqlite3.Connection, tip: tables.Tip, fact: Fact) -> tuple[tables.Tip, str]:
+    def _stamped(self, tip: tables.Tip, fact: Fact) -> tuple[tables.Tip, dict[str, Any]]:
+        """The row of this fact, and where the log ends after it."""
         entry, seq, moment = fact.entry, tip.frontier.size, now(self._clock)
         place = Place(
             log_id=self.key.log_id,
@@ -149,12 +161,11 @@ class LogFile:
         late = None if fact.late is None else moment.utc
         body = stamp(entry, place, fact.late or moment, appended_utc=late)
         leaf = leaf_hash(body)
-        connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (seq, leaf, entry.call_uid, body))
-        tables.keep_salts(connection, seq, entry)
         tip.frontier.append(leaf)
-        return tables.anchored(replace(tip, prev=leaf.hex()), entry), leaf.hex()
+        row = {"seq": seq, "leaf": leaf, "call_uid": entry.call_uid, "body": body}
+        return tables.anchored(replace(tip, prev=leaf.hex()), entry), row
 
     def unwritten(self, notes: Sequence[Note]) -> list[Note]:
         """Those of the notes that the log does not hold yet: an append given up may have happened all the same."""
-        with self._transaction() as connection:
-            return tables.unwritten(connection, notes)
+        with self._transaction() as session:
+            return tables.unwritten(session, notes)

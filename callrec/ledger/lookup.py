@@ -10,9 +10,9 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
+from callrec._sql import Database
 from callrec.core.kinds import Kind
 from callrec.errors import Broken
 from callrec.ledger.checkpoint import LogKey, verify
@@ -25,13 +25,13 @@ _STEP: Final = "keep the ledger as it is, run `callrec ledger verify`, and compa
 
 
 class VerifiedLookup:
-    """Looks entries up in the log at `path`, under the key that was registered for it. Safe from any thread.
+    """Looks entries up in the log in `database`, under the key that was registered for it. Safe from any thread.
 
     The first question costs one pass over the whole log, later ones only what was added since.
     """
 
-    def __init__(self, path: Path, key: LogKey) -> None:
-        self._path = path
+    def __init__(self, database: Database, key: LogKey) -> None:
+        self._database = database
         self._key = key
         self._lock = threading.Lock()
         self._frontier = Frontier()
@@ -45,12 +45,12 @@ class VerifiedLookup:
         return await asyncio.to_thread(self._entry, leaf, call_uid)
 
     def _find(self, kind: Kind, call_uid: str, segment: int) -> str | None:
-        with open_log(self._path) as log:
+        with open_log(self._database) as log:
             entries = [e for e in log.of_call(call_uid) if (e.kind, e.segment) == (kind.value, segment)]
         return entries[-1].leaf if entries else None
 
     def _entry(self, leaf: str, call_uid: str) -> Mapping[str, Json] | None:
-        with self._lock, open_log(self._path) as log:
+        with self._lock, open_log(self._database) as log:
             self._catch_up(log)
             for body in log.bodies_of_call(call_uid):
                 if leaf_hash(body).hex() == leaf and read(body).seq < self._frontier.size:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
+from callrec._sql import Database, Session, SqlDamaged, SqlFailed
 from callrec.errors import Broken
 from callrec.ledger import tables
 from callrec.ledger.checkpoint import LogKey, SignedNote, parse
@@ -20,31 +19,32 @@ _STEP = "keep the ledger as it is and compare it with the newest anchor"
 class LogReader:
     """An open log. Made by `open_log`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def key(self) -> LogKey:
         """The key that the log names itself; an auditor brings his own."""
-        return tables.key_of_log(self._connection)
+        return tables.key_of_log(self._session)
 
     def size(self) -> int:
         """How many entries."""
-        return int(self._connection.execute("SELECT count(*) FROM entries").fetchone()[0])
+        return self._count("entries")
 
     def rows(self) -> Iterator[tuple[int, bytes, str, bytes]]:
         """(seq, leaf, call_uid, body) as they stand, in order, believed in nothing."""
-        yield from self._connection.execute(_ROWS)
+        yield from self._session.stream(_ROWS)
 
     def checkpoints(self) -> int:
         """How many checkpoints."""
-        return int(self._connection.execute("SELECT count(*) FROM checkpoints").fetchone()[0])
+        return self._count("checkpoints")
 
     def bodies(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes of entries `start` to before `end`, in order."""
-        rows = self._connection.execute(
-            "SELECT cast(body AS BLOB) FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end)
+        rows = self._session.stream(
+            "SELECT cast(body AS BLOB) FROM entries WHERE seq >= :start AND seq < :end ORDER BY seq",
+            {"start": start, "end": end},
         )
-        yield from (bytes(body) for (body,) in rows)
+        yield from (body for (body,) in rows)
 
     def bodies_of_call(self, call_uid: str) -> list[bytes]:
         """The bytes of all entries of one call, in order.
@@ -53,26 +53,24 @@ class LogReader:
         that the index holds all that is asked for, and read the whole log.
         """
         indexed = " AND call_uid <> ''" if call_uid else ""
-        rows = self._connection.execute(
-            f"SELECT cast(body AS BLOB) FROM entries WHERE call_uid = ?{indexed} ORDER BY seq",  # noqa: S608 - ours
-            (call_uid,),
+        rows = self._session.rows(
+            f"SELECT cast(body AS BLOB) FROM entries WHERE call_uid = :call_uid{indexed} ORDER BY seq",  # noqa: S608 - ours
+            {"call_uid": call_uid},
         )
-        return [bytes(body) for (body,) in rows]
+        return [body for (body,) in rows]
 
     def newest_first(self) -> Iterator[LogEntry]:
         """Every entry from the end backwards, for those who stop early."""
-        for (body,) in self._connection.execute("SELECT cast(body AS BLOB) FROM entries ORDER BY seq DESC"):
+        for (body,) in self._session.stream("SELECT cast(body AS BLOB) FROM entries ORDER BY seq DESC"):
             yield read(body)
 
     def notes(self) -> Iterator[tuple[int, bytes]]:
         """(size, signed note) of every checkpoint, in order."""
-        yield from self._connection.execute("SELECT size, cast(note AS BLOB) FROM checkpoints ORDER BY size")
+        yield from self._session.stream("SELECT size, cast(note AS BLOB) FROM checkpoints ORDER BY size")
 
     def newest_note(self) -> bytes:
         """The newest checkpoint's signed note. `Broken` where there is none."""
-        row = self._connection.execute(
-            "SELECT cast(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1"
-        ).fetchone()
+        row = self._session.row("SELECT cast(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1")
         if row is None:
             raise Broken("the ledger has no checkpoint", next_step=_STEP)
         return bytes(row[0])
@@ -87,8 +85,8 @@ class LogReader:
             yield read(body)
 
     def entry(self, seq: int) -> LogEntry | None:
-        """The entry at this place."""
-        row = self._connection.execute("SELECT cast(body AS BLOB) FROM entries WHERE seq = ?", (seq,)).fetchone()
+        """The entry at this database."""
+        row = self._session.row("SELECT cast(body AS BLOB) FROM entries WHERE seq = :seq", {"seq": seq})
         return None if row is None else read(row[0])
 
     def of_call(self, call_uid: str) -> list[LogEntry]:
@@ -97,15 +95,20 @@ class LogReader:
 
     def calls_beginning(self, prefix: str) -> set[str]:
         """Ids of calls that begin so, at most a few: enough to see that a prefix means more than one."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT call_uid FROM entries WHERE call_uid >= ? AND call_uid < ? AND call_uid <> '' LIMIT 3",
-            (prefix, prefix + "~"),
+        rows = self._session.rows(
+            "SELECT DISTINCT call_uid FROM entries"
+            " WHERE call_uid >= :first AND call_uid < :last AND call_uid <> '' LIMIT 3",
+            {"first": prefix, "last": prefix + "~"},
         )
         return {str(uid) for (uid,) in rows}
 
     def salts(self, seq: int) -> Mapping[str, str]:
         """What opens the commitments of this entry, by name; empty where it was erased."""
-        return dict(self._connection.execute("SELECT name, salt FROM salts WHERE seq = ?", (seq,)))
+        return dict(self._session.rows("SELECT name, salt FROM salts WHERE seq = :seq", {"seq": seq}))
+
+    def _count(self, table: str) -> int:
+        found = self._session.row(f"SELECT count(*) FROM {table}")  # noqa: S608 - our own name
+        return int(found[0]) if found else 0
 
     def beside(self, name: str, start: int, end: int) -> Mapping[int, str]:
         """What is kept beside entries `start` to before `end` under this name, by place; erased ones are not there."""
@@ -116,20 +119,20 @@ class LogReader:
 
 
 @contextmanager
-def open_log(path: Path) -> Iterator[LogReader]:
-    """Open a log for reading. ConfigError where there is none; `Unavailable` where SQLite fails; `Broken` where the
-    file is no database.
+def open_log(database: Database) -> Iterator[LogReader]:
+    """Open a log for reading. ConfigError where there is none; `Unavailable` where the database does not answer;
+    `Broken` where the file is no database.
     """
     try:
-        with tables.open_for_reading(path) as connection:
-            yield LogReader(connection)
-    except sqlite3.OperationalError as error:
-        raise tables.unavailable(path, error) from error
-    except sqlite3.DatabaseError as error:
-        raise Broken(f"{path} is damaged: {error}", next_step=_STEP) from error
+        with tables.open_for_reading(database) as session:
+            yield LogReader(session)
+    except SqlDamaged as error:
+        raise Broken(f"{database} is damaged: {error}", next_step=_STEP) from error
+    except SqlFailed as error:
+        raise tables.unavailable(database, error) from error
 
 
-def read_entries(path: Path) -> Iterator[LogEntry]:
-    """Every entry of the log at `path`, in order, streaming. Errors as `open_log`, and `Broken` at a malformed one."""
-    with open_log(path) as log:
+def read_entries(database: Database) -> Iterator[LogEntry]:
+    """Every entry of the log, in order, streaming. Errors as `open_log`, and `Broken` at a malformed one."""
+    with open_log(database) as log:
         yield from log.entries()

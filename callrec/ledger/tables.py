@@ -1,62 +1,27 @@
-"""The tables of one log in SQLite. Rows are leaves; triggers refuse change, as a guard against mistakes.
-
-They do not guard against an administrator: checkpoints that somebody else holds do.
-"""
+"""The statements on the tables of one log: who may open it, where it ends, what each append adds."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
+from callrec import _sql
 from callrec._canonical import canonical
+from callrec._sql import Database, Session, SqlFailed
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError, Unavailable
+from callrec.ledger import schema
 from callrec.ledger.checkpoint import LogKey, parse_vkey, verify
 from callrec.ledger.entry import read
 from callrec.ledger.merkle import Frontier, leaf_hash
 from callrec.ledger.pending import Note
 from callrec.ports import Entry
 
-SCHEMA_VERSION: Final = 1
-BUSY_MS: Final = 2_000
-"""How long to wait where another program locks the file; longer is an answer of its own."""
 _STEP: Final = "keep the ledger as it is, run `callrec ledger verify`, and compare with the newest anchor"
-
-CREATE: Final = """
-CREATE TABLE log (id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL, vkey TEXT NOT NULL,
-                  created_utc TEXT NOT NULL);
-CREATE TABLE entries (seq INTEGER PRIMARY KEY, leaf BLOB NOT NULL, call_uid TEXT NOT NULL, body BLOB NOT NULL);
-CREATE INDEX entries_of_call ON entries (call_uid, seq) WHERE call_uid <> '';
-CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note BLOB NOT NULL);
-CREATE TABLE tip (id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, prev TEXT NOT NULL,
-                  frontier BLOB NOT NULL, anchor_size INTEGER NOT NULL, anchor_root TEXT NOT NULL,
-                  probes INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE salts (seq INTEGER NOT NULL, name TEXT NOT NULL, salt TEXT NOT NULL, PRIMARY KEY (seq, name))
-                  WITHOUT ROWID;
-CREATE TRIGGER entries_in_order BEFORE INSERT ON entries
-  WHEN NEW.seq <> (SELECT coalesce(max(seq) + 1, 0) FROM entries)
-  BEGIN SELECT raise(ABORT, 'entries are appended in order'); END;
-CREATE TRIGGER checkpoints_in_order BEFORE INSERT ON checkpoints
-  WHEN NEW.size <= (SELECT coalesce(max(size), -1) FROM checkpoints)
-  BEGIN SELECT raise(ABORT, 'checkpoints are appended in order'); END;
-CREATE TRIGGER log_never_update BEFORE UPDATE ON log
-  BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER log_never_delete BEFORE DELETE ON log
-  BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER entries_never_update BEFORE UPDATE ON entries
-  BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER entries_never_delete BEFORE DELETE ON entries
-  BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER checkpoints_never_update BEFORE UPDATE ON checkpoints
-  BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER checkpoints_never_delete BEFORE DELETE ON checkpoints
-  BEGIN SELECT raise(ABORT, 'the ledger is append-only'); END;
-"""
+_INIT: Final = "run `callrec init`, or correct ledger.url"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,80 +34,91 @@ class Tip:
     anchor_root: str
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
-    """A connection whose commits survive a power cut. ConfigError where there is no log."""
-    require_log(path)
+def open_for_writing(database: Database, *, holder: str) -> Session:
+    """A session whose commits survive a power cut. ConfigError where there is no log, where its tables are newer than
+    this program, or where the server was told not to sync.
+    """
+    require_log(database)
+    session = _sql.writing(database, name=holder)
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")
-    except sqlite3.Error as error:
-        raise unavailable(path, error) from error
-    return connection
+        _require_tables(session, database)
+        _require_durable(session, database)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _require_tables(session: Session, database: Database) -> None:
+    """A file that is no log is found out by who reads it: what it holds may still tell something."""
+    if session.postgres and not session.has("log"):
+        raise ConfigError(f"there is no ledger at {database}", next_step=_INIT)
+    schema.FORMS.require_known(session, database)
+
+
+def _require_durable(session: Session, database: Database) -> None:
+    if unsafe := session.unsafe():
+        step = "set it on in postgresql.conf: what this server calls durable could be gone after a power cut"
+        raise ConfigError(f"{database}: {unsafe}", next_step=step)
 
 
 @contextmanager
-def open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write, and sees the log as it is now until it is closed, whatever is appended.
+def open_for_reading(database: Database) -> Iterator[Session]:
+    """A session that cannot write, and sees the log as it is now until it is closed, whatever is appended.
 
     A copy on read-only media can be read where its log was closed in order.
     """
-    require_log(path)
-    wal = path.with_name(path.name + "-wal")
-    try:
-        connection = _read_only(path, "mode=ro")
-    except sqlite3.OperationalError as error:
-        if wal.exists():
-            raise unavailable(path, error) from error
-        connection = _read_only(path, "mode=ro&immutable=1")
-    with closing(connection):
-        yield connection
+    require_log(database)
+    with closing(_sql.reading(database)) as session:
+        _require_tables(session, database)
+        yield session
 
 
-def _read_only(path: Path, options: str) -> sqlite3.Connection:
-    address = f"file:{quote(str(path.resolve()))}?{options}"
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_MS / 1000, isolation_level=None)
-    try:
-        connection.execute("BEGIN")
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def require_log(path: Path) -> None:
+def require_log(database: Database) -> None:
     """ConfigError where no log was ever created here: a log is never made by the way."""
-    if not path.is_file():
-        raise ConfigError(f"there is no ledger at {path}", next_step="run `callrec init`, or correct ledger.url")
+    if isinstance(database, Path) and not database.is_file():
+        raise ConfigError(f"there is no ledger at {database}", next_step=_INIT)
 
 
-def unavailable(path: Path, error: Exception) -> Unavailable:
-    """What SQLite said, with what to do about it."""
+def unavailable(database: Database, error: Exception) -> Unavailable:
+    """What the database said, with what to do about it."""
     text = str(error)
-    step = "free space on that file system" if "full" in text else "end the program that locks it, or look at the disk"
-    return Unavailable(f"the ledger {path} cannot be used: {text}", next_step=step)
+    if "full" in text or "No space" in text:
+        step = "free space on that file system"
+    elif isinstance(database, Path):
+        step = "end the program that locks it, or look at the disk"
+    else:
+        step = "see that the PostgreSQL server is up and takes this user, and that the network reaches it"
+    return Unavailable(f"the ledger {database} cannot be used: {text}", next_step=step)
 
 
-def key_of_log(connection: sqlite3.Connection) -> LogKey:
+def take_lease(session: Session, database: Database, key: LogKey) -> None:
+    """Hold this log for as long as the session lasts; a copy of it in the same database is the same log.
+
+    `Unavailable` where somebody else does, naming the holder. Where the log is a file, the lock beside it does this.
+    """
+    if (other := session.hold(int.from_bytes(bytes.fromhex(key.log_id)[:8], signed=True))) is not None:
+        raise Unavailable(f"the ledger {database} is held by {other}", next_step="stop that one first, or ask it")
+
+
+def key_of_log(session: Session) -> LogKey:
     """The public key that the log itself names. An auditor compares it with the half page."""
     try:
-        row = connection.execute("SELECT schema, vkey FROM log").fetchone()
-    except sqlite3.DatabaseError as error:
+        row = session.row("SELECT schema, vkey FROM log")
+    except SqlFailed as error:
         raise Broken(f"this is no ledger: {error}", next_step=_STEP) from error
-    if row is None or row[0] != SCHEMA_VERSION:
+    if row is None or row[0] != schema.FORM:
         raise Broken("the ledger does not say which log it is, or is of a later form", next_step=_STEP)
     return parse_vkey(row[1])
 
 
-def load_tip(connection: sqlite3.Connection, key: LogKey) -> tuple[Tip, bytes]:
+def load_tip(session: Session, key: LogKey) -> tuple[Tip, bytes]:
     """The end of the log and its newest signed checkpoint. `Broken` where they, or the last row, differ."""
-    size, prev, hashes, anchor_size, anchor_root = connection.execute(
+    size, prev, hashes, anchor_size, anchor_root = session.row(
         "SELECT size, prev, cast(frontier AS BLOB), anchor_size, anchor_root FROM tip"
-    ).fetchone() or (0, "", b"", 0, "")
-    note = connection.execute("SELECT cast(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
-    last = connection.execute("SELECT seq, cast(body AS BLOB) FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
+    ) or (0, "", b"", 0, "")
+    note = session.row("SELECT cast(note AS BLOB) FROM checkpoints ORDER BY size DESC LIMIT 1")
+    last = session.row("SELECT seq, cast(body AS BLOB) FROM entries ORDER BY seq DESC LIMIT 1")
     if note is None:
         raise Broken("the ledger has no checkpoint", next_step=_STEP)
     try:
@@ -156,13 +132,25 @@ def load_tip(connection: sqlite3.Connection, key: LogKey) -> tuple[Tip, bytes]:
     return Tip(frontier=frontier, prev=prev, anchor_size=anchor_size, anchor_root=anchor_root), note[0]
 
 
-def store_tip(connection: sqlite3.Connection, tip: Tip, note: bytes) -> None:
+def store_tip(session: Session, tip: Tip, note: bytes) -> None:
     """Write the new end and its checkpoint: the last statement of every transaction."""
-    connection.execute(
-        "UPDATE tip SET size = ?, prev = ?, frontier = ?, anchor_size = ?, anchor_root = ?",
-        (tip.frontier.size, tip.prev, b"".join(tip.frontier.hashes), tip.anchor_size, tip.anchor_root),
+    session.run(
+        "UPDATE tip SET size = :size, prev = :prev, frontier = :frontier, anchor_size = :anchor_size,"
+        " anchor_root = :anchor_root",
+        {
+            "size": tip.frontier.size,
+            "prev": tip.prev,
+            "frontier": b"".join(tip.frontier.hashes),
+            "anchor_size": tip.anchor_size,
+            "anchor_root": tip.anchor_root,
+        },
     )
-    connection.execute("INSERT INTO checkpoints (size, note) VALUES (?, ?)", (tip.frontier.size, note))
+    session.run("INSERT INTO checkpoints (size, note) VALUES (:size, :note)", {"size": tip.frontier.size, "note": note})
+
+
+def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append these leaves: seq, leaf, call_uid and body of each."""
+    session.run_many("INSERT INTO entries (seq, leaf, call_uid, body) VALUES (:seq, :leaf, :call_uid, :body)", rows)
 
 
 def anchored(tip: Tip, entry: Entry) -> Tip:
@@ -172,20 +160,25 @@ def anchored(tip: Tip, entry: Entry) -> Tip:
     return replace(tip, anchor_size=entry.body["size"], anchor_root=entry.body["root"])
 
 
-def keep_salts(connection: sqlite3.Connection, seq: int, entry: Entry) -> None:
-    """Keep what opens this entry's commitments; `salt.erased` destroys those of the entries it names in `seqs`."""
-    rows = [(seq, name, salt) for name, salt in entry.salts.items()]
-    connection.executemany("INSERT INTO salts VALUES (?, ?, ?)", rows)
-    if entry.kind is Kind.SALT_ERASED:
-        connection.executemany("DELETE FROM salts WHERE seq = ?", [(erased,) for erased in entry.body["seqs"]])
+def keep_salts(session: Session, entries: Iterable[tuple[int, Entry]]) -> None:
+    """Keep what opens these entries' commitments; `salt.erased` destroys those of the entries it names in `seqs`."""
+    kept, erased = [], []
+    for seq, entry in entries:
+        kept += [{"seq": seq, "name": name, "salt": salt} for name, salt in entry.salts.items()]
+        if entry.kind is Kind.SALT_ERASED:
+            erased += [{"seq": gone} for gone in entry.body["seqs"]]
+    if kept:
+        session.run_many("INSERT INTO salts (seq, name, salt) VALUES (:seq, :name, :salt)", kept)
+    if erased:
+        session.run_many("DELETE FROM salts WHERE seq = :seq", erased)
 
 
-def unwritten(connection: sqlite3.Connection, notes: Sequence[Note]) -> list[Note]:
+def unwritten(session: Session, notes: Sequence[Note]) -> list[Note]:
     """Those of the notes that no entry states: same fact, stamped between its moment and its being given up."""
     seen: dict[tuple[str, ...], list[int]] = {}
     boot = notes[0].moment.boot_id
     first_ns = min(note.moment.boottime_ns for note in notes if note.moment.boot_id == boot)
-    for (body,) in connection.execute("SELECT body FROM entries ORDER BY seq DESC"):
+    for (body,) in session.stream("SELECT cast(body AS BLOB) FROM entries ORDER BY seq DESC"):
         entry = read(body)
         if not entry.late and entry.boot_id == boot and entry.boottime_ns < first_ns:
             break

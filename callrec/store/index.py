@@ -1,52 +1,21 @@
-"""What there is, quickly: one SQLite row per recording. Rebuilt from ledger and store when lost; never evidence."""
+"""What there is, quickly: one row per recording. Rebuilt from ledger and store when lost; never evidence."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any, Final
 
+from callrec import _sql
+from callrec._sql import NONE, Database, Row, Session, SqlFailed, SqlRefused
 from callrec.core.recording import RecordingState
 from callrec.core.values import Purpose
 from callrec.errors import Refused, Unavailable
 from callrec.ports import Json
-
-_SCHEMA: Final = """
-create table if not exists recordings (
-    recording_id text primary key,
-    call_uid     text not null,
-    segment      integer not null,
-    line         text not null,
-    started_utc  text not null,
-    seconds      real not null,
-    purposes     text not null,
-    state        text not null,
-    truncated    integer not null,
-    due          text not null,
-    started_leaf text not null,
-    sealed_leaf  text not null,
-    kept_leaf    text not null
-) strict;
-create index if not exists recordings_by_time on recordings (started_utc);
-create index if not exists recordings_by_call on recordings (call_uid, segment);
-create index if not exists recordings_by_due on recordings (due, recording_id)
-    where due <> '' and state in ('kept', 'held');
-create index if not exists recordings_held on recordings (recording_id) where state = 'held';
-create table if not exists holds (
-    hold_id      text primary key,
-    recording_id text not null,
-    line         text not null,
-    since        text not null,
-    until        text not null
-) strict;
-create table if not exists followed (id integer primary key check (id = 1), entries integer not null) strict;
-"""
-_BUSY_S: Final = 5.0
+from callrec.store import index_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +70,13 @@ def _plain(changes: Mapping[str, Any]) -> dict[str, Any]:
         plain["purposes"] = json.dumps(sorted(purpose.value for purpose in plain["purposes"]))
     if "state" in plain:
         plain["state"] = plain["state"].value
+    if "truncated" in plain:
+        plain["truncated"] = int(plain["truncated"])
     return plain
 
 
-def _row(found: sqlite3.Row) -> IndexRow:
-    values: dict[str, Any] = dict(found)
+def _row(found: Row) -> IndexRow:
+    values: dict[str, Any] = dict(zip(_COLUMNS, found, strict=True))
     values["purposes"] = frozenset(Purpose(name) for name in json.loads(values["purposes"]))
     values["state"] = RecordingState(values["state"])
     values["truncated"] = bool(values["truncated"])
@@ -117,6 +88,12 @@ _COVERED: Final = """exists (select 1 from holds h where
     or (h.recording_id = '' and h.line in ('', recordings.line)
         and (h.since = '' or recordings.started_utc >= h.since)
         and (h.until = '' or recordings.started_utc < h.until)))"""
+_PLACE_HOLD: Final = """insert into holds (hold_id, recording_id, line, since, until)
+    values (:hold_id, :recording_id, :line, :since, :until)
+    on conflict (hold_id) do update set recording_id = excluded.recording_id, line = excluded.line,
+        since = excluded.since, until = excluded.until"""
+_FOLLOWED: Final = """insert into followed (id, entries) values (1, :entries)
+    on conflict (id) do update set entries = excluded.entries"""
 _FREE: Final = f"update recordings set state = 'kept' where state = 'held' and not {_COVERED}"  # noqa: S608 - our own text
 _HOLD: Final = f"update recordings set state = 'held' where state = 'kept' and {_COVERED}"  # noqa: S608 - our own text
 _HOLD_ONE: Final = f"{_HOLD} and recording_id = :id"
@@ -133,26 +110,25 @@ class Change:
     about: str = ""
     holds: bool = False
 
-    def apply(self, db: sqlite3.Connection) -> None:
+    def apply(self, db: Session) -> None:
         """Carry it out."""
-        db.execute(self.statement, self.values)
+        if self.statement:
+            db.run(self.statement, self.values)
 
 
 def kept(row: IndexRow) -> Change:
     """A recording that is kept."""
-    statement = _INSERT.replace("insert", "insert or ignore", 1)
-    return Change(statement=statement, values=_plain(asdict(row)), about=row.recording_id)
+    return Change(statement=f"{_INSERT} on conflict do nothing", values=_plain(asdict(row)), about=row.recording_id)
 
 
 def known(recording_id: str) -> Change:
     """A recording that is here already, and may be covered by a hold."""
-    return Change(statement="select :id", values={"id": recording_id}, about=recording_id)
+    return Change(statement="", values=NONE, about=recording_id)
 
 
 def hold_placed(hold_id: str, scope: Mapping[str, str]) -> Change:
     """A hold stands."""
-    statement = "insert or replace into holds values (:hold_id, :recording_id, :line, :since, :until)"
-    return Change(statement=statement, values={**scope, "hold_id": hold_id}, holds=True)
+    return Change(statement=_PLACE_HOLD, values={**scope, "hold_id": hold_id}, holds=True)
 
 
 def hold_released(hold_id: str) -> Change:
@@ -174,31 +150,36 @@ def redated(recording_id: str, due: str) -> Change:
 
 
 class Index:
-    """The index at `path`, made where it is missing. Safe from any thread; every method blocks on the disk briefly.
+    """The index in `database`, made where it is missing. Safe from any thread; every method blocks on it briefly.
 
-    `Unavailable` where the database cannot be read or written: say so, and go on; nothing depends on it.
+    `Unavailable` where the database cannot be read or written: say so, and go on; nothing depends on it. What failed
+    once is tried anew with the next question. ConfigError where its tables are newer than this program.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        self._path = path
-        with _explained(path):
-            self._db = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("pragma journal_mode=wal")
-            self._db.executescript(_SCHEMA)
+    def __init__(self, database: Database) -> None:
+        self._lock = threading.RLock()
+        self._database = database
+        self._closed = False
+        self._session: Session | None = None
+        with self._opened():  # whether it can be used is told at once
+            pass
 
     def close(self) -> None:
         """Release the database. Idempotent."""
-        self._db.close()
+        with self._lock:
+            self._closed = True
+            self._leave()
+
+    def _leave(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     def add(self, row: IndexRow) -> None:
         """A new recording. `Refused` where its id is known."""
         with self._writing() as db:
-            try:
-                db.execute(_INSERT, _plain(asdict(row)))
-            except sqlite3.IntegrityError as error:
-                raise Refused(f"{row.recording_id} is in the index already", next_step="update it") from error
+            if db.run(f"{_INSERT} on conflict do nothing", _plain(asdict(row))) != 1:
+                raise Refused(f"{row.recording_id} is in the index already", next_step="update it")
 
     def update(self, recording_id: str, /, **changes: Any) -> None:
         """Change these fields (names of IndexRow). `Refused` where the id is unknown, ValueError for another field."""
@@ -207,7 +188,7 @@ class Index:
         assignments = ", ".join(f"{name} = :{name}" for name in changes)
         statement = f"update recordings set {assignments} where recording_id = :id"  # noqa: S608 - checked names
         with self._writing() as db:
-            if not db.execute(statement, {**_plain(changes), "id": recording_id}).rowcount:
+            if not db.run(statement, {**_plain(changes), "id": recording_id}):
                 raise Refused(f"{recording_id} is not in the index", next_step="rebuild the index")
 
     def get(self, recording_id: str) -> IndexRow | None:
@@ -227,17 +208,13 @@ class Index:
     ) -> tuple[IndexRow, ...]:
         """Recordings that started in [since, until) (ISO 8601 UTC), newest first."""
         where = ["started_utc >= :since", "started_utc < :until"]
-        where += ["line = :line"] if line is not None else []
-        where += ["state = :state"] if state is not None else []
-        where += ["exists (select 1 from json_each(purposes) where value = :purpose)"] if purpose is not None else []
-        values = {
-            "since": since,
-            "until": until,
-            "line": line,
-            "state": state.value if state else None,
-            "purpose": purpose.value if purpose else None,
-            "limit": limit,
-        }
+        values: dict[str, Any] = {"since": since, "until": until, "limit": limit}
+        if line is not None:
+            where, values = [*where, "line = :line"], {**values, "line": line}
+        if state is not None:
+            where, values = [*where, "state = :state"], {**values, "state": state.value}
+        if purpose is not None:
+            where, values = [*where, "purposes like :purpose"], {**values, "purpose": f'%"{purpose.value}"%'}
         return self._select(f"where {' and '.join(where)} order by started_utc desc, recording_id limit :limit", values)
 
     def beginning(self, prefix: str, *, limit: int = 4) -> tuple[IndexRow, ...]:
@@ -254,8 +231,8 @@ class Index:
 
     def followed(self) -> int:
         """How many entries of the ledger this index has taken in."""
-        with self._lock, _explained(self._path):
-            row = self._db.execute("select entries from followed").fetchone()
+        with self._opened() as db:
+            row = db.row("select entries from followed")
         return int(row[0]) if row else 0
 
     def follow(self, changes: Sequence[Change], entries: int) -> None:
@@ -266,34 +243,63 @@ class Index:
             for change in changes:
                 change.apply(db)
             if any(change.holds for change in changes):
-                db.execute(_FREE)
-                db.execute(_HOLD)
-            else:
-                db.executemany(_HOLD_ONE, [{"id": change.about} for change in changes if change.about])
-            db.execute("insert or replace into followed values (1, :entries)", {"entries": entries})
+                db.run(_FREE)
+                db.run(_HOLD)
+            elif named := [{"id": change.about} for change in changes if change.about]:
+                db.run_many(_HOLD_ONE, named)
+            db.run(_FOLLOWED, {"entries": entries})
 
     def rebuild(self, rows: Iterable[IndexRow]) -> None:
         """Replace everything, in one transaction: readers see the old index or the new one."""
         with self._writing() as db:
             for table in ("recordings", "holds", "followed"):
-                db.execute(f"delete from {table}")  # noqa: S608 - our own names
-            db.executemany(_INSERT, (_plain(asdict(row)) for row in rows))
+                db.run(f"delete from {table}")  # noqa: S608 - our own names
+            db.run_many(_INSERT, (_plain(asdict(row)) for row in rows))
 
     def _select(self, where: str, values: Mapping[str, Any]) -> tuple[IndexRow, ...]:
-        with self._lock, _explained(self._path):
-            statement = f"select {', '.join(_COLUMNS)} from recordings {where}"  # noqa: S608 - our own text
-            return tuple(_row(found) for found in self._db.execute(statement, values))
+        statement = f"select {', '.join(_COLUMNS)} from recordings {where}"  # noqa: S608 - our own text
+        with self._opened() as db:
+            return tuple(_row(found) for found in db.rows(statement, values))
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _explained(self._path), self._db:
-            yield self._db
+    def _writing(self) -> Iterator[Session]:
+        """One transaction: all of it, or nothing."""
+        with self._opened() as db:
+            try:
+                db.begin("index")
+                yield db
+                db.commit()
+            except BaseException:
+                with suppress(SqlFailed):
+                    db.rollback()
+                raise
+
+    @contextmanager
+    def _opened(self) -> Iterator[Session]:
+        with self._lock:
+            try:
+                yield self._connected()
+            except SqlFailed as error:
+                if not isinstance(error, SqlRefused):
+                    self._leave()
+                raise _unavailable(self._database, error) from error
+
+    def _connected(self) -> Session:
+        if self._closed:
+            raise SqlFailed("it was closed")
+        if self._session is None:
+            session = _sql.create(self._database, name="callrec index")
+            try:
+                index_schema.make(session, self._database)
+            except BaseException:
+                session.close()
+                raise
+            self._session = session
+        return self._session
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        step = "see that agent.data_dir is there, has room, and is this user's to write"
-        raise Unavailable(f"the index {path} cannot be used: {error}", next_step=step) from error
+def _unavailable(database: Database, error: SqlFailed) -> Unavailable:
+    step = "see that agent.data_dir is there, has room, and is this user's to write"
+    if _sql.is_postgres(database):
+        step = "see that the PostgreSQL server is up and takes this user"
+    return Unavailable(f"the index {database} cannot be used: {error}", next_step=step)

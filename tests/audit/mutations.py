@@ -77,7 +77,7 @@ class Base:
         self.house.prompt = short_prompt(self.house)
         self.recording = self.house.record()
         self.uid = self.recording.partition("-")[0]
-        with open_log(self.house.config.ledger.path) as log:
+        with open_log(self.house.config.ledger.database) as log:
             self.bodies = list(log.bodies(0, log.size()))
         self.files = contents(Wanted(places=self.house.places(), call_uid=self.uid))
         notice = f"notice/{self.house.prompt.record.name}"

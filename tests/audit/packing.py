@@ -18,7 +18,7 @@ from callrec.core.evidence_json import judged_to_json, to_json
 from callrec.core.kinds import Kind
 from callrec.core.proof import judge
 from callrec.core.values import Tap
-from callrec.ledger.log import SqliteLedger
+from callrec.ledger.log import SqlLedger
 from callrec.notice import wire_window
 from callrec.notice.compare import compare
 from callrec.notice.register import Register
@@ -59,7 +59,7 @@ class PackHouse(House):
 
     def ledger(self):
         signing = wiring.key_file(self.config, "signing")
-        return SqliteLedger(self.config.ledger.path, signing_key=signing, clock=self.clock, holder="a test")
+        return SqlLedger(self.config.ledger.database, signing_key=signing, clock=self.clock, holder="a test")
 
     def _evidence(self, uid, offered, answered):
         evidence = self.evidence_of(uid, offered, answered)
@@ -127,7 +127,7 @@ class PackHouse(House):
     def places(self):
         config = self.config
         return Places(
-            ledger=config.ledger.path,
+            ledger=config.ledger.database,
             evidence=wiring.evidence_dir(config),
             store=config.store.path,
             spool=config.spool.path,

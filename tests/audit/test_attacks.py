@@ -19,7 +19,7 @@ from callrec.core.kinds import Kind
 from callrec.errors import Unavailable
 from callrec.ledger.checkpoint import Checkpoint, key_of, sign
 from callrec.ledger.init import create_signing_key, load_signing_key
-from callrec.ledger.log import SqliteLedger
+from callrec.ledger.log import SqlLedger
 from callrec.ledger.merkle import leaf_hash
 from callrec.ledger.proofs import Tree
 from callrec.ledger.reading import open_log
@@ -108,7 +108,7 @@ def use_one_log_with_two_agents(story):
     copy = story.world.folder / "copy.db"
     story.ledger.close()
     shutil.copy(story.world.path, copy)
-    second = SqliteLedger(copy, signing_key=story.world.key_path, clock=story.world.clock, holder="a second agent")
+    second = SqlLedger(copy, signing_key=story.world.key_path, clock=story.world.clock, holder="a second agent")
     second.append_blocking(entry(Kind.INCIDENT, what="the second agent's story"))
     story.anchor.ship(second.newest_checkpoint())
     second.close()
@@ -229,7 +229,7 @@ def backdate_an_entry(scene):
 
 def fork_the_log(scene):
     """The whole log signed twice at one size: found by whoever holds the other checkpoint."""
-    with open_log(scene.house.config.ledger.path) as log:
+    with open_log(scene.house.config.ledger.database) as log:
         size, root = log.newest().checkpoint.size, sha256_hex(b"another story")
     secret = load_signing_key(scene.house.config.keys.signing.path)
     note = sign(Checkpoint(origin=key_of(secret).name, size=size, root=bytes.fromhex(root)), secret)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from callrec._sql import Session
 from callrec.cli.agent import serve
 from callrec.config import load
 from callrec.core.proof import judge
@@ -57,14 +57,14 @@ class FaultyCommit:
     def __init__(self) -> None:
         self._committed = -1
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
-        rows = connection.execute("SELECT seq, body FROM entries WHERE seq > ?", (self._committed,)).fetchall()
+    def __call__(self, session: Session) -> None:
+        rows = session.rows("SELECT seq, body FROM entries WHERE seq > :seq", {"seq": self._committed})
         proving = any(b'"notice.proven"' in body for _, body in rows)
         while fault() == COMMIT_HANGS or (fault() == PROOF_HANGS and proving):
             if time.time() - Path(os.environ[VARIABLE]).stat().st_mtime > COMMIT_HANGS_S:
                 break
             time.sleep(0.05)
-        commit(connection)
+        commit(session)
         self._committed = max([self._committed, *(seq for seq, _ in rows)])
 
 

@@ -28,7 +28,7 @@ from callrec.core.kinds import Kind
 from callrec.core.proof import judge
 from callrec.core.reasons import REASON_CLASS, Reason
 from callrec.core.values import Purpose
-from callrec.ledger.log import SqliteLedger
+from callrec.ledger.log import SqlLedger
 from callrec.ledger.lookup import VerifiedLookup
 from callrec.ledger.reading import read_entries
 from callrec.ports import Entry, SegmentHeader
@@ -98,8 +98,8 @@ class House:
             ledger.close()
 
     def ledger(self):
-        return SqliteLedger(
-            self.config.ledger.path,
+        return SqlLedger(
+            self.config.ledger.database,
             signing_key=wiring.key_file(self.config, "signing"),
             clock=SystemClock(),
             holder="a test",
@@ -187,8 +187,8 @@ class House:
         return seal(self.spool, live, Ending(ended_utc="2026-03-01T10:00:02.000Z", stop_reason="", stopped_by="caller"))
 
     async def _hand_over(self, ledger, recording_id):
-        index = Index(wiring.index_path(self.config))
-        lookup = VerifiedLookup(self.config.ledger.path, ledger.public_key)
+        index = Index(wiring.index_database(self.config))
+        lookup = VerifiedLookup(self.config.ledger.database, ledger.public_key)
         mover = Mover(
             self.spool,
             wiring.reading_store(self.config),
@@ -211,7 +211,7 @@ class House:
         return CliRunner().invoke(root, [*before, *map(str, words)])
 
     def entries(self, *kinds):
-        return [e for e in read_entries(self.config.ledger.path) if not kinds or e.kind in {k.value for k in kinds}]
+        return [e for e in read_entries(self.config.ledger.database) if not kinds or e.kind in {k.value for k in kinds}]
 
     def kinds(self):
         return [e.kind for e in self.entries()]
@@ -227,7 +227,7 @@ class House:
         config = self.config
         return verify(
             Places(
-                ledger=config.ledger.path,
+                ledger=config.ledger.database,
                 evidence=wiring.evidence_dir(config),
                 store=config.store.path,
                 spool=config.spool.path,
@@ -237,7 +237,7 @@ class House:
 
     def tamper(self, statement, *values):
         """Run SQL as somebody who owns the ledger's file."""
-        connection = sqlite3.connect(self.config.ledger.path, isolation_level=None)
+        connection = sqlite3.connect(self.config.ledger.database, isolation_level=None)
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute(statement, values)

@@ -36,7 +36,7 @@ def ended(result, code=0):
 def anchored(house, *, name="auditor"):
     """A folder of an auditor's that holds the newest checkpoint."""
     anchor = DirectoryAnchor(house.folder / name)
-    with open_log(house.config.ledger.path) as log:
+    with open_log(house.config.ledger.database) as log:
         anchor.ship(log.newest_note())
     return anchor.path
 
@@ -155,7 +155,7 @@ def test_the_root_can_be_computed_from_an_export_alone(recorded, tmp_path):
 
 
 def salts(house):
-    with open_log(house.config.ledger.path) as log:
+    with open_log(house.config.ledger.database) as log:
         return {salt for entry in house.entries() for salt in log.salts(entry.seq).values()}
 
 
@@ -208,7 +208,7 @@ def test_an_auditor_needs_copies_and_the_half_page_and_nothing_of_the_operators(
 
     done = in_another_process("audit", "verify", *places, *beside)
     tampered(recorded)
-    shutil.copy(recorded.config.ledger.path, copies / "ledger.db")
+    shutil.copy(recorded.config.ledger.database, copies / "ledger.db")
     broken = in_another_process("audit", "verify", *places, *beside)
 
     assert (done.returncode, done.stderr) == (0, "")

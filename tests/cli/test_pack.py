@@ -116,7 +116,7 @@ def test_a_pack_is_never_verified_by_a_key_that_nobody_brought(house):
 
 def test_a_checkpoint_that_the_auditor_holds_is_recognised(house, tmp_path):
     held = tmp_path / "held.checkpoint"
-    with open_log(house.config.ledger.path) as log:
+    with open_log(house.config.ledger.database) as log:
         held.write_bytes(log.newest_note())
     house.refuse()
     packed(house, "--checkpoint", held)
@@ -130,7 +130,7 @@ def test_a_checkpoint_that_the_auditor_holds_is_recognised(house, tmp_path):
 
 def test_a_checkpoint_from_before_the_call_proves_nothing_of_it(house, tmp_path):
     held = tmp_path / "held.checkpoint"
-    with open_log(house.config.ledger.path) as log:
+    with open_log(house.config.ledger.database) as log:
         held.write_bytes(next(note for size, note in log.notes() if size == 2))
 
     result = house.callrec("audit", "pack", house.uid, "-o", house.zip, "--checkpoint", held)
@@ -305,9 +305,9 @@ def test_the_auditors_first_hour_can_be_spent_as_it_is_written(house, tmp_path, 
     copies |= {"store": house.config.store.path, "spool": house.config.spool.path}
     for name, folder in copies.items():
         shutil.copytree(folder, desk / name)
-    shutil.copy(house.config.ledger.path, desk / "ledger.db")
+    shutil.copy(house.config.ledger.database, desk / "ledger.db")
     shutil.copy(house.page, desk / "half-page.txt")
-    with open_log(house.config.ledger.path) as log:
+    with open_log(house.config.ledger.database) as log:
         DirectoryAnchor(desk / "my-checkpoints").ship(log.newest_note())
     monkeypatch.chdir(desk)
 

@@ -13,7 +13,7 @@ from callrec._canonical import sha256_hex
 from callrec.cli import recording_files
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError, Refused, Unavailable
-from callrec.ledger.log import SqliteLedger
+from callrec.ledger.log import SqlLedger
 from callrec.recording.audio import decode_flac
 from tests.cli.house import NEXT_HOP, SAMPLES, voices
 
@@ -85,7 +85,7 @@ def test_a_list_cut_short_says_so(house):
 @pytest.mark.parametrize("damage", ["gone", "no database"])
 def test_without_its_index_the_list_is_read_from_the_store_itself(house, damage):
     recording = house.record()
-    index = wiring.index_path(house.config)
+    index = wiring.index_database(house.config)
     for file in index.parent.glob(f"{index.name}*"):
         file.unlink()
     if damage == "no database":
@@ -255,7 +255,7 @@ def test_who_exported_what_for_what_stands_in_the_ledger(house, tmp_path):
 
 def test_the_ledger_is_told_before_the_audio_is_opened(house, tmp_path, monkeypatch):
     recording, order = house.record(), []
-    opening, append = recording_files.open_recording, SqliteLedger.append_blocking
+    opening, append = recording_files.open_recording, SqlLedger.append_blocking
 
     def opens(*args, **options):
         order.append("opened")
@@ -267,7 +267,7 @@ def test_the_ledger_is_told_before_the_audio_is_opened(house, tmp_path, monkeypa
         return receipt
 
     monkeypatch.setattr(recording_files, "open_recording", opens)
-    monkeypatch.setattr(SqliteLedger, "append_blocking", appends)
+    monkeypatch.setattr(SqlLedger, "append_blocking", appends)
     said(house.callrec("recordings", "export", recording, "-o", tmp_path / "x.flac", "--purpose", "audit"))
 
     assert order == ["access.granted", "opened", "export.made"]
@@ -275,14 +275,14 @@ def test_the_ledger_is_told_before_the_audio_is_opened(house, tmp_path, monkeypa
 
 @pytest.mark.parametrize("failing", ["access.granted", "export.made"])
 def test_where_the_ledger_cannot_be_told_no_copy_is_left(house, tmp_path, monkeypatch, failing):
-    recording, append = house.record(), SqliteLedger.append_blocking
+    recording, append = house.record(), SqlLedger.append_blocking
 
     def fails(ledger, entry, **options):
         if entry.kind.value == failing:
             raise Unavailable("the ledger's disk is full")
         return append(ledger, entry, **options)
 
-    monkeypatch.setattr(SqliteLedger, "append_blocking", fails)
+    monkeypatch.setattr(SqlLedger, "append_blocking", fails)
     out = tmp_path / "out"
     out.mkdir()
     refused(house.callrec("recordings", "export", recording, "-o", out / "x.flac", "--purpose", "audit"), Unavailable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callrec.config import Config, load, loads
@@ -73,9 +73,31 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path):
     config = load(file)
 
     assert config.agent.data_dir == tmp_path / "var"
-    assert config.ledger.path == tmp_path / "var/ledger.db"
+    assert config.ledger.database == tmp_path / "var/ledger.db"
     assert config.keys.signing.path == tmp_path / "var/keys/ledger"
     assert config.agent.runtime_dir == Path("/run/callrec")
+
+
+def test_a_database_of_several_agents_is_named_without_its_password(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEDGER_PASSWORD", "hunter2")
+    url = "postgresql://callrec@db.example:5433/calls?sslmode=verify-full&sslrootcert=/etc/ca.pem"
+    file = tmp_path / "callrec.yaml"
+    file.write_text(f'{SMALLEST}\nledger: {{url: "{url}", password: "env:LEDGER_PASSWORD"}}\n')
+
+    ledger = load(file).ledger
+
+    assert dict(ledger.database.options) == {
+        "user": "callrec",
+        "host": "db.example",
+        "port": "5433",
+        "dbname": "calls",
+        "sslmode": "verify-full",
+        "sslrootcert": "/etc/ca.pem",
+    }
+    assert ledger.database.schema == f"callrec_{load(file).agent.name}"
+    assert ledger.database.password() == "hunter2"
+    assert "hunter2" not in f"{ledger}{ledger.database}"
+    assert ledger.journal == tmp_path / "var/ledger.pending"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +166,25 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path):
         ("longest_s: 20", "longest_s: 21", "notice.longest_s", "3 to 20"),
         ("decide_within_ms: 200", "decide_within_ms: 1001", "notice.decide_within_ms", "20 to 1000"),
         ("max_wait_s: 60", "max_wait_s: 20", "notice.max_wait_s", "above longest_s"),
-        ("url: sqlite:///var", "url: postgresql://u:hunter2@db/var", "ledger.url", "sqlite:///PATH"),
+        ("url: sqlite:///var", "url: mysql://u:hunter2@db/var", "ledger.url", "sqlite:///PATH"),
+        ("sqlite:///var/ledger.db ", "postgresql://u:hunter2@db/var ", "ledger.url", "ledger.password"),
+        ("sqlite:///var/ledger.db ", "postgresql://u@db/var ", "ledger.url", "sslmode=verify-full"),
+        ("sqlite:///var/ledger.db ", "postgresql://u@db/var?passfile=/x ", "ledger.url", "no option of it here"),
+        ("sqlite:///var/ledger.db ", "postgresql://u@/a/b?host=/run ", "ledger.url", "no database"),
+        (
+            "password: null                 #",
+            "password: hunter2  #",
+            "ledger.password",
+            "file:PATH or env:NAME",
+        ),
+        (
+            "password: null                 #",
+            "password: file:x  #",
+            "ledger.password",
+            "begins with postgresql",
+        ),
+        ("log: null                      #", f"log: {'x' * 51}  #", "ledger.log", "longer than 50"),
+        ("log: null                      #", "log: other  #", "ledger.log", "a file has none"),
         ("path: var/store", "path: var/spool/store", "store.path", "folder of its own"),
         ("nation: england", "nation: france", "retention.nation", "england, wales"),
         ("file:var/keys/ledger", "AGE-SECRET-hunter2", "keys.signing", "file:PATH or env:NAME"),
@@ -311,6 +351,7 @@ def test_any_text_is_a_configuration_or_a_configuration_error(text):
     assert isinstance(outcome, (Config, ConfigError))
 
 
+@settings(deadline=None)  # a machine that is shared is slow at times
 @given(st.data())
 def test_any_damage_to_the_example_is_a_configuration_or_a_configuration_error(data):
     start = data.draw(st.integers(0, len(TEXT) - 1))

@@ -11,9 +11,9 @@ from callrec.ledger.reading import read_entries
 from tests.ledger.world import HandClock, World, entry
 
 
-class Sqlite:
-    def __init__(self, folder):
-        self.world = World(folder)
+class OfTables:
+    def __init__(self, folder, server=None):
+        self.world = World(folder, server)
         self.ledger = self.world.ledger()
 
     def hang(self):
@@ -28,7 +28,7 @@ class Sqlite:
         assert self.ledger.wait_writable(20)
 
     def entries(self):
-        return list(read_entries(self.world.path))
+        return list(read_entries(self.world.database))
 
     def close(self):
         self.world.close()
@@ -49,9 +49,16 @@ class Memory:
         pass
 
 
-@pytest.fixture(params=[Sqlite, Memory])
+HOUSES = {
+    "sqlite": lambda folder, _: OfTables(folder),
+    "postgres": lambda folder, ask: OfTables(folder, ask("postgres")),
+    "memory": lambda folder, _: Memory(folder),
+}
+
+
+@pytest.fixture(params=HOUSES)
 def house(request, tmp_path):
-    house = request.param(tmp_path)
+    house = HOUSES[request.param](tmp_path, request.getfixturevalue)
     yield house
     house.close()
 

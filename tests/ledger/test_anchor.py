@@ -35,7 +35,7 @@ def anchor(tmp_path):
 
 
 def checked(world, *anchors):
-    with open_log(world.path) as log:
+    with open_log(world.database) as log:
         return check_prefix(log, anchors, world.key)
 
 
@@ -51,7 +51,7 @@ async def test_the_newest_checkpoint_is_shipped_when_due_and_told_to_the_ledger(
         "0000000000000001.checkpoint",
         "0000000000000003.checkpoint",
     ]
-    told = [e for e in read_entries(world.path) if e.kind == Kind.CHECKPOINT_SHIPPED.value]
+    told = [e for e in read_entries(world.database) if e.kind == Kind.CHECKPOINT_SHIPPED.value]
     assert [e.body["size"] for e in told] == [1, 3]
 
 
@@ -69,7 +69,7 @@ async def test_entries_say_what_was_anchored_before_them(world, anchor):
     await AnchorShipper(ledger, [anchor]).ship(0)
     ledger.close()
     await world.ledger().append(entry(), timeout_s=5)
-    first, shipped, after = read_entries(world.path)
+    first, shipped, after = read_entries(world.database)
     assert (first.anchor_size, shipped.anchor_size, after.anchor_size) == (0, 0, 1)
     assert after.anchor_root == shipped.body["root"]
 
@@ -105,12 +105,12 @@ async def test_a_log_put_back_from_an_old_copy_is_broken(world, anchor):
     first = world.ledger()
     await first.append(entry(), timeout_s=5)
     first.close()
-    old = world.path.read_bytes()
+    old = world.backup()
     second = world.ledger()
     await second.append(entry(), timeout_s=5)
     anchor.ship(second.newest_checkpoint())
     second.close()
-    world.path.write_bytes(old)
+    world.restore(old)
     with pytest.raises(Broken, match="shorter than the 2 entries"):
         checked(world, anchor)
     await world.ledger().append(entry(what="another story"), timeout_s=5)
@@ -128,7 +128,7 @@ async def test_a_checkpoint_is_never_replaced_by_another_of_its_size(world, anch
 
 
 def note_of(world):
-    with open_log(world.path) as log:
+    with open_log(world.database) as log:
         return log.newest_note()
 
 
@@ -228,13 +228,13 @@ async def test_a_program_carries_checkpoints_away_and_brings_back_the_newest(wor
 async def test_a_log_put_back_is_found_by_the_program_though_its_copies_are_gone(world, carried):
     ledger = world.ledger()
     ledger.close()
-    old = world.path.read_bytes()
+    old = world.backup()
     ledger = world.ledger()
     await ledger.append(entry(), timeout_s=5)
     carried.ship(ledger.newest_checkpoint())
     ledger.close()
     shutil.rmtree(carried._copies.path)
-    world.path.write_bytes(old)
+    world.restore(old)
     with pytest.raises(Broken, match="shorter than the 1 entries"):
         checked(world, carried)
 
@@ -258,7 +258,7 @@ def test_a_program_that_fails_is_said_and_keeps_no_copy(world, tmp_path, words, 
 
 
 def gate_of(world, *anchors):
-    gate = PrefixGate(world.path, anchors, world.key)
+    gate = PrefixGate(world.database, anchors, world.key)
     gate.look()
     return gate
 
@@ -266,12 +266,12 @@ def gate_of(world, *anchors):
 async def test_a_ledger_that_its_anchor_contradicts_is_broken_for_good_and_nothing_more_is_shipped(world, anchor):
     first = world.ledger()
     first.close()
-    old = world.path.read_bytes()
+    old = world.backup()
     second = world.ledger()
     await second.append(entry(), timeout_s=5)
     anchor.ship(second.newest_checkpoint())
     second.close()
-    world.path.write_bytes(old)
+    world.restore(old)
 
     gate = gate_of(world, anchor)
     third = world.ledger()
@@ -306,7 +306,7 @@ async def test_an_anchor_that_is_away_holds_recording_back_until_it_answers(worl
 
 def test_an_agent_on_an_old_backup_says_broken_and_records_nothing(tmp_path):
     house = House(tmp_path)
-    path = house.config.ledger.path
+    path = house.config.ledger.database
     old = path.read_bytes()
     house.append(Kind.INCIDENT, what="x", reason="x")
     (anchor,) = wiring.anchors(house.config)

@@ -41,7 +41,7 @@ async def test_what_the_ledger_cannot_take_is_appended_later_marked_late_with_it
     world.clock.ns += 60_000_000_000
     world.fault.error = None
     await replayed(ledger)
-    late = [e for e in read_entries(world.path) if e.late]
+    late = [e for e in read_entries(world.database) if e.late]
     assert [(e.kind, e.call_uid) for e in late] == [("call.closed", "c1")]
     assert before < late[0].boottime_ns <= after
 
@@ -50,7 +50,7 @@ async def test_a_note_is_an_ordinary_append_while_the_ledger_works(world):
     ledger = world.ledger()
     receipt = await ledger.note(entry())
     assert receipt is not None
-    assert [e.late for e in read_entries(world.path)] == [False]
+    assert [e.late for e in read_entries(world.database)] == [False]
 
 
 async def test_notes_survive_a_restart(world):
@@ -61,7 +61,7 @@ async def test_notes_survive_a_restart(world):
     ledger.close()
     world.fault.error = None
     await replayed(world.ledger())
-    assert [e.body["what"] for e in read_entries(world.path) if e.late] == ["0", "1", "2"]
+    assert [e.body["what"] for e in read_entries(world.database) if e.late] == ["0", "1", "2"]
 
 
 async def test_a_note_whose_commit_succeeded_late_is_not_told_twice(world):
@@ -70,7 +70,7 @@ async def test_a_note_whose_commit_succeeded_late_is_not_told_twice(world):
     assert await ledger.note(entry(what="once"), timeout_s=0.05) is None
     world.fault.release()
     await replayed(ledger)
-    assert [e.body["what"] for e in read_entries(world.path) if e.kind == "incident"] == ["once"]
+    assert [e.body["what"] for e in read_entries(world.database) if e.kind == "incident"] == ["once"]
 
 
 async def test_a_crash_between_replay_and_clearing_does_not_tell_twice(world):
@@ -78,13 +78,13 @@ async def test_a_crash_between_replay_and_clearing_does_not_tell_twice(world):
     world.fault.error = "disk I/O error"
     await ledger.note(entry(what="once"))
     world.fault.error = None
-    journal = world.folder / "ledger.db.pending"
+    journal = world.journal
     kept = journal.read_bytes()
     await replayed(ledger)
     ledger.close()
     journal.write_bytes(kept)
     await replayed(world.ledger())
-    assert [e.body["what"] for e in read_entries(world.path) if e.kind == "incident"] == ["once"]
+    assert [e.body["what"] for e in read_entries(world.database) if e.kind == "incident"] == ["once"]
 
 
 async def test_two_equal_facts_at_different_times_are_two_facts(world):
@@ -94,7 +94,7 @@ async def test_two_equal_facts_at_different_times_are_two_facts(world):
     await ledger.note(entry(what="beat"))
     world.fault.error = None
     await replayed(ledger)
-    assert [e.body["what"] for e in read_entries(world.path) if e.kind == "incident"] == ["beat", "beat"]
+    assert [e.body["what"] for e in read_entries(world.database) if e.kind == "incident"] == ["beat", "beat"]
 
 
 async def test_where_neither_can_be_written_it_is_said(world):

@@ -1,12 +1,23 @@
-import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from callrec import _sql
 from callrec.core.recording import RecordingState
 from callrec.core.values import Purpose
-from callrec.errors import Refused, Unavailable
-from callrec.store.index import Index, IndexRow, row_from_manifest
+from callrec.errors import ConfigError, Refused, Unavailable
+from callrec.store.index import (
+    Index,
+    IndexRow,
+    disposed,
+    hold_placed,
+    hold_released,
+    kept,
+    known,
+    redated,
+    row_from_manifest,
+)
 from tests.store.builders import CALL, STARTED, a_manifest
 
 ROW = IndexRow(
@@ -21,9 +32,15 @@ ROW = IndexRow(
 )
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request, tmp_path):
+    """Where an index may lie."""
+    return tmp_path / "index.db" if request.param == "sqlite" else request.getfixturevalue("postgres").schema()
+
+
 @pytest.fixture
-def index(tmp_path):
-    index = Index(tmp_path / "index.db")
+def index(database):
+    index = Index(database)
     yield index
     index.close()
 
@@ -93,12 +110,12 @@ def test_rebuilding_replaces_everything_or_nothing(index):
     assert [row.recording_id for row in index.list()] == ["new"]
 
 
-def test_the_index_is_still_there_after_a_restart(tmp_path):
-    first = Index(tmp_path / "index.db")
+def test_the_index_is_still_there_after_a_restart(database):
+    first = Index(database)
     first.add(ROW)
     first.close()
 
-    second = Index(tmp_path / "index.db")
+    second = Index(database)
     assert second.list() == (ROW,)
     second.close()
 
@@ -117,10 +134,69 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path):
         Index(tmp_path / "index.db")
 
 
-def test_a_locked_or_closed_index_says_so(tmp_path):
-    index = Index(tmp_path / "index.db")
+def test_a_closed_index_says_so(index):
     index.close()
 
-    with pytest.raises(Unavailable) as raised:
+    with pytest.raises(Unavailable, match="closed"):
         index.add(ROW)
-    assert isinstance(raised.value.__cause__, sqlite3.Error)
+
+
+def test_a_locked_index_says_so_and_is_there_again_afterwards(database, index):
+    with closing(_sql.writing(database)) as other:
+        other.begin("index")
+        with pytest.raises(Unavailable, match="lock"):
+            index.add(ROW)
+        other.rollback()
+
+    index.add(ROW)
+    assert index.list() == (ROW,)
+
+
+def test_an_index_whose_connection_was_lost_connects_again(postgres):
+    index = Index(postgres.schema())
+    index.add(ROW)
+    postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'callrec index'")
+
+    with pytest.raises(Unavailable, match="cannot be used"):
+        index.list()
+    assert index.list() == (ROW,)
+    index.close()
+
+
+def test_what_holds_cover_is_held_until_they_are_released(index):
+    other = replace(ROW, recording_id="other", line="other", state=RecordingState.KEPT)
+    scope = {"recording_id": "", "line": "advice", "since": "2026-03-01", "until": ""}
+    index.follow([kept(replace(ROW, state=RecordingState.KEPT)), kept(other), hold_placed("h", scope)], 3)
+    index.follow([kept(replace(ROW, recording_id="later", state=RecordingState.KEPT))], 4)
+    assert {row.recording_id: row.state.value for row in index.list()} == {
+        ROW.recording_id: "held",
+        "other": "kept",
+        "later": "held",
+    }
+    assert index.followed() == 4
+
+    index.follow([hold_placed("h", scope | {"line": "other"})], 5)
+    assert [row.recording_id for row in index.list(state=RecordingState.HELD)] == ["other"]
+
+    index.follow([hold_released("h"), redated("other", "2031-01-01"), disposed("later"), known("other")], 6)
+    assert [row.recording_id for row in index.list(state=RecordingState.KEPT)] == [ROW.recording_id, "other"]
+    assert [row.recording_id for row in index.due("2032")] == ["other"]
+    assert index.get("later").state is RecordingState.DISPOSED
+
+
+def test_ids_are_found_by_their_beginning(index):
+    index.rebuild(replace(ROW, recording_id=name) for name in ("ab-0", "ab-1", "abc-0", "b-0", "AB-0"))
+
+    assert [row.recording_id for row in index.beginning("ab")] == ["ab-0", "ab-1", "abc-0"]
+    assert [row.recording_id for row in index.beginning("ab", limit=1)] == ["ab-0"]
+
+
+def test_an_index_of_a_later_form_is_refused_by_name_and_left_alone(database, index):
+    index.add(ROW)
+    with closing(_sql.writing(database)) as session:
+        session.run("CREATE TABLE IF NOT EXISTS index_forms (form integer PRIMARY KEY)")
+        session.run("INSERT INTO index_forms VALUES (99)")
+
+    with pytest.raises(ConfigError, match=r"the index .* newer than this program: they have form 99"):
+        Index(database)
+    assert index.list() == (ROW,)

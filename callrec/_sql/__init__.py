@@ -1,0 +1,69 @@
+"""One way to SQL, for the ledger and the index: SQLite by default, PostgreSQL where several agents share a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from callrec._sql import sqlite
+from callrec._sql.session import (
+    NONE,
+    Database,
+    PostgresSchema,
+    Row,
+    Session,
+    SqlDamaged,
+    SqlFailed,
+    SqlRefused,
+    Use,
+    Values,
+)
+from callrec.errors import ConfigError
+
+__all__ = [
+    "NONE",
+    "Database",
+    "PostgresSchema",
+    "Row",
+    "Session",
+    "SqlDamaged",
+    "SqlFailed",
+    "SqlRefused",
+    "Values",
+    "create",
+    "is_postgres",
+    "reading",
+    "writing",
+]
+
+
+def is_postgres(database: Database) -> bool:
+    """True where several agents may share the database: what depends on a file of ours must lie elsewhere."""
+    return isinstance(database, PostgresSchema)
+
+
+def writing(database: Database, *, name: str = "callrec") -> Session:
+    """A session that can write; others are told of it by `name`. `SqlFailed` where there is no connection; ConfigError
+    where psycopg is not installed.
+    """
+    return sqlite.open_for_writing(database) if isinstance(database, Path) else _postgres(database, name=name)
+
+
+def reading(database: Database) -> Session:
+    """A session that cannot write, and sees one moment until it is closed. Errors as `writing`."""
+    return sqlite.open_for_reading(database) if isinstance(database, Path) else _postgres(database, use=Use.READ)
+
+
+def create(database: Database, *, name: str) -> Session:
+    """As `writing`, where tables may have to be made: a schema is made first."""
+    if isinstance(database, Path):
+        return sqlite.open_for_writing(database)
+    return _postgres(database, name=name, use=Use.CREATE)
+
+
+def _postgres(database: PostgresSchema, *, name: str = "callrec", use: Use = Use.WRITE) -> Session:
+    try:
+        from callrec._sql.postgres import PostgresSession  # noqa: PLC0415 - an extra that most do not install
+    except ImportError as error:
+        step = "pip install 'callrec[postgres]'"
+        raise ConfigError(f"PostgreSQL cannot be used: {error}", next_step=step) from error
+    return PostgresSession(database, name=name, use=use)

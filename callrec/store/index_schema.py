@@ -1,0 +1,54 @@
+"""The tables of the index, in both databases, and the steps that bring older ones forward."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from callrec._sql import Database, Session
+from callrec._sql.forms import Forms
+
+FORMS: Final = Forms(what="the index", name="index_forms")
+
+_TABLES: Final = """
+create table if not exists recordings (
+    recording_id {text} primary key,
+    call_uid     {text} not null,
+    segment      integer not null,
+    line         {text} not null,
+    started_utc  {text} not null,
+    seconds      {real} not null,
+    purposes     {text} not null,
+    state        {text} not null,
+    truncated    integer not null,
+    due          {text} not null,
+    started_leaf {text} not null,
+    sealed_leaf  {text} not null,
+    kept_leaf    {text} not null
+){strict};
+create index if not exists recordings_by_time on recordings (started_utc);
+create index if not exists recordings_by_call on recordings (call_uid, segment);
+create index if not exists recordings_by_due on recordings (due, recording_id)
+    where due <> '' and state in ('kept', 'held');
+create index if not exists recordings_held on recordings (recording_id) where state = 'held';
+create table if not exists holds (
+    hold_id      {text} primary key,
+    recording_id {text} not null,
+    line         {text} not null,
+    since        {text} not null,
+    until        {text} not null
+){strict};
+create table if not exists followed (id integer primary key check (id = 1), entries bigint not null);
+"""
+# Text is compared byte by byte ("C"), as SQLite does, and a `real` of PostgreSQL would be a short one.
+_SQLITE: Final = {"text": "text", "real": "real", "strict": " strict"}
+_POSTGRES: Final = {"text": 'text collate "C"', "real": "double precision", "strict": ""}
+
+
+def make(session: Session, database: Database) -> None:
+    """Make what is missing, and bring what is older forward. ConfigError where it is newer than this program."""
+    FORMS.require_known(session, database)
+    if not session.has("followed"):
+        session.begin("index")
+        session.script(_TABLES.format(**(_POSTGRES if session.postgres else _SQLITE)))
+        session.commit()
+    FORMS.bring_forward(session, database)
