@@ -127,7 +127,7 @@ def search(desk: Desk, asked: Asked, *, key: Path | None, action: str = "subject
     if asked.number and normalise(asked.number, country=desk.config.sip.country_code) is None:
         step = "give the whole number with its area code, as in 01632 960001 or +441632960001"
         raise ConfigError(f"{asked.number!a:.30} is no full telephone number, so nothing was searched", next_step=step)
-    with open_log(desk.config.ledger.path) as log, opened_index(desk, log, key) as index:
+    with open_log(desk.config.ledger.database) as log, opened_index(desk, log, key) as index:
         seqs, blind, tag = _places(desk, log, index, asked)
         calls = tuple(tell_call(desk.config, log, seq) for seq in seqs)
     body = {"recording_id": "", "purpose": PURPOSE, "action": action, "by": asked.how(), "found": len(calls)}

@@ -106,16 +106,17 @@ class LogReader:
         """What opens the commitments of this entry, by name; empty where it was erased."""
         return dict(self._session.rows("SELECT name, salt FROM salts WHERE seq = :seq", {"seq": seq}))
 
+    def beside(self, name: str, start: int, end: int) -> Mapping[int, str]:
+        """What is kept beside entries `start` to before `end` under this name, by place; erased ones are not there."""
+        rows = self._session.rows(
+            "SELECT seq, salt FROM salts WHERE seq >= :start AND seq < :end AND name = :name",
+            {"start": start, "end": end, "name": name},
+        )
+        return dict(rows)
+
     def _count(self, table: str) -> int:
         found = self._session.row(f"SELECT count(*) FROM {table}")  # noqa: S608 - our own name
         return int(found[0]) if found else 0
-
-    def beside(self, name: str, start: int, end: int) -> Mapping[int, str]:
-        """What is kept beside entries `start` to before `end` under this name, by place; erased ones are not there."""
-        rows = self._connection.execute(
-            "SELECT seq, salt FROM salts WHERE seq >= ? AND seq < ? AND name = ?", (start, end, name)
-        )
-        return dict(rows)
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def test_the_ledger_is_told_who_looked_and_by_what_but_no_number(office):
     assert first.body["purpose"] == "subject-access"
     assert (first.body["by"], first.body["found"]) == ("number", 1)
     assert first.body["subject"] == second.body["subject"] != ""  # one caller, whoever looks
-    assert b"632960001" not in office.config.ledger.path.read_bytes()
+    assert b"632960001" not in office.config.ledger.database.read_bytes()
     assert office.verified().sound
 
 
