@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from typing import Any, Final, NoReturn
 
 import rfc8785
@@ -15,8 +14,10 @@ from callrec.errors import Broken
 _ENCODE: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, sort_keys=True, separators=(",", ":")
 ).encode
-_TOO_MUCH: Final = re.compile(r"[:\[,]-?[0-9]+(?:[.eE]|(?<=[0-9]{15})[0-9])")
-"""A number with a fraction, or more digits than surely fit: RFC 8785 has its own way of those, or none."""
+_LARGEST: Final = 2**53 - 1
+"""The largest whole number that every reader of JSON takes for what it is (RFC 8785 section 3.2.2.3)."""
+_ALIKE: Final = frozenset({str, bool, type(None)})
+"""Types of which both encoders make the same, as far as the text is ASCII."""
 
 
 def canonical(value: Any) -> bytes:
@@ -31,22 +32,28 @@ def canonical(value: Any) -> bytes:
 def _plain(value: Any) -> bytes | None:
     """What the standard library's quick encoder makes of it, where that is surely the same; None elsewhere.
 
-    The two agree on ASCII, on small whole numbers, and where all names are text. Entries are nearly always so.
+    The two agree on ASCII, on whole numbers that are not too large, and where all names are text. Entries are nearly
+    always so.
     """
     try:
-        text = _ENCODE(value) if isinstance(value, dict) and _named_by_text(value) else ""
+        if not _is_plain(value):
+            return None
+        text = _ENCODE(value)
     except (TypeError, ValueError, RecursionError):
         return None
-    return text.encode() if text and text.isascii() and not _TOO_MUCH.search(text) else None
+    return text.encode() if text.isascii() else None
 
 
-def _named_by_text(value: Any) -> bool:
-    """The quick encoder would make text of other names."""
-    if isinstance(value, dict):
-        return all(type(name) is str and _named_by_text(each) for name, each in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_named_by_text, value))
-    return True
+def _is_plain(value: Any) -> bool:
+    """Nothing in it that the quick encoder writes in its own way, or makes text of."""
+    kind: type = type(value)
+    if kind in _ALIKE:
+        return True
+    if kind is int:
+        return bool(-_LARGEST <= value <= _LARGEST)
+    if kind is dict:
+        return all(type(name) is str for name in value) and all(map(_is_plain, value.values()))
+    return kind in (list, tuple) and all(map(_is_plain, value))
 
 
 def _slowly(value: Any) -> bytes:
