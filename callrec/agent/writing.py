@@ -37,7 +37,7 @@ class CallWriter:
         return self._last
 
     async def _write(self, entry: Entry, before: asyncio.Task[Receipt | None] | None) -> Receipt | None:
-        if before is not None:
+        if before is not None and not before.done():
             await asyncio.wait({before})
         try:
             return await self._ledger.note(entry)

@@ -83,7 +83,8 @@ def utc_text(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds and Z. ValueError where the time does not say its zone."""
     if moment.tzinfo is None:
         raise ValueError("a time without a zone is no UTC")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def check(entry: Entry) -> None:

@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from callrec import _sql
+from callrec._doorbell import Doorbell
 from callrec._durable import LockFile
 from callrec._sql import Database
 from callrec.core.proof import Receipt
@@ -77,6 +79,7 @@ class SqlLedger:
             self._give_back()
             raise
         self._writer = Writer(self._log, self._journal, clock)
+        self._bell: Doorbell | None = None
         self._side = _SideThread()
         self._writer.wake()
 
@@ -105,11 +108,30 @@ class SqlLedger:
     async def append(self, entry: Entry, *, timeout_s: float) -> Receipt:
         """See `ports.Ledger`. ValueError, before anything is queued, where the body lacks a field of its kind."""
         check(entry)
+        return await self._append(entry, timeout_s)
+
+    async def _append(self, entry: Entry, timeout_s: float) -> Receipt:
         future = self._writer.submit(entry)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
-        except TimeoutError:
-            raise self._gave_up(timeout_s) from None
+            if await self._ended(future, timeout_s):
+                return future.result()
+        finally:
+            future.cancel()
+        raise self._gave_up(timeout_s)
+
+    async def _ended(self, future: Future[Receipt], timeout_s: float) -> bool:
+        """Whether it came to its end in time. One wake of the loop serves all entries of a commit."""
+        loop = asyncio.get_running_loop()
+        if self._bell is None or self._bell.loop is not loop:
+            self._bell = Doorbell(loop)
+        bell = self._bell
+        ended: asyncio.Future[bool] = loop.create_future()
+        future.add_done_callback(lambda _: _hand_in(bell, lambda: _settle(ended, in_time=True)))
+        timer = loop.call_later(timeout_s, lambda: _settle(ended, in_time=False))
+        try:
+            return await ended
+        finally:
+            timer.cancel()
 
     def append_blocking(self, entry: Entry, *, timeout_s: float = 10.0) -> Receipt:
         """As `append`, for programs without an event loop."""
@@ -132,7 +154,7 @@ class SqlLedger:
         moment = now(self._clock)
         if self.writable():
             try:
-                return await self.append(entry, timeout_s=timeout_s)
+                return await self._append(entry, timeout_s)
             except Unavailable:
                 pass
         until_ns = self._clock.boottime_ns()
@@ -179,6 +201,17 @@ def _beside(database: Database, suffix: str) -> Path:
     if not isinstance(database, Path):
         raise ValueError("a log that is no file has nothing beside it: name the place")  # noqa: TRY004 - not its type
     return database.with_name(database.name + suffix)
+
+
+def _settle(ended: asyncio.Future[bool], *, in_time: bool) -> None:
+    if not ended.done():
+        ended.set_result(in_time)
+
+
+def _hand_in(bell: Doorbell, job: Callable[[], None]) -> None:
+    """A loop that is closed waits for nothing any more."""
+    with suppress(RuntimeError):
+        bell.hand_in(job)
 
 
 class _SideThread:

@@ -17,6 +17,7 @@ from typing import Final
 
 import pjsua2 as pj
 
+from callrec._doorbell import Doorbell
 from callrec.core.events import Event
 from callrec.core.values import Leg, Tone
 from callrec.ports import CapturePaths, Clock, Destination, EngineFacts, Invite, Telephony, TelephonySink, Traffic
@@ -56,14 +57,14 @@ class PjsuaTelephony:
         self._sessions: dict[str, Session] = {}
         self._refusals: set[Refusal] = set()
         self._sink: TelephonySink | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._bell: Doorbell | None = None
         self._closing = self._running = False
 
     # ------------------------------------------------------------ start and end
 
     def start(self, sink: TelephonySink) -> EngineFacts:
         """Open sockets, start the thread."""
-        self._sink, self._loop = sink, asyncio.get_running_loop()
+        self._sink, self._bell = sink, Doorbell(asyncio.get_running_loop())
         self.thread.start()
         try:
             facts = self.thread.run(self._open).result(_START_S)
@@ -158,8 +159,8 @@ class PjsuaTelephony:
         self._soon(lambda: sink.refused(source, "INVITE", why, invite=invite, status=status, key=key))
 
     def _soon(self, tell: Callable[[], None]) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(tell)
+        if self._bell is not None and not self._bell.loop.is_closed():
+            self._bell.hand_in(tell)
 
     # ------------------------------------------------------------ incoming
 
