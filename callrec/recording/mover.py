@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
@@ -78,6 +79,7 @@ class Mover:
         self._wake = asyncio.Event()
         self._refused: set[str] = set()
         self._announcing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._ours: dict[str, _Ours] = {}
         self.backoff = Backoff()
 
     def wake(self) -> None:
@@ -142,24 +144,41 @@ class Mover:
             raise _CorruptError(str(error)) from error
         return sealed
 
+    def expect(self, recording_id: str) -> None:
+        """This process is about to seal it, so that the ledger need not be asked what it holds of it already. Not once
+        it lies in `ready`, where a sweep may have begun with it.
+        """
+        self._ours[recording_id] = _Ours()
+
+    def forget(self, recording_id: str) -> None:
+        """It was not sealed after all, or is no longer to be handed over."""
+        self._ours.pop(recording_id, None)
+
     async def announce(self, sealed: Sealed, *, timeout_s: float = _APPEND_S) -> str:
         """Write `recording.sealed` once, whoever asks; its leaf. A call does, before it is closed, and so does a sweep
         that another call's end has woken and that finds this recording too. `Unavailable` where it must be asked again.
         """
         async with self._announcing.setdefault(sealed.recording_id, asyncio.Lock()):
-            known = await asyncio.to_thread(self._spool.sealed_leaf, sealed.recording_id)
+            ours = self._ours.get(sealed.recording_id)
+            known = ours.sealed_leaf if ours else await asyncio.to_thread(self._spool.sealed_leaf, sealed.recording_id)
             if known:
                 return known
             leaf = await self._once(Kind.RECORDING_SEALED, sealed, sealed_body(sealed), timeout_s=timeout_s)
             await asyncio.to_thread(self._spool.note_sealed, sealed.recording_id, leaf)
+            if ours:
+                ours.sealed_leaf = leaf
             return leaf
 
     async def _once(self, kind: Kind, sealed: Sealed, body: dict[str, Json], *, timeout_s: float = _APPEND_S) -> str:
-        """Append, unless the ledger holds it; its leaf."""
+        """Append, unless the ledger holds it; its leaf. What was never tried cannot be there."""
         call_uid, segment = sealed.manifest["header"]["call_uid"], sealed.manifest["header"]["segment"]
-        found = await self._finder.find(kind, call_uid, segment)
-        if found is not None:
-            return found
+        ours = self._ours.get(sealed.recording_id)
+        if ours is None or kind in ours.tried:
+            found = await self._finder.find(kind, call_uid, segment)
+            if found is not None:
+                return found
+        else:
+            ours.tried.add(kind)
         entry = Entry(kind=kind, call_uid=call_uid, segment=segment, body=body)
         return (await self._ledger.append(entry, timeout_s=timeout_s)).leaf
 
@@ -185,15 +204,18 @@ class Mover:
             self._on_kept(sealed, kept, leaf)
         self.backoff.worked()
         await asyncio.to_thread(self._spool.hand_off, sealed.recording_id)
+        self.forget(sealed.recording_id)
 
     async def _set_aside(self, recording_id: str, why: str) -> None:
         await self._incident(recording_id, "recording.corrupt", why)
         await asyncio.to_thread(self._spool.set_aside, recording_id, "corrupt")
+        self.forget(recording_id)
 
     async def _leave(self, recording_id: str, why: str) -> None:
         """The store's rules say no: it stays in `ready` for a person, and is asked again after a restart."""
         await self._incident(recording_id, "store.refused", why)
         self._refused.add(recording_id)
+        self.forget(recording_id)
 
     async def _incident(self, recording_id: str, what: str, why: str) -> None:
         call_uid, _, segment = recording_id.rpartition("-")
@@ -201,6 +223,14 @@ class Mover:
         entry = Entry(kind=Kind.INCIDENT, call_uid=call_uid, segment=number, body={"what": what, "reason": why})
         await self._ledger.append(entry, timeout_s=_APPEND_S)
         self._notify(f"recording {recording_id}: {what}: {why}")
+
+
+@dataclass(slots=True)
+class _Ours:
+    """A recording that this process sealed: which entries it has tried to write, so that the others are surely new."""
+
+    sealed_leaf: str = ""
+    tried: set[Kind] = field(default_factory=set)
 
 
 class _CorruptError(Exception):
