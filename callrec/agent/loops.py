@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 ASK_AGAIN_S: Final = 0.2
-_TURN_S: Final = 0.00005
+_TURN_S: Final = 0.0005
 _WORKERS: Final = 24
 _NEW_OBJECTS: Final = 10_000
 
