@@ -201,6 +201,44 @@ async def test_a_call_and_a_sweep_that_announce_the_same_recording_at_once_say_i
     assert [one.leaf for one in house.ledger.of(Kind.RECORDING_SEALED, CALL)] == [leaf]
 
 
+async def test_the_ledger_is_not_asked_about_a_recording_that_this_process_sealed(house):
+    sealed, mover, asked = await house.recorded(), house.mover(), []
+    real = house.finder.find
+
+    async def find(kind, call_uid, segment):
+        asked.append(kind)
+        return await real(kind, call_uid, segment)
+
+    house.finder.find = find
+    mover.expect(sealed.recording_id)
+    await asyncio.gather(mover.announce(sealed), mover.sweep(), mover.announce(sealed))
+
+    house.expect_handed_over_once()
+    assert asked == []
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["failed and lost", "failed but kept"])
+@pytest.mark.parametrize("kind", [Kind.RECORDING_SEALED, Kind.STORE_INTENT, Kind.RECORDING_KEPT])
+async def test_an_entry_of_ours_that_failed_is_asked_for_before_it_is_written_again(house, kind, kept):
+    sealed, mover, real = await house.recorded(), house.mover(), house.ledger.append
+
+    async def fails_once(entry, *, timeout_s):
+        if entry.kind is not kind:
+            return await real(entry, timeout_s=timeout_s)
+        house.ledger.append = real
+        if kept:
+            await real(entry, timeout_s=timeout_s)
+        raise Unavailable("the ledger did not answer", next_step="wait")
+
+    house.ledger.append = fails_once
+    mover.expect(sealed.recording_id)
+    with pytest.raises(Unavailable):
+        await mover.hand_over(sealed.recording_id)
+    await mover.hand_over(sealed.recording_id)
+
+    house.expect_handed_over_once()
+
+
 async def test_a_call_that_announces_what_was_handed_over_meanwhile_says_it_no_more(house):
     sealed, mover = await house.recorded(), house.mover()
     await mover.sweep()
