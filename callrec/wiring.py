@@ -41,7 +41,8 @@ from callrec.recording.spool import Spool
 from callrec.store.admission import LedgerAdmission
 from callrec.store.filesystem import FilesystemStore, create_store
 from callrec.store.index import Index, row_from_manifest
-from callrec.store.keys import FileKeyRing, create_keeper_keys
+from callrec.store.keys import FileKeyRing, create_keeper_keys, load_private
+from callrec.store.openers import Unwrap, by_file, by_program
 
 Commit = Callable[..., None]
 
@@ -63,6 +64,20 @@ def key_file(config: Config, which: str) -> Path:
     if reference.path is None:
         raise ConfigError(f"keys.{which}: {reference} is no file", next_step="name it as file:PATH")
     return reference.path
+
+
+def opener(config: Config, key: Path | None) -> Unwrap:
+    """How wrapped keys are opened: with the key file that is named, else by the configured program, else with the
+    private key beside its public half. ConfigError where that file is not there, is none, or others can read it.
+    """
+    if key is None and config.keys.open_with is not None:
+        return by_program(config.keys.open_with)
+    path = key or key_file(config, "keeper").with_suffix(".key")
+    if not path.is_file():
+        step = "do this where the keeper's private key is, or name it with --key FILE"
+        raise ConfigError(f"the keeper's private key {path} is not there", next_step=step)
+    load_private(path)
+    return by_file(path)
 
 
 def index_database(config: Config) -> Database:

@@ -29,8 +29,8 @@ from callrec.recording.manifest import checked, read_sealed
 from callrec.recording.open import Opened, open_recording
 from callrec.store.filesystem import FilesystemStore
 from callrec.store.index import IndexRow, row_from_manifest
-from callrec.store.keys import load_private, unwrap
-from callrec.wiring import index_exists, key_file, reading_store, rules, verified_lookup
+from callrec.store.openers import Unwrap
+from callrec.wiring import index_exists, opener, reading_store, rules, verified_lookup
 
 _CALL_STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
 ANY: Final = 1_000_000
@@ -154,13 +154,13 @@ def is_sealed_one(manifest: Mapping[str, Json], sealed: LogEntry) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Somebody's wish to hear one recording. `action` is play or export; `key` the keeper's private key."""
+    """Somebody's wish to hear one recording. `action` is play or export; `unwrap` is how the keeper opens its key."""
 
     row: IndexRow
     manifest: Mapping[str, Json]
     purpose: Purpose
     action: str
-    key: Path
+    unwrap: Unwrap
 
 
 def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | None) -> Access:
@@ -181,7 +181,7 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     if row.state is RecordingState.SEALED:
         step = "look at `callrec agent status`: the agent hands it over when the store takes it"
         raise Unavailable(f"{row.recording_id} waits in the spool for the store", next_step=step)
-    return Access(row=row, manifest=manifest, purpose=purpose, action=action, key=keeper_key(desk.config, key))
+    return Access(row=row, manifest=manifest, purpose=purpose, action=action, unwrap=opener(desk.config, key))
 
 
 def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose) -> str:
@@ -220,18 +220,6 @@ def _deny(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], *, purpose: P
     raise Refused(f"{row.recording_id}: denied: {why}", next_step=step)
 
 
-def keeper_key(config: Config, key: Path | None) -> Path:
-    """The keeper's private key, as named, or beside its public half. ConfigError where it is not there, is none, or
-    others can read it.
-    """
-    path = key or key_file(config, "keeper").with_suffix(".key")
-    if not path.is_file():
-        step = "do this where the keeper's private key is, or name it with --key FILE"
-        raise ConfigError(f"the keeper's private key {path} is not there", next_step=step)
-    load_private(path)
-    return path
-
-
 def opened(desk: Desk, access: Access) -> Opened:
     """Say in the ledger who opens it and why; once that is durable, decrypt it and check every hash."""
     leaf = desk.append(
@@ -244,9 +232,7 @@ async def _opened(config: Config, access: Access, leaf: str) -> Opened:
     grant = await grant_from(verified_lookup(config), leaf, recording_id=access.row.recording_id)
     store = reading_store(config)
     expected = sha256_hex(canonical(dict(access.manifest)))
-    return await open_recording(
-        grant, store, store, lambda wrapped: unwrap(wrapped, access.key), manifest_sha256=expected
-    )
+    return await open_recording(grant, store, store, access.unwrap, manifest_sha256=expected)
 
 
 def told_export(desk: Desk, access: Access, *, form: str, sha256: str) -> None:

@@ -14,6 +14,7 @@ from callrec.cli.config_check import config_group
 from callrec.cli.demo import demo
 from callrec.cli.desk import Desk
 from callrec.cli.init import init
+from callrec.cli.keys import keys_group
 from callrec.cli.ledger import ledger
 from callrec.cli.prompts import prompts
 from callrec.cli.recordings import recordings
@@ -36,5 +37,6 @@ def root(ctx: click.Context, config_path: Path | None) -> None:
     ctx.obj = Desk(config_path)
 
 
-for _command in (agent_group, audit, call_group, config_group, demo, init, ledger, prompts, recordings, subject):
+_GROUPS = (agent_group, audit, call_group, config_group, keys_group, ledger, prompts, recordings, subject)
+for _command in (*_GROUPS, demo, init):
     root.add_command(_command)

@@ -15,7 +15,6 @@ import click
 
 from callrec.audit.report import table
 from callrec.audit.wording import lines_of, one_line
-from callrec.cli import recording_files as files
 from callrec.cli.desk import Desk
 from callrec.cli.evidence import json_option
 from callrec.cli.subject_calls import CallTold, tell_call
@@ -29,7 +28,7 @@ from callrec.rights.following import CALL_ID, NUMBER, follow
 from callrec.rights.moments import period_around
 from callrec.rights.numbers import Blind, NumberIndex, Period, subject_key
 from callrec.store.contacts import ContactOpener
-from callrec.store.keys import unwrap
+from callrec.wiring import key_file, opener
 
 PURPOSE: Final = "subject-access"
 """What the ledger says such a search was for."""
@@ -138,11 +137,10 @@ def search(desk: Desk, asked: Asked, *, key: Path | None, action: str = "subject
 @contextmanager
 def opened_index(desk: Desk, log: LogReader, key: Path | None) -> Iterator[NumberIndex]:
     """The keeper's index, brought up to the ledger."""
-    private = files.keeper_key(desk.config, key)
-    opener = ContactOpener(lambda wrapped: unwrap(wrapped, private))
-    folder = private.parent
+    contacts = ContactOpener(opener(desk.config, key))
+    folder = (key or key_file(desk.config, "keeper")).parent
     with closing(NumberIndex(folder, subject_key(folder), log_id=log.key().log_id)) as index:
-        follow(index, log, opener, country=desk.config.sip.country_code)
+        follow(index, log, contacts, country=desk.config.sip.country_code)
         yield index
 
 

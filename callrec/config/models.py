@@ -257,9 +257,10 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """The keeper's public key, and the key that signs ledger checkpoints."""
+    """The keeper's public key, the program that asks for its other half, and the key that signs ledger checkpoints."""
 
     wrap_to: Reference
+    open_with: tuple[str, ...] | None
     signing: Reference
 
 

@@ -175,6 +175,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "The keeper's public key: recordings can be opened with its other half only",
         "file:var/keys/keeper.pub",
     ),
+    Key("keys.open_with", ListOf(_ANY, least=1), "Program that opens wrapped keys, in place of a key file", None),
     Key("keys.signing", _REFERENCE, "Private key that signs ledger checkpoints", "file:var/keys/ledger"),
     Key("alerts", Shape.SECTION, "Whom to tell, and from what on", ()),
     Key("alerts.command", ListOf(_ANY, least=1), "Program and arguments; one line of text follows on its input", None),

@@ -19,6 +19,7 @@ class Act(Enum):
     PROPOSE = "propose recordings for disposal"
     APPROVE = "approve a disposal"
     FIND = "find a caller's calls"
+    ROTATE = "wrap keys for another keeper"
 
 
 _DECIDES: Final = frozenset({Role.MEDICO_LEGAL, Role.GUARDIAN})
@@ -31,6 +32,7 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     Act.PROPOSE: _MANAGES,
     Act.APPROVE: _DECIDES,
     Act.FIND: _DECIDES,
+    Act.ROTATE: _MANAGES,
 }
 """A hold only protects, so nearly everybody may place one. What destroys needs somebody who answers for it."""
 

@@ -46,6 +46,7 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.PROMPT_RETIRED: _fields("prompt_id version language by why"),
     Kind.CONFIG_CHANGED: _fields("config_sha256 by"),
     Kind.KEY_CREATED: _fields("key_id use"),
+    Kind.KEY_ROTATED: _fields("key_id use step from_key_id rewrapped person login"),
     Kind.CHECKPOINT_SHIPPED: _fields("anchor size root"),
     Kind.TRAFFIC_DROPPED: _fields("from_strangers over_rate"),
     Kind.ACCESS_GRANTED: _fields("recording_id purpose person action"),

@@ -156,6 +156,11 @@ def _wrapped_fields(wrapped: bytes) -> dict[str, Any]:
     return fields
 
 
+def keeper_of(wrapped: bytes) -> str:
+    """The fingerprint of the keeper it was wrapped for. `Broken` where it is no wrapped key."""
+    return str(_wrapped_fields(wrapped)["keeper"])
+
+
 def rewrap(wrapped: bytes, private_key_file: Path, new_keeper: Path) -> bytes:
     """The same data key for another keeper: rotation touches wrapped keys only, never audio. Raises as `unwrap`."""
     key = unwrap(wrapped, private_key_file)

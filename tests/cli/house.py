@@ -55,17 +55,22 @@ def voices(seed=1):
 
 
 class House:
-    """Everything lies under `folder`, as configured there. `grade` is what its proofs say."""
+    """Everything lies under `folder`, as configured there; with a PostgreSQL `server` ledger and index lie in that.
+    `grade` is what its proofs say.
+    """
 
     grade = "sent"
 
-    def __init__(self, folder):
+    def __init__(self, folder, server=None):
         self.folder = folder
         self.config_path = folder / "callrec.yaml"
         shutil.copy(ROOT / "config/callrec.example.yaml", self.config_path)
         self.change("rules: config/retention.yaml", f"rules: {ROOT / 'config/retention.yaml'}")
         self.change("runtime_dir: /run/callrec", f"runtime_dir: {folder / 'run'}")
         self.change("os_user: iglead", f"os_user: {account(os.getuid())}")
+        if server is not None:
+            self.change("url: sqlite:///var/ledger.db", f"url: {server.url()}")
+            self.change("log: null", f"log: {secrets.token_hex(6)}")
         self.config = load(self.config_path)
         self.half_page = wiring.initialise(self.config)
         self.spool = Spool(self.config.spool.path, folder / "run", reserve_s=2)
@@ -103,6 +108,7 @@ class House:
             signing_key=wiring.key_file(self.config, "signing"),
             clock=SystemClock(),
             holder="a test",
+            journal=self.config.ledger.journal,
         )
 
     async def _recorded(self, ledger, *, purposes, keep, tap, started):

@@ -22,6 +22,7 @@ PROMISED = {
         *("hold", "holds", "release", "due", "dispose", "fixity"),
     ),
     "subject": ("find", "pack"),
+    "keys": ("create", "list", "rotate"),
     "ledger": ("verify", "checkpoint", "export"),
     "audit": ("call", "sample", "report", "pack", "verify"),
     "web": (),
@@ -29,6 +30,7 @@ PROMISED = {
 """Every command of the design, by group. Questions of `audit` are commands of their own besides these."""
 
 BUILT = {
+    "keys": ("callrec.cli.keys:keys_group", ("create", "list", "rotate")),
     "agent": ("callrec.cli.agent:agent_group", ("run", "status", "reload")),
     "call": ("callrec.cli.call:call_group", ("list", "stop")),
     "demo": ("callrec.cli.demo:demo", ()),

@@ -1,0 +1,68 @@
+"""The command line where ledger and index lie in PostgreSQL: the same commands, and the same answers."""
+
+import json
+
+import pytest
+
+from callrec.core.kinds import Kind
+from callrec.errors import ConfigError, Unavailable
+from callrec.ledger.reading import open_log
+from tests.cli.house import House
+from tests.cli.test_recordings import refused, said
+
+
+@pytest.fixture
+def shared(tmp_path, postgres):
+    return House(tmp_path, postgres)
+
+
+def test_what_was_recorded_is_listed_shown_verified_and_exported(shared, tmp_path):
+    recording = shared.record()
+
+    listed = json.loads(said(shared.callrec("recordings", "list", "--json")))
+    assert [row["recording_id"] for row in listed] == [recording]
+    assert "notice played: proven" in said(shared.callrec("recordings", "show", recording[:8]))
+    assert "NOT SOUND" not in said(shared.callrec("audit", "verify"))
+    assert "NOT SOUND" not in said(shared.callrec("ledger", "verify"))
+    assert said(shared.callrec("ledger", "checkpoint")).startswith("callrec/")
+    out = tmp_path / "ledger.jsonl"
+    said(shared.callrec("ledger", "export", "-o", out))
+    assert len(out.read_text().splitlines()) == 1 + len(shared.entries()) + checkpoints(shared)
+    said(shared.callrec("recordings", "due", "--within", "4000"))
+    assert not list(tmp_path.rglob("*.db"))
+
+
+def checkpoints(shared):
+    with open_log(shared.config.ledger.database) as log:
+        return log.checkpoints()
+
+
+def test_two_agents_in_one_database_see_each_their_own(tmp_path, postgres):
+    houses = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        houses.append(House(tmp_path / name, postgres))
+    recordings = [house.record() for house in houses]
+
+    for house, recording in zip(houses, recordings, strict=True):
+        listed = json.loads(said(house.callrec("recordings", "list", "--json")))
+        assert [row["recording_id"] for row in listed] == [recording]
+        assert house.verified().counts == {}
+        assert {entry.log_id for entry in house.entries()} == {house.entries(Kind.KEY_CREATED)[0].body["key_id"]}
+
+
+def test_a_log_is_not_made_twice(shared):
+    assert "a ledger exists" in str(shared.callrec("init").exception)
+
+
+def test_config_check_says_that_the_server_is_away_or_the_log_is_not_there(shared, postgres):
+    shared.change(f"host={postgres.folder}", "host=/nowhere")
+    told = str(shared.callrec("config", "check").exception)
+    assert "ledger.url" in told
+    assert "PostgreSQL server is up" in told
+    refused(shared.callrec("ledger", "checkpoint"), Unavailable)
+
+    shared.change("host=/nowhere", f"host={postgres.folder}")
+    shared.change(f"log: {shared.config.ledger.log}", "log: another")
+    assert "there is no ledger" in str(shared.callrec("config", "check").exception)
+    refused(shared.callrec("ledger", "checkpoint"), ConfigError)
