@@ -25,9 +25,12 @@ class RejectCaller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayNotice:
-    """Play the prompt to the caller from its first sample, and gather evidence."""
+    """Play the prompt to the caller from its first sample, and gather evidence for this segment. Attempts are counted
+    over the whole call, so that each has evidence of its own.
+    """
 
     attempt: int
+    segment: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class RecordRefusal:
 
     attempt: int
     reasons: tuple[Reason, ...]
+    segment: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +146,29 @@ class HangUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CloseCall:
-    """Write the summary and forget the call. `reason` is why segment 0 was not recorded, None where one was."""
+class Decision:
+    """What was decided of one segment: recorded, as far as it was ordered, or why not."""
 
+    segment: int
     recorded: bool
     reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseCall:
+    """Write the summary and forget the call. `segments` are the decisions from segment 0 on, without a gap."""
+
+    segments: tuple[Decision, ...]
+
+    @property
+    def recorded(self) -> bool:
+        """True where any segment was."""
+        return any(decision.recorded for decision in self.segments)
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why nothing was recorded: that of segment 0, which every call has; None where something was."""
+        return None if self.recorded else self.segments[0].reason
 
 
 Command = (

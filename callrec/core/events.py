@@ -13,6 +13,16 @@ from callrec.core.wire_records import TakenWindow
 
 
 @unique
+class PartyShown(Enum):
+    """By what it shows that another outside party may be at the far end of a leg."""
+
+    MEDIA_ADDRESS = "media address"
+    MEDIA_SOURCE = "media source"
+    IDENTITY = "asserted identity"
+    PBX = "the PBX says so"
+
+
+@unique
 class Timer(Enum):
     """Clocks that the core asks the shell to run."""
 
@@ -153,6 +163,43 @@ class StaffJoined(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaffLeft(Event):
+    """Nobody of the advice line is there for now, says the PBX, and will say when somebody is (StaffJoined)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyChanged(Event):
+    """Another outside party, or one more, may be at the far end of this leg, and has had no notice."""
+
+    leg: Leg
+    shown_by: PartyShown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideJoined(Event):
+    """The PBX joined an outside party on the advice line's side, where no notice of ours can be proven to reach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideLeft(Event):
+    """One outside party on the advice line's side is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBehind(Event):
+    """The PBX holds the conversation behind this leg; the leg itself stays as it is."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumedBehind(Event):
+    """That hold is over."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LegEnded(Event):
     """This leg's dialog is over; `cause` is the SIP cause, as data."""
 
@@ -170,7 +217,8 @@ class StopRequested(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFailed(Event):
-    """Capture, spool or ledger cannot start, or no longer go on with, the recording; `started` says which."""
+    """Capture, spool or ledger cannot start, or no longer go on with, this segment; `started` says which."""
 
     reason: Reason
     started: bool
+    segment: int = 0

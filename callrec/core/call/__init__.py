@@ -13,14 +13,17 @@ in events. Theory of operation:
    ProofRecorded, does the table of `permission.py` accept.
 4. `may_record` in `capture.py` is the one place that decides that capture may start, and `start_when_permitted` beside
    it the one place that orders it. Holds suspend, keys and people stop, and what stopped does not start again.
-5. Events of threads race. Facts that can legitimately come late stand in the table of their stage; what does not
+5. Another outside party ends the segment (`segments.py`): the next one is asked, proven and decided by itself, in the
+   talk. One proof starts at most one segment, and what forbade recording forbids it in every later one.
+6. Events of threads race. Facts that can legitimately come late stand in the table of their stage; what does not
    stand there is a defect, and raises.
 
 Rooms, each importing only those above it: `state` (the value), `capture` (may it be recorded, what ends it), `dialling`
-(towards the line), `notice`, `keys` (of the caller), `legs`, `table` (what may happen when).
+(towards the line), `notice`, `keys` (of the caller), `segments`, `legs`, `table` (what may happen when).
 """
 
 from callrec.core.call.keys import keys_in_use
+from callrec.core.call.segments import line_changed
 from callrec.core.call.state import EMERGENCY, Call, CallPlan, Capture, Keys, Notice, Stage, Step
 from callrec.core.call.table import TABLE, advance, open_call
 
@@ -36,5 +39,6 @@ __all__ = [
     "Step",
     "advance",
     "keys_in_use",
+    "line_changed",
     "open_call",
 ]

@@ -9,41 +9,69 @@ from callrec.core import events as e
 from callrec.core.call.state import Call, Capture, Notice, Stage, Step
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.reasons import Reason
+from callrec.core.values import Leg
 
 
 def proof_recorded(call: Call, event: e.ProofRecorded) -> Step:
     """The ledger confirmed the proof: the one way to a permission."""
     enough = event.proof.granted.grade.rank >= call.plan.required_grade.rank
-    if call.permission is not Permission.PENDING or call.notice is not Notice.SETTLED or not enough:
+    waited_for = call.notice is Notice.SETTLED and event.proof.granted.segment == call.segment
+    if call.permission is not Permission.PENDING or not (waited_for and enough):
         return call, ()
     granted = replace(call, permission=after(call.permission, PermissionFact.PROVEN), proof=event.proof)
     return start_when_permitted(granted)
 
 
-def proof_unrecorded(call: Call, _event: e.ProofUnrecorded) -> Step:
+def proof_unrecorded(call: Call, event: e.ProofUnrecorded) -> Step:
     """The ledger could not confirm it: no permission, and it is our fault."""
-    if call.permission is not Permission.PENDING:
+    if call.permission is not Permission.PENDING or event.attempt != call.attempt:
         return call, ()
     permission = after(call.permission, PermissionFact.REFUSED)
     return replace(call, permission=permission, reason=call.reason or Reason.LEDGER_UNAVAILABLE), ()
 
 
-def proof_contradicted(call: Call, _event: e.ProofContradicted) -> Step:
-    """A report that came later says that too much of the notice was lost. What was captured is kept, apart."""
+def proof_contradicted(call: Call, event: e.ProofContradicted) -> Step:
+    """A report that came later says that too much of the notice was lost. What was captured is kept, apart. Of an
+    earlier segment's notice it says nothing about this one.
+    """
+    if event.attempt <= call.earlier_attempts:
+        return call, ()
     stopped, orders = stop(call, Reason.PROOF_CONTRADICTED, "agent")
     permission = after(call.permission, PermissionFact.REFUSED)
     reason = call.reason if call.recorded else call.reason or Reason.PROOF_CONTRADICTED
     return replace(stopped, capture=Capture.ENDED, permission=permission, reason=reason), orders
 
 
+def silence(call: Call) -> str:
+    """Why nothing of what is said now may be captured, as it stands in the gap; empty where it may."""
+    for leg in Leg:
+        if leg in call.held:
+            return f"{leg.value} leg on hold"
+        if leg in call.held_behind:
+            return f"{leg.value} side on hold behind the PBX"
+    return "" if call.staff_there else "nobody of the line is there"
+
+
+def settle(call: Call) -> Step:
+    """Suspend or resume what runs, or begin what may begin, as the facts stand now."""
+    why = silence(call)
+    if call.capture is Capture.ON and why:
+        return replace(call, capture=Capture.SUSPENDED), (c.SuspendRecording(why=why),)
+    if call.capture is Capture.SUSPENDED and not why:
+        return replace(call, capture=Capture.ON), (c.ResumeRecording(),)
+    return start_when_permitted(call)
+
+
 def may_record(call: Call) -> bool:
-    """The one rule: bridged, proven, choice made or not made in time, nobody on hold, a person there, never before."""
+    """The one rule: bridged, every outside party proven, choice made or not made in time, nobody on hold, a person of
+    the line there, and this segment never before.
+    """
     return (
         call.stage is Stage.BRIDGED
         and call.permission is Permission.GRANTED
+        and not call.strangers
         and not call.window_open
-        and not call.held
-        and call.staff_there
+        and not silence(call)
         and call.capture is Capture.OFF
     )
 
@@ -55,7 +83,7 @@ def start_when_permitted(call: Call) -> Step:
     purposes = (call.proof.granted.purposes & call.plan.purposes) - call.without
     if not purposes:
         return replace(call, capture=Capture.ENDED, reason=call.reason or Reason.NO_PURPOSE), ()
-    order = c.StartRecording(proof=call.proof, segment=call.proof.granted.segment, purposes=purposes)
+    order = c.StartRecording(proof=call.proof, segment=call.segment, purposes=purposes)
     return replace(call, capture=Capture.ON, recorded=True), (order,)
 
 
@@ -82,7 +110,9 @@ def stop_requested(call: Call, event: e.StopRequested) -> Step:
 
 
 def recording_failed(call: Call, event: e.RecordingFailed) -> Step:
-    """Our fault: what was captured is kept, what had not begun never begins."""
+    """Our fault: what was captured is kept, what had not begun never begins. Word of an earlier segment is late."""
+    if event.segment != call.segment:
+        return call, ()
     if event.started:
         return stop(call, event.reason, "agent")
     return replace(call, capture=Capture.ENDED, recorded=False, reason=event.reason), ()

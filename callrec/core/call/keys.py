@@ -7,9 +7,8 @@ from dataclasses import replace
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import discard, stop
-from callrec.core.call.dialling import dial
-from callrec.core.call.notice import acknowledged, play
-from callrec.core.call.state import EMERGENCY, Call, Capture, Notice, Stage, Step, and_then
+from callrec.core.call.notice import acknowledged, go_on, play
+from callrec.core.call.state import EMERGENCY, Call, Capture, Notice, Step, and_then
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.reasons import Reason
 from callrec.core.values import Leg, Purpose
@@ -54,7 +53,7 @@ def _choose(call: Call, event: e.KeyPressed) -> Step:
         return _without_training(call, digit)
     if digit == keys.acknowledge:
         return acknowledged(call, event)
-    if digit == keys.repeat and call.notice is Notice.PLAYING and call.attempt < call.plan.attempts:
+    if digit == keys.repeat and call.notice is Notice.PLAYING and call.attempts_left:
         again = (c.RecordChoice(digit=digit, choice="repeat"), c.StopNotice(attempt=call.attempt))
         return and_then(again, play(call))
     return call, ()
@@ -82,9 +81,7 @@ def _withdraw(call: Call, digit: str, reason: Reason) -> Step:
     )
     if call.capture in (Capture.ON, Capture.SUSPENDED):
         return and_then(told, discard(no, reason))
-    if call.stage is Stage.NOTICE:
-        return and_then((*told, *stopped), dial(no))
-    return no, told
+    return and_then((*told, *stopped), go_on(no))
 
 
 def _caller_stops(call: Call, event: e.KeyPressed, sequence: str) -> Step:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call.capture import start_when_permitted, stop
+from callrec.core.call.capture import settle, start_when_permitted, stop
 from callrec.core.call.notice import play
-from callrec.core.call.state import Call, Capture, Notice, Stage, Step
+from callrec.core.call.state import Call, Notice, Stage, Step
 from callrec.core.reasons import Reason
 from callrec.core.values import Leg
 
@@ -20,49 +20,56 @@ def bridged(call: Call, _event: e.LegsBridged) -> Step:
 
 def staff_joined(call: Call, _event: e.StaffJoined) -> Step:
     """A person is there, where the destination had answered before one was."""
-    return start_when_permitted(replace(call, staff_there=True))
+    return settle(replace(call, staff_there=True))
+
+
+def staff_left(call: Call, _event: e.StaffLeft) -> Step:
+    """Nobody is there to be asked for advice: what is said now is not said to the line."""
+    return settle(replace(call, staff_there=False))
 
 
 def leg_held(call: Call, event: e.LegHeld) -> Step:
     """A held leg suspends a running recording: a gap, and the same segment after it."""
-    held = replace(call, held=call.held | {event.leg})
-    if call.capture is Capture.ON:
-        return replace(held, capture=Capture.SUSPENDED), (c.SuspendRecording(why=f"{event.leg.value} leg on hold"),)
-    return held, ()
+    return settle(replace(call, held=call.held | {event.leg}))
+
+
+def held_behind(call: Call, event: e.HeldBehind) -> Step:
+    """The same, where the PBX alone knows of it."""
+    return settle(replace(call, held_behind=call.held_behind | {event.leg}))
 
 
 def leg_resumed(call: Call, event: e.LegResumed) -> Step:
     """A leg is back: the notice that waits for it plays, the recording goes on."""
-    resumed = replace(call, held=call.held - {event.leg})
-    if call.notice is Notice.WAITING and event.leg is Leg.CALLER:
-        return play(resumed)
-    if call.capture is Capture.SUSPENDED and not resumed.held:
-        return replace(resumed, capture=Capture.ON), (c.ResumeRecording(),)
-    return start_when_permitted(resumed)
+    return _resumed(replace(call, held=call.held - {event.leg}))
+
+
+def resumed_behind(call: Call, event: e.ResumedBehind) -> Step:
+    """The same, where the PBX alone knows of it."""
+    return _resumed(replace(call, held_behind=call.held_behind - {event.leg}))
+
+
+def _resumed(call: Call) -> Step:
+    """A notice that waited begins, unless the caller is held all the same."""
+    return play(call) if call.notice is Notice.WAITING else settle(call)
 
 
 def leg_ended(call: Call, event: e.LegEnded) -> Step:
     """The call is over: end the recording, the other leg, and say what became of it."""
     stopped, orders = stop(call, None, event.leg.value)
     other = Leg.STAFF if event.leg is Leg.CALLER else Leg.CALLER
-    closed = replace(
-        stopped,
-        stage=Stage.CLOSED,
-        notice=Notice.SETTLED,
-        unjudged=None,
-        reason=None if call.recorded else _why(call, event),
-    )
-    return closed, (
-        *orders,
-        c.HangUp(leg=other, cause=event.cause),
-        c.CloseCall(recorded=closed.recorded, reason=closed.reason),
-    )
+    reason = None if call.recorded else _why(call, event)
+    last = c.Decision(segment=call.segment, recorded=call.recorded, reason=reason)
+    decided = (*call.decided, last)
+    closed = replace(stopped, stage=Stage.CLOSED, notice=Notice.SETTLED, unjudged=None, reason=reason, decided=decided)
+    return closed, (*orders, c.HangUp(leg=other, cause=event.cause), c.CloseCall(segments=decided))
 
 
 def _why(call: Call, event: e.LegEnded) -> Reason:
     """Why nothing was recorded, where nothing else had been found before the end."""
     if call.reason is not None:
         return call.reason
+    if call.strangers:
+        return Reason.PARTY_WITHOUT_NOTICE
     if event.leg is Leg.CALLER and call.stage is not Stage.BRIDGED:
         return Reason.CALLER_HUNG_UP
     return Reason.ENDED_BEFORE_CAPTURE

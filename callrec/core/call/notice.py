@@ -26,10 +26,16 @@ def answered(call: Call, _event: e.CallerAnswered) -> Step:
 
 def play(call: Call) -> Step:
     """Begin an attempt, or wait until the caller leg is off hold."""
-    if Leg.CALLER in call.held:
+    if Leg.CALLER in call.held or Leg.CALLER in call.held_behind:
         return replace(call, notice=Notice.WAITING), ()
     attempt = call.attempt + 1
-    return replace(call, notice=Notice.PLAYING, attempt=attempt), (c.PlayNotice(attempt=attempt),)
+    order = c.PlayNotice(attempt=attempt, segment=call.segment)
+    return replace(call, notice=Notice.PLAYING, attempt=attempt), (order,)
+
+
+def go_on(call: Call) -> Step:
+    """The notice is over. The line is dialled, where it was not: a later segment's notice plays in the talk."""
+    return dial(call) if call.stage is Stage.NOTICE else (call, ())
 
 
 def notice_ended(call: Call, event: e.NoticeEnded) -> Step:
@@ -55,11 +61,6 @@ def _judge(call: Call) -> Step:
     return replace(call, notice=Notice.JUDGING, unjudged=None), (order, c.StartTimer(timer=e.Timer.DECIDE))
 
 
-def _go_on(call: Call) -> Step:
-    """Dial, where that was not done before the verdict."""
-    return dial(call) if call.stage is Stage.NOTICE else (call, ())
-
-
 # ---------------------------------------------------------------- the caller's own key
 
 
@@ -73,7 +74,7 @@ def _acknowledges(call: Call, key: KeyHeard) -> bool:
 
 def _go_on_without_verdict(call: Call) -> Step:
     """The caller does not wait for a key that may never come, but where a call without notice is not to be carried."""
-    return (call, ()) if call.plan.reject_without_notice else _go_on(call)
+    return (call, ()) if call.plan.reject_without_notice else go_on(call)
 
 
 def acknowledged(call: Call, event: e.KeyPressed) -> Step:
@@ -98,7 +99,7 @@ def granted(call: Call, event: e.NoticeGranted) -> Step:
         return call, ()
     if event.verdict.grade.rank < call.plan.required_grade.rank:
         return _refuse(call, (Reason.GRADE_TOO_LOW,))
-    dialled, orders = _go_on(replace(call, notice=Notice.SETTLED))
+    dialled, orders = go_on(replace(call, notice=Notice.SETTLED))
     return dialled, (*orders, c.RecordProof(attempt=event.attempt, verdict=event.verdict))
 
 
@@ -106,16 +107,20 @@ def refused(call: Call, event: e.NoticeRefused) -> Step:
     """Play again what was interrupted while attempts last; otherwise go on unrecorded."""
     if call.notice is not Notice.JUDGING or event.attempt != call.attempt:
         return call, ()
-    again = event.reasons[0] is Reason.NOTICE_INTERRUPTED and call.attempt < call.plan.attempts
-    if again and call.stage is Stage.NOTICE:
-        told = (c.RecordRefusal(attempt=event.attempt, reasons=event.reasons),)
-        return and_then(told, play(replace(call, window_open=False)))
-    return _refuse(call, event.reasons)
+    return refused_for(call, event.reasons)
+
+
+def refused_for(call: Call, reasons: tuple[Reason, ...]) -> Step:
+    """As above, for these reasons."""
+    in_time = call.stage is Stage.NOTICE or call.segment > 0
+    if reasons[0] is Reason.NOTICE_INTERRUPTED and call.attempts_left and in_time:
+        return and_then((_refusal(call, reasons),), play(replace(call, window_open=False)))
+    return _refuse(call, reasons)
 
 
 def _refuse(call: Call, reasons: tuple[Reason, ...]) -> Step:
     """The notice is not proven: write it, and let the call go on unrecorded."""
-    told = (c.RecordRefusal(attempt=call.attempt, reasons=reasons),)
+    told = (_refusal(call, reasons),)
     settled = replace(
         call,
         notice=Notice.SETTLED,
@@ -124,23 +129,27 @@ def _refuse(call: Call, reasons: tuple[Reason, ...]) -> Step:
         unjudged=None,
         reason=call.reason or reasons[0],
     )
-    if call.plan.reject_without_notice:
+    if call.plan.reject_without_notice and call.stage is Stage.NOTICE:
         return settled, (*told, c.HangUp(leg=Leg.CALLER, cause="notice could not be given"))
-    return and_then(told, _go_on(settled))
+    return and_then(told, go_on(settled))
+
+
+def _refusal(call: Call, reasons: tuple[Reason, ...]) -> c.RecordRefusal:
+    return c.RecordRefusal(attempt=call.attempt, reasons=reasons, segment=call.segment)
 
 
 def notice_timer(call: Call, event: e.TimerExpired) -> Step:
     """Neither a verdict nor a held caller keeps the call from the line."""
     if event.timer is not e.Timer.NOTICE_WAIT:
-        return later_timer(call, event)
+        return _later_timer(call, event)
     if call.notice is Notice.PLAYING:
         return and_then((c.StopNotice(attempt=call.attempt),), _refuse(call, (Reason.NOTICE_INTERRUPTED,)))
-    if call.notice is Notice.UNACKNOWLEDGED:
+    if call.notice is Notice.UNACKNOWLEDGED and call.stage is Stage.NOTICE:
         return _refuse(call, (Reason.GRADE_TOO_LOW,))
     return _refuse(call, (Reason.NOTICE_INTERRUPTED,)) if call.notice is Notice.WAITING else (call, ())
 
 
-def later_timer(call: Call, event: e.TimerExpired) -> Step:
+def _later_timer(call: Call, event: e.TimerExpired) -> Step:
     """Clocks that may run out while the line is dialled already: the judge's, and the choice window."""
     if event.timer is e.Timer.DECIDE:
         return _refuse(call, (Reason.NOTICE_UNDECIDED,)) if call.notice is Notice.JUDGING else (call, ())

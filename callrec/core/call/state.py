@@ -86,7 +86,9 @@ class CallPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call, as a value."""
+    """One call, as a value. From `permission` on to `digits` most is of the segment that runs; `decided` says what
+    became of those before it. `strangers` are outside parties on the advice line's side, who had no notice.
+    """
 
     plan: CallPlan
     stage: Stage = Stage.OFFERED
@@ -94,10 +96,15 @@ class Call:
     attempt: int = 0
     permission: Permission = Permission.NONE
     proof: NoticeProof | None = None
+    segment: int = 0
+    decided: tuple[c.Decision, ...] = ()
+    earlier_attempts: int = 0
+    strangers: int = 0
     without: frozenset[Purpose] = frozenset()
     window_open: bool = False
     window_closed_ns: int = -1
     held: frozenset[Leg] = frozenset()
+    held_behind: frozenset[Leg] = frozenset()
     staff_there: bool = True
     staff_up: bool = False
     target: int = 0
@@ -106,6 +113,11 @@ class Call:
     reason: Reason | None = None
     digits: str = ""
     unjudged: Observation | None = None
+
+    @property
+    def attempts_left(self) -> bool:
+        """True while this segment's notice may be begun again."""
+        return self.attempt - self.earlier_attempts < self.plan.attempts
 
 
 Step = tuple[Call, tuple[c.Command, ...]]

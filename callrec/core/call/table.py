@@ -16,8 +16,18 @@ from callrec.core.call.capture import (
 )
 from callrec.core.call.dialling import dial_failed, staff_answered
 from callrec.core.call.keys import key_pressed
-from callrec.core.call.legs import bridged, leg_ended, leg_held, leg_resumed, staff_joined
-from callrec.core.call.notice import answered, granted, later_timer, notice_ended, notice_timer, refused
+from callrec.core.call.legs import (
+    bridged,
+    held_behind,
+    leg_ended,
+    leg_held,
+    leg_resumed,
+    resumed_behind,
+    staff_joined,
+    staff_left,
+)
+from callrec.core.call.notice import answered, granted, notice_ended, notice_timer, refused
+from callrec.core.call.segments import outside_joined, outside_left, party_changed
 from callrec.core.call.state import Call, CallPlan, Handler, Stage, Step, nothing
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.reasons import Reason
@@ -48,32 +58,37 @@ _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
     e.ReportsHeard: nothing,
     e.ProofContradicted: proof_contradicted,
     e.StaffJoined: staff_joined,
+    e.StaffLeft: staff_left,
+    e.HeldBehind: held_behind,
+    e.ResumedBehind: resumed_behind,
+    e.PartyChanged: party_changed,
+    e.OutsideJoined: outside_joined,
+    e.OutsideLeft: outside_left,
     e.LegEnded: leg_ended,
 }
 """Facts that may come at any time while the call is up."""
 
-_AFTER_NOTICE: Final[Mapping[type[e.Event], Handler]] = {
-    **_ALWAYS,
-    e.NoticeEnded: nothing,
+_NOTICE: Final[Mapping[type[e.Event], Handler]] = {
+    e.NoticeEnded: notice_ended,
     e.NoticeGranted: granted,
     e.NoticeRefused: refused,
+    e.TimerExpired: notice_timer,
+}
+"""A notice plays before the line is dialled, and again where another party comes. A verdict that comes after it was
+settled is late, and changes nothing any more.
+"""
+
+_AFTER_NOTICE: Final[Mapping[type[e.Event], Handler]] = {
+    **_ALWAYS,
+    **_NOTICE,
     e.ProofRecorded: proof_recorded,
     e.ProofUnrecorded: proof_unrecorded,
-    e.TimerExpired: later_timer,
 }
-"""A verdict that comes after the notice was settled is late, and changes nothing any more; one that waited for the
-caller's key is not.
-"""
+"""Where a proof may come."""
 
 TABLE: Final[Mapping[Stage, Mapping[type[e.Event], Handler]]] = {
     Stage.OFFERED: {**_ALWAYS, e.CallerAnswered: answered},
-    Stage.NOTICE: {
-        **_ALWAYS,
-        e.NoticeEnded: notice_ended,
-        e.NoticeGranted: granted,
-        e.NoticeRefused: refused,
-        e.TimerExpired: notice_timer,
-    },
+    Stage.NOTICE: {**_ALWAYS, **_NOTICE},
     Stage.DIALLING: {
         **_AFTER_NOTICE,
         e.StaffRinging: nothing,
