@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+from callrec.agent import pbx
 from callrec.agent.agent import Agent
 from callrec.asking import Handler
 from callrec.config import Config
@@ -48,7 +49,23 @@ def handlers(agent: Agent) -> Mapping[str, Handler]:
     async def append(args: dict[str, Any]) -> dict[str, Any]:
         return {"leaf": await _append(agent, args)}
 
-    return {"status": status, "calls": calls, "stop": stop, "reload": reload, "append": append}
+    async def event(args: dict[str, Any]) -> dict[str, Any]:
+        await agent.pbx_told(str(args.get("call", "")), pbx.read(args), str(args["actor"]))
+        return {}
+
+    desk = {"status": status, "calls": calls, "stop": stop, "reload": reload, "append": append, "event": event}
+    return {name: _by_linked_id(agent, handler) for name, handler in desk.items()}
+
+
+def _by_linked_id(agent: Agent, handler: Handler) -> Handler:
+    """A call may be named by the PBX's own id in place of ours, whatever is asked of it."""
+
+    async def named(args: dict[str, Any]) -> dict[str, Any]:
+        if args.get("linked_id") is not None and not args.get("call"):
+            args = {**args, "call": agent.uid_of(str(args["linked_id"]))}
+        return await handler(args)
+
+    return named
 
 
 async def _append(agent: Agent, args: dict[str, Any]) -> str:

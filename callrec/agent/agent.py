@@ -16,10 +16,11 @@ from callrec.agent.board import Board, run_alert
 from callrec.agent.call import CallTask
 from callrec.agent.loops import end_all
 from callrec.agent.opening import ReadBack, settle
+from callrec.agent.pbx import Told
 from callrec.agent.plan import first_obstacle
 from callrec.agent.services import Services
 from callrec.agent.traffic import TRAFFIC_S, TrafficWatch
-from callrec.config import Line
+from callrec.config import Line, PbxEvents
 from callrec.core import events as e
 from callrec.core.kinds import Kind
 from callrec.core.reasons import REASON_CLASS, Reason
@@ -312,12 +313,39 @@ class Agent:
             **self.board.as_json(),
         }
 
-    def stop_recording(self, call_uid: str, actor: str) -> None:
-        """`callrec call stop`. `Refused` where there is no such call."""
+    def uid_of(self, linked_id: str) -> str:
+        """The id of the newest call that is up with this linked id of the PBX. `Refused` where there is none."""
+        header = self.config.sip.linked_header
+        if header is None:
+            step = "name the header that carries it as sip.linked_header, or tell the call by its own id"
+            raise Refused("calls are not known by the PBX's own id here", next_step=step)
+        found = [uid for uid, call in self.calls.items() if call.invite.headers.get(header) == linked_id]
+        if not found or not linked_id:
+            raise Refused(f"no call is up with the linked id {linked_id!r}", next_step="see `callrec call list`")
+        return found[-1]
+
+    async def pbx_told(self, call_uid: str, told: Told, actor: str) -> None:
+        """What the PBX tells of a call. `Refused` where there is no such call or line, or nobody is to tell."""
+        if self.config.pbx_events is not PbxEvents.HTTP:
+            raise Refused("pbx_events: none says that the PBX tells nothing", next_step="write pbx_events: http")
+        call = self._the_call(call_uid)
+        line = next((line for line in self.config.lines if line.name == told.line), None)
+        if told.line and line is None:
+            known = ", ".join(line.name for line in self.config.lines)
+            raise Refused(f"there is no line {told.line!r}", next_step=f"name one of {known}")
+        await call.told(told, line if line is not None and line.name != call.line.name else None, actor)
+
+    def _the_call(self, call_uid: str) -> CallTask:
         matches = [call for uid, call in self.calls.items() if uid.startswith(call_uid)]
         if len(matches) != 1:
             raise Refused(f"there is no one call {call_uid!r}", next_step="see `callrec call list`")
-        matches[0].happened(e.StopRequested(at_ns=self._now(), reason=Reason.OPERATOR_STOPPED, actor=actor))
+        return matches[0]
+
+    def stop_recording(self, call_uid: str, actor: str) -> None:
+        """`callrec call stop`. `Refused` where there is no such call."""
+        self._the_call(call_uid).happened(
+            e.StopRequested(at_ns=self._now(), reason=Reason.OPERATOR_STOPPED, actor=actor)
+        )
 
     def list_calls(self) -> list[dict[str, Any]]:
         """For `callrec call list`: ids and states, no number of anybody."""

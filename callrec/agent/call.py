@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from callrec.agent import bodies
 from callrec.agent.clocks import CallClocks, seconds_of
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
 from callrec.agent.outgoing import destination
+from callrec.agent.pbx import Told, fact
 from callrec.agent.plan import Prepared, prepare, without_recording
-from callrec.agent.segment import Outcome, SegmentRecorder
+from callrec.agent.segment import SegmentRecorder
 from callrec.agent.segment_facts import segment_facts
+from callrec.agent.segments import Segments, body_of, decision_of, summed_up
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
 from callrec.config import Line
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Notice, Stage, advance, keys_in_use, open_call
+from callrec.core.call import TABLE, Call, Notice, Stage, advance, keys_in_use, line_changed, open_call
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.proof import Receipt
@@ -34,6 +37,17 @@ OVERDUE_S: Final = 5.0
 """How long after its length a notice may still owe its end."""
 _GONE_S: Final = 30.0
 """How long a closed call waits to hear that its legs are gone."""
+
+
+_CHANGES: Final = {e.LegHeld: "held", e.LegResumed: "resumed", e.LegRenegotiated: "renegotiated"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """The PBX transferred the call to this line, whose rules hold from now on."""
+
+    line: Line
+    prepared: Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +69,12 @@ class CallTask:
         self.call: Call | None = None
         self.why = ""
         self._watch = watch
-        self._inbox: asyncio.Queue[e.Event | _Ended] = asyncio.Queue()
+        self._inbox: asyncio.Queue[e.Event | _Moved | _Ended] = asyncio.Queue()
         self._clocks = CallClocks(seconds_of(services.config, line), ran_out=self._ran_out)
         self._background: set[asyncio.Task[None]] = set()
         self._writer = CallWriter(services.ledger, invite.call_uid, lost=self._entry_lost)
-        self._recorder = SegmentRecorder(services, invite.call_uid, line=line.name, failed=self._recording_failed)
+        self._segments = Segments(services, invite.call_uid, line=line.name, failed=self._recording_failed)
+        self._outcomes: tuple[c.Decision, ...] = ()
         self._prepared: Prepared | None = None
         self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
         self._connected = False
@@ -71,9 +86,22 @@ class CallTask:
         """The call's id."""
         return self.invite.call_uid
 
+    @property
+    def _recorder(self) -> SegmentRecorder:
+        return self._segments.newest
+
     def happened(self, event: e.Event) -> None:
         """A fact, from telephony or from a clock or from a person."""
         self._inbox.put_nowait(event)
+
+    async def told(self, told: Told, line: Line | None, actor: str) -> None:
+        """What the PBX tells; `line` is where it transferred the call, where that is another one."""
+        what = told.event.value if line is None else f"{told.event.value} to line {line.name}"
+        self._leg_changed(told.side, what, f"{told.who.value}, behind the PBX", actor=actor)
+        if line is not None:
+            self._inbox.put_nowait(_Moved(line, await self._prepare(line)))
+        elif (event := fact(told, self._now())) is not None:
+            self.happened(event)
 
     def ended(self) -> None:
         """Telephony released everything of this call."""
@@ -91,13 +119,13 @@ class CallTask:
             config_sha256=self.services.config.sha256,
         )
         self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts | self._contact())
-        self._prepared = self._desk.prepared = await self._prepare()
+        self._prepared = self._desk.prepared = await self._prepare(self.line)
         self.why = self._prepared.why
         self.call, orders = open_call(self._prepared.plan)
         self._keep_keys()
         self._perform_all(orders)
         while not isinstance(event := await self._inbox.get(), _Ended):
-            self._step(event)
+            self._move(event) if isinstance(event, _Moved) else self._step(event)
         if self.call.stage is not Stage.CLOSED:
             self._step(e.LegEnded(at_ns=self._now(), leg=Leg.CALLER, cause="gone"))
         await self._close()
@@ -112,13 +140,13 @@ class CallTask:
             self._write_incident("contact not kept", f"{type(error).__name__}: {error}")
             return {}
 
-    async def _prepare(self) -> Prepared:
-        """The plan; whatever fails before the answer is our fault, and the call is carried unrecorded."""
+    async def _prepare(self, line: Line) -> Prepared:
+        """The plan; whatever fails is our fault, and the call is carried unrecorded."""
         try:
-            return await prepare(self.services, self.line, self.invite)
+            return await prepare(self.services, line, self.invite)
         except Exception as error:  # noqa: BLE001 - the call goes through, whatever it was
             self._write_incident("shell failed", f"{type(error).__name__}: {error}")
-            return without_recording(self.services, self.line, Reason.AGENT_FAILED, str(error))
+            return without_recording(self.services, line, Reason.AGENT_FAILED, str(error))
 
     def _step(self, event: e.Event) -> None:
         """One fact through the core. What the core does not know costs the recording and is written down."""
@@ -132,6 +160,17 @@ class CallTask:
             self._incident("out of order", str(error))
         except Exception as error:  # noqa: BLE001 - the call goes on, whatever it was
             self._incident("shell failed", f"{type(error).__name__}: {error}")
+
+    def _move(self, moved: _Moved) -> None:
+        """From now on the other line's rules hold."""
+        if self.call is None:
+            return
+        self.line, self._prepared = moved.line, moved.prepared
+        self._desk.prepared = moved.prepared
+        self._clocks.run_for(seconds_of(self.services.config, moved.line))
+        self.call, orders = line_changed(self.call, moved.prepared.plan)
+        self._keep_keys()
+        self._perform_all(orders)
 
     def _advance(self, event: e.Event) -> None:
         if self.call is not None:
@@ -177,12 +216,10 @@ class CallTask:
         match event:
             case e.CallerAnswered():
                 self._desk.answered = asyncio.create_task(self._note_answered())
-            case e.LegHeld(leg=leg):
-                self._leg_changed(leg, "held", "")
-            case e.LegResumed(leg=leg):
-                self._leg_changed(leg, "resumed", "")
-            case e.LegRenegotiated(leg=leg):
-                self._leg_changed(leg, "renegotiated", "")
+            case e.LegHeld(leg=leg) | e.LegResumed(leg=leg) | e.LegRenegotiated(leg=leg):
+                self._leg_changed(leg, _CHANGES[type(event)], "")
+            case e.PartyChanged(leg=leg, shown_by=shown_by):
+                self._leg_changed(leg, "another party", shown_by.value)
             case e.StaffAnswered():
                 self._connected = True
                 self._leg_changed(Leg.STAFF, "answered", "")
@@ -193,8 +230,9 @@ class CallTask:
             case _:
                 pass
 
-    def _leg_changed(self, leg: Leg, what: str, cause: str) -> None:
-        self._writer.note(Kind.LEG_CHANGED, {"leg": leg.value, "what": what, "cause": cause})
+    def _leg_changed(self, leg: Leg, what: str, cause: str, *, actor: str = "agent") -> None:
+        body = {"leg": leg.value, "what": what, "cause": cause}
+        self._writer.note(Kind.LEG_CHANGED, body, segment=self.call.segment if self.call else 0, actor=actor)
 
     async def _note_answered(self) -> Receipt | None:
         offered = await self._desk.offered if self._desk.offered else None
@@ -252,8 +290,8 @@ class CallTask:
 
     def _perform_notice(self, order: c.Command) -> None:
         match order:
-            case c.PlayNotice(attempt=attempt):
-                self._desk.play(attempt)
+            case c.PlayNotice(attempt=attempt, segment=segment):
+                self._desk.play(attempt, segment)
                 self._clocks.later(self._notice_s() + OVERDUE_S, lambda: self._notice_overdue(attempt))
             case c.StopNotice(attempt=attempt):
                 self.services.telephony.stop_notice(self.uid, attempt)
@@ -261,8 +299,8 @@ class CallTask:
                 self._spawn(self._desk.judge(attempt, observation))
             case c.RecordProof(attempt=attempt, verdict=verdict):
                 self._spawn(self._desk.prove(attempt, verdict))
-            case c.RecordRefusal(attempt=attempt, reasons=reasons):
-                self._spawn(self._desk.refuse(attempt, reasons))
+            case c.RecordRefusal(attempt=attempt, reasons=reasons, segment=segment):
+                self._spawn(self._desk.refuse(attempt, reasons, segment=segment))
             case _:
                 raise ValueError(f"no order about the notice: {type(order).__name__}")
 
@@ -270,8 +308,10 @@ class CallTask:
         match order:
             case c.StartRecording():
                 tap = self._desk.tap_of(order.proof.granted.evidence_sha256)
-                self._recorder.start(order, segment_facts(self.services, self.line, order, tap=tap))
-                self._clocks.later(self.services.config.spool.max_recording_s, self._too_long)
+                recorder = self._segments.at(order.segment, line=self.line.name)
+                recorder.start(order, segment_facts(self.services, self.line, order, tap=tap))
+                longest_s = self.services.config.spool.max_recording_s
+                self._clocks.later(longest_s, partial(self._too_long, order.segment))
             case c.SuspendRecording(why=why):
                 self._recorder.suspend(why)
             case c.ResumeRecording():
@@ -303,31 +343,30 @@ class CallTask:
     def _ran_out(self, timer: e.Timer) -> None:
         self.happened(e.TimerExpired(at_ns=self._now(), timer=timer))
 
-    def _too_long(self) -> None:
-        self.happened(e.StopRequested(at_ns=self._now(), reason=Reason.MAX_LENGTH, actor="agent"))
+    def _too_long(self, segment: int) -> None:
+        if self.call is not None and self.call.segment == segment:
+            self.happened(e.StopRequested(at_ns=self._now(), reason=Reason.MAX_LENGTH, actor="agent"))
 
-    def _recording_failed(self, reason: Reason, *, started: bool) -> None:
-        self.happened(e.RecordingFailed(at_ns=self._now(), reason=reason, started=started))
+    def _recording_failed(self, reason: Reason, *, started: bool, segment: int = 0) -> None:
+        self.happened(e.RecordingFailed(at_ns=self._now(), reason=reason, started=started, segment=segment))
 
     # ------------------------------------------------------------ summary
 
     async def _close(self) -> None:
         """The summary: after the recording's end, so that it says what became of it."""
         self._clocks.cancel()
-        await self._recorder.finished()
+        await self._segments.finished()
         if self._background:
             await asyncio.wait(self._background, timeout=_GONE_S)
         offered = receipt_of(self._desk.offered)
-        recorded = self._recorder.outcome in (Outcome.SEALED, Outcome.LEFT)
-        reason = None if recorded else self._reason()
-        decision = "RECORDED" if recorded else "NOT_RECORDED"
+        self._outcomes = self._segments.outcomes(self._closing.segments if self._closing else ())
+        whole = summed_up(self._outcomes)
         body = {
             "number": self.number,
             "offered_leaf": offered.leaf if offered else "",
-            "decision": decision,
-            "reason": reason.value if reason else "",
-            "reason_class": REASON_CLASS[reason].value if reason else "",
-            "segments": [{"segment": 0, "decision": decision, "reason": reason.value if reason else ""}],
+            **decision_of(whole),
+            "reason_class": REASON_CLASS[whole.reason].value if whole.reason else "",
+            "segments": [body_of(outcome) for outcome in self._outcomes],
             "connected": self._connected,
             "duration_ms": (self._now() - self.began_ns) // 1_000_000,
         }
@@ -335,12 +374,7 @@ class CallTask:
         await self._writer.drained()
         self.services.mover.wake()
 
-    def _reason(self) -> Reason:
-        if self.call is not None and self.call.reason is not None:
-            return self.call.reason
-        return Reason.ENDED_BEFORE_CAPTURE if self._recorder.outcome is Outcome.DISCARDED else Reason.CAPTURE_FAILED
-
     @property
     def outcome_reason(self) -> Reason | None:
         """Why the call was not recorded, None where it was; once it ended."""
-        return None if self._recorder.outcome in (Outcome.SEALED, Outcome.LEFT) else self._reason()
+        return summed_up(self._outcomes).reason if self._outcomes else Reason.AGENT_FAILED

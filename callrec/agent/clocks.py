@@ -27,6 +27,10 @@ class CallClocks:
         self._running: dict[e.Timer, asyncio.TimerHandle] = {}
         self._bounds: list[asyncio.TimerHandle] = []
 
+    def run_for(self, seconds: Mapping[e.Timer, float]) -> None:
+        """From now on clocks run so long; those that run already end when they would."""
+        self._seconds = seconds
+
     def start(self, timer: e.Timer) -> None:
         """Run this clock."""
         if running := self._running.get(timer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from callrec.core.kinds import Kind
@@ -25,6 +25,8 @@ class Leftovers:
     started: dict[tuple[str, int], LogEntry] = field(default_factory=dict)
     ended: set[tuple[str, int]] = field(default_factory=set)
     declined: set[str] = field(default_factory=set)
+    segments: dict[str, int] = field(default_factory=dict)
+    """The last segment of each open call that an entry speaks of."""
 
 
 def find(newest_first: Iterable[LogEntry]) -> Leftovers:
@@ -42,6 +44,7 @@ def find(newest_first: Iterable[LogEntry]) -> Leftovers:
 
 def _take(left: Leftovers, entry: LogEntry) -> None:
     place = (entry.call_uid, entry.segment)
+    left.segments[entry.call_uid] = max(entry.segment, left.segments.get(entry.call_uid, 0))
     if entry.kind == Kind.AGENT_STARTED.value:
         left.next_number = int(entry.body.get("first_number", 1))
     elif entry.kind == Kind.CALL_OFFERED.value:
@@ -65,19 +68,25 @@ def lost(started: LogEntry) -> Entry:
     return Entry(kind=Kind.RECORDING_LOST, body=body, call_uid=started.call_uid, segment=started.segment)
 
 
-def closed(offered: LogEntry, *, recorded: bool) -> Entry:
-    """The summary that the earlier run could not write."""
-    decision = "RECORDED" if recorded else "NOT_RECORDED"
-    reason = "" if recorded else Reason.AGENT_FAILED.value
+def closed(offered: LogEntry, *, recorded: Collection[int], last_segment: int = 0) -> Entry:
+    """The summary that the earlier run could not write, with the numbers of the segments that were `recorded`."""
+    segments = [{"segment": number, **_decision(number in recorded)} for number in range(last_segment + 1)]
+    whole = _decision(bool(recorded))
     body = {
         "number": offered.body["number"],
         "offered_leaf": offered.leaf,
-        "decision": decision,
-        "reason": reason,
+        **whole,
         "reason_class": "" if recorded else REASON_CLASS[Reason.AGENT_FAILED].value,
-        "segments": [{"segment": 0, "decision": decision, "reason": reason}],
+        "segments": segments,
         "connected": None,
         "duration_ms": None,
         "written_by": "the next start",
     }
     return Entry(kind=Kind.CALL_CLOSED, body=body, call_uid=offered.call_uid)
+
+
+def _decision(recorded: bool) -> dict[str, str]:  # noqa: FBT001 - said once, right above
+    return {
+        "decision": "RECORDED" if recorded else "NOT_RECORDED",
+        "reason": "" if recorded else Reason.AGENT_FAILED.value,
+    }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from callrec.agent import judging
 from callrec.agent.plan import Prepared
@@ -19,9 +20,19 @@ from callrec.core.proof import RECEIPT_MAX_AGE_NS, Granted, NoticeProof, Receipt
 from callrec.core.reasons import Reason
 from callrec.core.values import Grade, Leg
 from callrec.errors import CallrecError
+from callrec.notice.register import ApprovedPrompt
 from callrec.ports import Entry, Invite
 
 Noted = asyncio.Task[Receipt | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """What one attempt played, whatever the call's line is by the time it is judged."""
+
+    segment: int
+    prepared: Prepared
+    prompt: ApprovedPrompt
 
 
 def receipt_of(noted: Noted | None) -> Receipt | None:
@@ -40,6 +51,7 @@ class NoticeDesk:
         self._writer = writer
         self._tell = tell
         self._judged: dict[int, judging.Judged] = {}
+        self._played: dict[int, _Played] = {}
         self.prepared: Prepared | None = None
         self.offered: Noted | None = None
         self.answered: Noted | None = None
@@ -54,11 +66,12 @@ class NoticeDesk:
         found = (j.evidence.tap.kind.value for j in self._judged.values() if j.evidence_sha256 == evidence_sha256)
         return next(found, "")
 
-    def play(self, attempt: int) -> None:
+    def play(self, attempt: int, segment: int) -> None:
         """Hand telephony the very bytes that were hashed."""
         prompt = self.prepared.prompt if self.prepared else None
-        if prompt is None:
+        if prompt is None or self.prepared is None:
             raise ValueError("a notice was ordered for a call that has none")
+        self._played[attempt] = _Played(segment, self.prepared, prompt)
         named = "".join(sorted(prompt.record.keys))
         self._services.telephony.play_notice(
             self._invite.call_uid, attempt, prompt.pcm, keys_named=named, await_report_s=self._report_wait_s()
@@ -97,17 +110,18 @@ class NoticeDesk:
     async def _weigh(self, attempt: int, observation: Observation) -> judging.Judged | None:
         """None where the ledger has not confirmed offer and answer: then nothing can be bound to them."""
         await self._receipts()
-        binding = self._binding(attempt)
-        if binding is None or self.prepared is None or self.prepared.prompt is None:
+        played = self._played[attempt]
+        binding = self._binding(attempt, played.segment)
+        if binding is None:
             return None
         return await asyncio.to_thread(
             judging.weigh,
             observation,
-            prompt=self.prepared.prompt.facts(self.prepared.language_source),
-            pcm=self.prepared.prompt.pcm,
+            prompt=played.prompt.facts(played.prepared.language_source),
+            pcm=played.prompt.pcm,
             binding=binding,
-            language=self.prepared.language,
-            grade=self.prepared.plan.required_grade,
+            language=played.prepared.language,
+            grade=played.prepared.plan.required_grade,
             judge_by=self._services.judge_by,
         )
 
@@ -117,13 +131,13 @@ class NoticeDesk:
         if noted:
             await asyncio.wait(noted, timeout=self._services.config.notice.decide_within_ms / 2000)
 
-    def _binding(self, attempt: int) -> Binding | None:
+    def _binding(self, attempt: int, segment: int) -> Binding | None:
         offered, answered = receipt_of(self.offered), receipt_of(self.answered)
         if offered is None or answered is None:
             return None
         return Binding(
             call_uid=self._invite.call_uid,
-            segment=0,
+            segment=segment,
             attempt=attempt,
             party="caller",
             leg=Leg.CALLER,
@@ -169,7 +183,7 @@ class NoticeDesk:
         entry = Entry(kind=Kind.NOTICE_PROVEN, body=body, call_uid=self._invite.call_uid, segment=verdict.segment)
         return await self._services.ledger.append(entry, timeout_s=max((until_ns - self._now()) / 1e9, 0.0))
 
-    async def refuse(self, attempt: int, reasons: tuple[Reason, ...]) -> None:
+    async def refuse(self, attempt: int, reasons: tuple[Reason, ...], *, segment: int) -> None:
         """Write why, and keep evidence as full as that of a proven notice where it was judged so.
 
         A refusal by the clock names no evidence: judged again, that would say something else.
@@ -190,4 +204,4 @@ class NoticeDesk:
             "evidence_sha256": judged.evidence_sha256 if judged else "",
             "offered_leaf": offered.leaf if offered else "",
         }
-        self._writer.note(Kind.NOTICE_REFUSED, body)
+        self._writer.note(Kind.NOTICE_REFUSED, body, segment=segment)

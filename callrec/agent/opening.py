@@ -61,6 +61,8 @@ async def _write_lost(services: Services, left: leftovers.Leftovers, whole: set[
 
 
 async def _write_closed(services: Services, left: leftovers.Leftovers, whole: set[str]) -> None:
-    sealed = {name.rpartition("-")[0] for name in whole} | {call_uid for call_uid, _ in left.ended}
+    sealed = left.ended | {(call_uid, int(segment)) for call_uid, _, segment in (n.rpartition("-") for n in whole)}
     for call_uid, offered in left.offered.items():
-        await services.ledger.note(leftovers.closed(offered, recorded=call_uid in sealed))
+        recorded = {segment for uid, segment in sealed if uid == call_uid}
+        last = max([left.segments.get(call_uid, 0), *recorded])
+        await services.ledger.note(leftovers.closed(offered, recorded=recorded, last_segment=last))

@@ -66,13 +66,21 @@ class Failed(Protocol):
 class SegmentRecorder:
     """Carries out the core's recording orders for one segment of one call."""
 
-    def __init__(self, services: Services, call_uid: str, *, line: str, failed: Failed) -> None:
+    def __init__(
+        self,
+        services: Services,
+        call_uid: str,
+        *,
+        line: str,
+        failed: Failed,
+        after: SegmentRecorder | None = None,
+    ) -> None:
         self._services = services
         self._call_uid = call_uid
         self._line = line
         self._failed = failed
         self._running: _Running | None = None
-        self._last: asyncio.Task[None] | None = None
+        self._last: asyncio.Task[None] | None = after.last if after is not None else None  # begins when that has ended
         self._voices_off = False
         self._over = False
         self.outcome = Outcome.NOT_STARTED
@@ -114,6 +122,11 @@ class SegmentRecorder:
         """Also for a start that is still under way: it must not connect what was ordered off meanwhile."""
         self._voices_off = True
         self._services.telephony.suspend_capture(self._call_uid)
+
+    @property
+    def last(self) -> asyncio.Task[None] | None:
+        """The newest order, as it is carried out."""
+        return self._last
 
     async def finished(self) -> None:
         """Return when every order given so far was carried out."""

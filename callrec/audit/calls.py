@@ -1,4 +1,4 @@
-"""Checks 3, 5, 6, 7, 8 and 10: what the entries say of each call, read once and in order."""
+"""Checks 3, 5, 6, 7, 8, 10 and 13: what the entries say of each call, read once and in order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from callrec.audit.decisions import Decided
 from callrec.audit.fields import leaves, text, texts
 from callrec.audit.findings import Findings
 from callrec.audit.numbers import RunningNumbers
@@ -38,6 +39,8 @@ class _Call:
     marks: dict[str, _Mark] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     endings: dict[str, int] = field(default_factory=dict)
+    segments: Decided = field(default_factory=Decided)
+    summary: LogEntry | None = None
 
 
 class CallRules:
@@ -76,6 +79,8 @@ class CallRules:
             return
         self._check_run(kind, entry)
         rule = self._rules.get(kind)
+        if entry.call_uid and (rule is not None or kind is Kind.NOTICE_REFUSED):
+            self._call(entry).segments.see(kind, entry)
         if rule is not None:
             rule(entry, self._call(entry))
 
@@ -121,6 +126,7 @@ class CallRules:
         call.closed += 1
         if call.closed > 1:
             self._findings.add(8, f"call {entry.call_uid} was closed twice", entry.seq)
+        call.summary = entry
         if entry.body["offered_leaf"]:
             self._link(entry, call, entry.body["offered_leaf"], Kind.CALL_OFFERED)
 
@@ -193,6 +199,9 @@ class CallRules:
                 self._findings.add(8, f"call {call_uid} was never offered", call.first_seq)
             elif call.closed == 0:
                 self._owed(8, f"call {call_uid} was not closed", call.first_seq)
+            if call.summary is not None:
+                for sentence in call.segments.wrong(call.summary):
+                    self._findings.add(13, sentence, call.summary.seq)
             for leaf, times in call.endings.items():
                 mark = call.marks.get(leaf)
                 if times == 0 and mark is not None:

@@ -168,6 +168,11 @@ class StaffLeft(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaffTransferred(Event):
+    """The PBX transfers the call to somebody else of the advice line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartyChanged(Event):
     """Another outside party, or one more, may be at the far end of this leg, and has had no notice."""
 

@@ -46,5 +46,4 @@ class Side:
     up: bool = False
     held: bool = False
     streams: int = 0
-    presses: int = 0
     keys: KeyRelay = field(default_factory=KeyRelay)

@@ -17,7 +17,7 @@ import structlog
 from callrec.core.evidence import Direction
 from callrec.core.values import KeyMethod, Leg
 from callrec.sip.counters import Counters
-from callrec.sip.message import parse_message
+from callrec.sip.message import SipMessage, parse_message
 from callrec.sip.offer import objection
 from callrec.sip.settings import SipSettings, within
 from callrec.sip.thread import place_of
@@ -74,6 +74,9 @@ class LegListener(Protocol):
 
     def leg_key(self, leg: Leg, digit: str, method: KeyMethod) -> None:
         """The far end pressed a key."""
+
+    def leg_asked(self, leg: Leg, message: SipMessage) -> None:
+        """The far end sent an INVITE or UPDATE."""
 
     def leg_ended(self, leg: Leg, status: int, cause: str) -> None:
         """The dialog is over. The listener lets go of the call before it returns."""
@@ -192,13 +195,14 @@ class LegCall(pj.Call):
 
     @guarded
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: N802
-        """Keep why the far end hung up (RFC 3326)."""
+        """Keep why the far end hung up (RFC 3326), and tell who it says that it is now."""
         event = prm.e
         change = event.body.tsxState
         if change.type == pj.PJSIP_EVENT_RX_MSG and change.tsx.role == pj.PJSIP_ROLE_UAS:
-            if change.tsx.method not in ("BYE", "CANCEL"):
-                return
-            self._peer_reason = parse_message(change.src.rdata.wholeMsg).first("Reason")
+            if change.tsx.method in ("BYE", "CANCEL"):
+                self._peer_reason = parse_message(change.src.rdata.wholeMsg).first("Reason")
+            elif change.tsx.method in ("INVITE", "UPDATE") and self._listener is not None:
+                self._listener.leg_asked(self._leg, parse_message(change.src.rdata.wholeMsg))
 
     @guarded
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802

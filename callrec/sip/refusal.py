@@ -12,6 +12,7 @@ from callrec.core.values import KeyMethod, Leg
 from callrec.sip import parameters
 from callrec.sip.counters import Counters
 from callrec.sip.leg import LegCall
+from callrec.sip.message import SipMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,4 +57,7 @@ class Refusal:
         """See above."""
 
     def leg_key(self, leg: Leg, digit: str, method: KeyMethod) -> None:
+        """See above."""
+
+    def leg_asked(self, leg: Leg, message: SipMessage) -> None:
         """See above."""

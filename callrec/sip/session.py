@@ -15,11 +15,12 @@ from callrec.core.values import DialFailure, KeyMethod, Leg, Tone
 from callrec.errors import CallrecError
 from callrec.ports import CapturePaths, Destination, Invite
 from callrec.sip import parameters
+from callrec.sip.caller_watch import CallerWatch
 from callrec.sip.counters import Counters
 from callrec.sip.house import House, Side
-from callrec.sip.keys import FLUSH_S
 from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
 from callrec.sip.media import RINGBACK, TONES
+from callrec.sip.message import SipMessage
 from callrec.sip.play import NoticePlay
 from callrec.sip.sound import Sound
 from callrec.sip.translate import dial_failure_of, dialled_uri, ending_of, status_of
@@ -39,6 +40,7 @@ class Session:
         self.info_allowed = info_allowed
         self._sides = {Leg.CALLER: Side(), Leg.STAFF: Side()}
         self._sound = Sound(house.media, house.thread, self._audio)
+        self._watch = CallerWatch(house, invite, self._tell)
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
         self._dial_number = 0
@@ -279,6 +281,8 @@ class Session:
         if side.up or side.call is None or not (side.call.confirmed and side.call.media.negotiated):
             return
         side.up, side.held, side.streams = True, side.call.media.held, side.call.streams
+        if leg is Leg.CALLER:
+            self._watch.begin(lambda: self.caller)
         if leg is Leg.STAFF:
             self._sound.answered()
             self._stop_alerting()
@@ -292,14 +296,20 @@ class Session:
         held, renewed = call.media.held, call.streams != side.streams
         was, side.held, side.streams = side.held, held, call.streams
         if held != was:
-            at_ns = self._now()
-            self._tell(e.LegHeld(at_ns=at_ns, leg=leg) if held else e.LegResumed(at_ns=at_ns, leg=leg))
+            self._tell((e.LegHeld if held else e.LegResumed)(at_ns=self._now(), leg=leg))
         elif renewed:
             self._tell(e.LegRenegotiated(at_ns=self._now(), leg=leg))
         if leg is Leg.CALLER and self._sound.play is not None and (held != was or renewed):
             self._sound.play.window.direction(call.media.direction)
             self._sound.play.window.renegotiated()
             self._interrupt(Interruption.HELD if held else Interruption.RENEGOTIATED)
+        if leg is Leg.CALLER:
+            self._watch.renegotiated(call)
+
+    def leg_asked(self, leg: Leg, message: SipMessage) -> None:
+        """It may name somebody else."""
+        if leg is Leg.CALLER:
+            self._watch.asked(message)
 
     def leg_stream_ending(self, leg: Leg, last: Counters) -> None:
         """Its counters are read for the last time; its port goes."""
@@ -316,17 +326,7 @@ class Session:
         self._tell(e.KeyPressed(at_ns=self._now(), leg=leg, digit=digit, method=method))
         if not self._bridged:
             return
-        side = self._sides[leg]
-        side.presses += 1
-        presses = side.presses
-        self._pass_on(leg, side.keys.press(digit))
-        if side.keys.waits:
-            self._house.thread.call_later(FLUSH_S, lambda: self._flush_keys(leg, presses))
-
-    def _flush_keys(self, leg: Leg, presses: int) -> None:
-        side = self._sides[leg]
-        if side.presses == presses:
-            self._pass_on(leg, side.keys.flush())
+        self._sides[leg].keys.relay(digit, lambda digits: self._pass_on(leg, digits), self._house.thread.call_later)
 
     def _pass_on(self, leg: Leg, digits: str) -> None:
         other = self._sides[Leg.STAFF if leg is Leg.CALLER else Leg.CALLER].call

@@ -90,6 +90,23 @@ def test_the_first_call_of_a_new_ledger_is_number_one(ledger):
 def test_the_late_summary_says_what_became_of_the_call(ledger, recorded, reason):
     offer(ledger, UID, 7)
 
-    entry = leftovers.closed(found(ledger).offered[UID], recorded=recorded)
+    entry = leftovers.closed(found(ledger).offered[UID], recorded={0} if recorded else set())
     assert (entry.body["number"], entry.body["reason"]) == (7, reason)
     assert entry.body["decision"] == ("RECORDED" if recorded else "NOT_RECORDED")
+
+
+def test_a_call_that_had_more_segments_has_each_of_them_decided(ledger):
+    offer(ledger, UID, 7)
+    ledger._take(
+        Entry(kind=Kind.LEG_CHANGED, body={"leg": "caller", "what": "x", "cause": ""}, call_uid=UID, segment=2)
+    )
+    left = found(ledger)
+
+    entry = leftovers.closed(left.offered[UID], recorded={1}, last_segment=left.segments[UID])
+
+    assert entry.body["decision"] == "RECORDED"
+    assert [(one["segment"], one["decision"], one["reason"]) for one in entry.body["segments"]] == [
+        (0, "NOT_RECORDED", "AGENT_FAILED"),
+        (1, "RECORDED", ""),
+        (2, "NOT_RECORDED", "AGENT_FAILED"),
+    ]

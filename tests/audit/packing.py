@@ -119,7 +119,8 @@ class PackHouse(House):
             refused = {"attempt": 1, "party": "caller", "evidence_sha256": digest, "reasons": reasons}
             tell(Kind.NOTICE_REFUSED, **refused, offered_leaf=offered)
             decision = {"decision": "NOT_RECORDED", "reason": reasons[0], "reason_class": "our fault"}
-            tell(Kind.CALL_CLOSED, number=self.number, offered_leaf=offered, **decision)
+            segments = [{"segment": 0, **decision}]
+            tell(Kind.CALL_CLOSED, number=self.number, offered_leaf=offered, segments=segments, **decision)
         finally:
             ledger.close()
         return uid

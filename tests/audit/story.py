@@ -49,7 +49,8 @@ class Story:
                 "reason": reason.value,
                 "reason_class": REASON_CLASS[reason].value,
             }
-        self.tell(Kind.CALL_CLOSED, uid, number=self.number, offered_leaf=offered, **decision)
+        segments = [{"segment": 0, "decision": decision["decision"], "reason": decision["reason"]}]
+        self.tell(Kind.CALL_CLOSED, uid, number=self.number, offered_leaf=offered, segments=segments, **decision)
 
     def judged(self, uid, offered, answered, **change):
         """Evidence of a good notice, changed as told, judged, kept and told to the ledger."""

@@ -148,7 +148,14 @@ class House:
         self.spool.note_sealed(sealed.recording_id, leaf)
         if keep:
             await self._hand_over(ledger, sealed.recording_id)
-        await tell(Kind.CALL_CLOSED, number=self.number, offered_leaf=offered, decision="RECORDED", reason="")
+        await tell(
+            Kind.CALL_CLOSED,
+            number=self.number,
+            offered_leaf=offered,
+            decision="RECORDED",
+            reason="",
+            segments=[{"segment": 0, "decision": "RECORDED"}],
+        )
         return sealed.recording_id
 
     async def _offered(self, ledger, uid):

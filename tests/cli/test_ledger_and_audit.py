@@ -18,6 +18,9 @@ from callrec.ledger.merkle import Frontier, leaf_hash
 from callrec.ledger.reading import open_log
 from tests.cli.house import NEXT_HOP, House, in_another_process
 
+DECIDED = [{"segment": 0, "decision": "NOT_RECORDED", "reason": "CALLER_DECLINED"}]
+"""The segments of a call that was not recorded."""
+
 
 @pytest.fixture
 def recorded(house):
@@ -182,12 +185,12 @@ def test_an_export_never_overwrites(recorded, tmp_path):
 # ---------------------------------------------------------------- audit verify
 
 
-def test_a_good_house_holds_all_twelve_checks(recorded):
+def test_a_good_house_holds_all_checks(recorded):
     anchor = anchored(recorded)
 
     said = ended(recorded.callrec("audit", "verify", "--anchor", anchor))
 
-    assert "12 of 12 checks hold" in said
+    assert "13 of 13 checks hold" in said
     assert all(f"{'holds':>12}  {number:2}. " in said for number in CHECKS)
 
 
@@ -212,7 +215,7 @@ def test_an_auditor_needs_copies_and_the_half_page_and_nothing_of_the_operators(
     broken = in_another_process("audit", "verify", *places, *beside)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "12 of 12 checks hold" in done.stdout
+    assert "13 of 13 checks hold" in done.stdout
     assert broken.returncode == 30
 
 
@@ -231,8 +234,8 @@ def test_every_question_prints_how_far_its_answer_can_be_trusted(recorded, name)
     said = ended(recorded.callrec("audit", name)).splitlines()
 
     assert said[0] == "anchored outside: never"
-    names = [line.partition(":")[0] for line in said[1:8]]
-    assert names == ["report", "asked about", "rows", "verification", "clock", "software", "result"]
+    names = [line.partition(":")[0] for line in said[1:9]]
+    assert names == ["report", "asked about", "rows", "verification", "clock", "software", "pbx events", "result"]
     assert json.loads(ended(recorded.callrec("audit", name, "--json")))["report"] == name
 
 
@@ -261,7 +264,7 @@ def test_refusals_names_every_unrecorded_call_by_class_and_reason(recorded):
     leaf = recorded.append(Kind.CALL_OFFERED, uid, commitments={}, **body)
     closed = {"decision": "NOT_RECORDED", "reason": "CALLER_DECLINED", "reason_class": "caller's choice"}
     recorded.append(
-        Kind.CALL_CLOSED, uid, number=2, offered_leaf=leaf, segments=0, connected=True, duration_ms=1, **closed
+        Kind.CALL_CLOSED, uid, number=2, offered_leaf=leaf, segments=DECIDED, connected=True, duration_ms=1, **closed
     )
 
     said = ended(recorded.callrec("audit", "refusals"))
@@ -279,7 +282,7 @@ def test_one_call_is_gathered_with_the_header_of_every_report(recorded):
     for given in (uid, uid[:12], recorded.recording):
         said = ended(recorded.callrec("audit", "call", given))
         assert said.startswith("anchored outside: never\n")
-        assert "verification: 11 of 12 checks hold" in said
+        assert "verification: 12 of 13 checks hold" in said
         assert f"notice played: proven (sent to the next hop {NEXT_HOP}; evaluation tap)" in said
         assert "result:       nothing contradicts itself" in said
     value = json.loads(ended(recorded.callrec("audit", "call", uid, "--json")))
@@ -318,7 +321,7 @@ def test_nothing_in_the_ledger_reaches_a_terminal_as_control(house):
     uid = "cd" * 16
     body = {"number": 1, "direction": "inbound", "transport": "udp", "config_sha256": evil, "commitments": {}}
     leaf = house.append(Kind.CALL_OFFERED, uid, line=evil, **body)
-    closed = {"decision": "NOT_RECORDED", "reason": evil, "reason_class": evil, "segments": 0, "connected": False}
+    closed = {"decision": "NOT_RECORDED", "reason": evil, "reason_class": evil, "segments": DECIDED, "connected": False}
     house.append(Kind.CALL_CLOSED, uid, number=1, offered_leaf=leaf, duration_ms=0, **closed)
     house.append(Kind.CONFIG_CHANGED, config_sha256=evil, by=evil)
 

@@ -196,14 +196,17 @@ def test_another_party_before_the_line_answered_is_asked_before_anything_is_reco
     ("events", "order"),
     [
         ((TALKING[0],), c.StopNotice(attempt=1)),
-        ((TALKING[0], ended()), c.PlayNotice(attempt=2, segment=0)),
+        ((TALKING[0], ended()), None),
     ],
     ids=["while it plays", "while it is judged"],
 )
 def test_another_party_during_the_first_notice_hears_it_from_the_beginning(events, order):
-    call, orders = walk(*events, CHANGED)
+    whole = e.NoticeGranted(at_ns=3, attempt=1, verdict=verdict())
+    cut = e.NoticeRefused(at_ns=3, attempt=1, reasons=(Reason.NOTICE_INTERRUPTED,))
+    call, orders = walk(*events, CHANGED, *((whole,) if order is None else (ended(1, CUT), cut)))
 
-    assert orders[-1] == order
+    assert order is None or order in orders
+    assert orders[-1] == c.PlayNotice(attempt=2, segment=0)
     assert (call.segment, call.stage) == (0, Stage.NOTICE)
 
 
@@ -240,6 +243,7 @@ def test_somebody_outside_who_was_there_before_the_talk_keeps_it_unrecorded():
     [
         (e.HeldBehind(at_ns=20, leg=Leg.STAFF), e.ResumedBehind(at_ns=21, leg=Leg.STAFF), "staff side on hold behind"),
         (e.StaffLeft(at_ns=20), e.StaffJoined(at_ns=21), "nobody of the line is there"),
+        (e.HeldBehind(at_ns=20, leg=Leg.STAFF), e.StaffJoined(at_ns=21), "staff side on hold behind"),
     ],
 )
 def test_what_the_pbx_alone_knows_of_leaves_a_gap_and_no_new_segment(away, back, why):
@@ -256,6 +260,15 @@ def test_a_line_whose_destination_answers_before_a_person_is_recorded_from_the_p
 
     assert starts(before) == []
     assert len(starts(after)) == 1
+
+
+def test_a_transfer_inside_such_a_line_waits_for_the_next_person_and_elsewhere_for_nobody():
+    moved_on, back = e.StaffTransferred(at_ns=21), e.StaffJoined(at_ns=22)
+    _, waits = walk(*TALKING, e.StaffJoined(at_ns=20), moved_on, back, plan=a_plan(waits_for_staff=True))
+    _, talks_on = walk(*TALKING, moved_on)
+
+    assert [type(order) for order in waits[-2:]] == [c.SuspendRecording, c.ResumeRecording]
+    assert isinstance(talks_on[-1], c.StartRecording)
 
 
 def moved(call, **changes):

@@ -124,9 +124,13 @@ class Media:
                 if self._over.wait(max(0.0, due - time.monotonic())):
                     return
                 if not self._quiet.is_set():
-                    self._rtp.sendto(pcap.numbered(packet, sequence, base), to)
+                    self._rtp.sendto(_of(pcap.numbered(packet, sequence, base), self.ssrc), to)
                     sequence += 1
             sound, base = again, base + length // FRAME * FRAME
+
+    def become_another(self) -> None:
+        """Go on under another SSRC, as whatever sends in this place of a sudden."""
+        self.ssrc = secrets.randbits(32)
 
     def be_quiet(self) -> None:
         """Send no more packets until `go_on`; time runs on."""
@@ -162,6 +166,11 @@ class Media:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _of(packet: bytes, ssrc: int) -> bytes:
+    """This packet as one of this stream (RFC 3550 section 5.1)."""
+    return packet[:8] + struct.pack(">I", ssrc) + packet[12:]
 
 
 def _parse(data: bytes, source: Address) -> Packet:

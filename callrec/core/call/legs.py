@@ -20,12 +20,17 @@ def bridged(call: Call, _event: e.LegsBridged) -> Step:
 
 def staff_joined(call: Call, _event: e.StaffJoined) -> Step:
     """A person is there, where the destination had answered before one was."""
-    return settle(replace(call, staff_there=True))
+    return settle(replace(call, staff_there=True, held_behind=call.held_behind - {Leg.STAFF}))
 
 
 def staff_left(call: Call, _event: e.StaffLeft) -> Step:
     """Nobody is there to be asked for advice: what is said now is not said to the line."""
     return settle(replace(call, staff_there=False))
+
+
+def staff_transferred(call: Call, _event: e.StaffTransferred) -> Step:
+    """To somebody else of the line: where the PBX tells when a person is there, that is waited for again."""
+    return settle(replace(call, staff_there=call.staff_there and not call.plan.waits_for_staff))
 
 
 def leg_held(call: Call, event: e.LegHeld) -> Step:

@@ -30,7 +30,7 @@ def play(call: Call) -> Step:
         return replace(call, notice=Notice.WAITING), ()
     attempt = call.attempt + 1
     order = c.PlayNotice(attempt=attempt, segment=call.segment)
-    return replace(call, notice=Notice.PLAYING, attempt=attempt), (order,)
+    return replace(call, notice=Notice.PLAYING, attempt=attempt, somebody_else=False), (order,)
 
 
 def go_on(call: Call) -> Step:
@@ -97,6 +97,8 @@ def granted(call: Call, event: e.NoticeGranted) -> Step:
     """The line is dialled, and the ledger asked to make the proof."""
     if call.notice is not Notice.JUDGING or event.attempt != call.attempt:
         return call, ()
+    if call.somebody_else:
+        return _refused_for(call, (Reason.NOTICE_INTERRUPTED,))
     if event.verdict.grade.rank < call.plan.required_grade.rank:
         return _refuse(call, (Reason.GRADE_TOO_LOW,))
     dialled, orders = go_on(replace(call, notice=Notice.SETTLED))
@@ -107,10 +109,10 @@ def refused(call: Call, event: e.NoticeRefused) -> Step:
     """Play again what was interrupted while attempts last; otherwise go on unrecorded."""
     if call.notice is not Notice.JUDGING or event.attempt != call.attempt:
         return call, ()
-    return refused_for(call, event.reasons)
+    return _refused_for(call, event.reasons)
 
 
-def refused_for(call: Call, reasons: tuple[Reason, ...]) -> Step:
+def _refused_for(call: Call, reasons: tuple[Reason, ...]) -> Step:
     """As above, for these reasons."""
     in_time = call.stage is Stage.NOTICE or call.segment > 0
     if reasons[0] is Reason.NOTICE_INTERRUPTED and call.attempts_left and in_time:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import stop
-from callrec.core.call.notice import play, refused_for
+from callrec.core.call.notice import play
 from callrec.core.call.state import Call, CallPlan, Capture, Notice, Stage, Step, and_then
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.reasons import Reason
@@ -31,9 +31,7 @@ def _begin_notice_again(call: Call) -> Step:
     """Before the talk there is one segment all the same: whoever is there now is to hear the notice whole."""
     if call.notice is Notice.PLAYING:
         return call, (c.StopNotice(attempt=call.attempt),)
-    if call.notice is Notice.JUDGING:
-        return refused_for(call, (Reason.NOTICE_INTERRUPTED,))
-    return call, ()
+    return replace(call, somebody_else=call.notice is Notice.JUDGING), ()
 
 
 def outside_joined(call: Call, _event: e.OutsideJoined) -> Step:

@@ -87,7 +87,8 @@ class CallPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One call, as a value. From `permission` on to `digits` most is of the segment that runs; `decided` says what
-    became of those before it. `strangers` are outside parties on the advice line's side, who had no notice.
+    became of those before it. `strangers` are outside parties on the advice line's side, who had no notice;
+    `somebody_else` says that the notice which is being judged was not heard whole by whoever is there now.
     """
 
     plan: CallPlan
@@ -100,6 +101,7 @@ class Call:
     decided: tuple[c.Decision, ...] = ()
     earlier_attempts: int = 0
     strangers: int = 0
+    somebody_else: bool = False
     without: frozenset[Purpose] = frozenset()
     window_open: bool = False
     window_closed_ns: int = -1

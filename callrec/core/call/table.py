@@ -25,6 +25,7 @@ from callrec.core.call.legs import (
     resumed_behind,
     staff_joined,
     staff_left,
+    staff_transferred,
 )
 from callrec.core.call.notice import answered, granted, notice_ended, notice_timer, refused
 from callrec.core.call.segments import outside_joined, outside_left, party_changed
@@ -59,6 +60,7 @@ _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
     e.ProofContradicted: proof_contradicted,
     e.StaffJoined: staff_joined,
     e.StaffLeft: staff_left,
+    e.StaffTransferred: staff_transferred,
     e.HeldBehind: held_behind,
     e.ResumedBehind: resumed_behind,
     e.PartyChanged: party_changed,

@@ -1,0 +1,55 @@
+"""Watches who may be at the far end of the caller's leg, from its answer on. SIP thread only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from callrec.core.events import PartyChanged, PartyShown
+from callrec.core.values import Leg
+from callrec.ports import Invite
+from callrec.sip.house import House
+from callrec.sip.leg import LegCall
+from callrec.sip.message import SipMessage
+from callrec.sip.party import FarEnd, stated
+
+LOOK_S: Final = 0.5
+"""Between two looks at the stream that the caller's sound comes in."""
+
+
+class CallerWatch:
+    """`tell` hears that somebody else may be there, and what shows it. Without the wire tap streams are not seen."""
+
+    def __init__(self, house: House, invite: Invite, tell: Callable[[PartyChanged], None]) -> None:
+        self._house, self._tell = house, tell
+        self._far = FarEnd(identity=stated(invite.asserted_identity, f"<{invite.from_uri}>"))
+
+    def begin(self, caller: Callable[[], LegCall | None]) -> None:
+        """The leg is up; `caller` gives it for as long as it is there."""
+        if (call := caller()) is not None:
+            self._far.at(call.counters().sdp_address)
+            self._look(caller)
+
+    def _look(self, caller: Callable[[], LegCall | None]) -> None:
+        call, wire = caller(), self._house.media.wire
+        if call is None or wire is None:
+            return
+        counts = wire.counts(call.getId())
+        self._said(self._far.streams(counts.peer_ssrc) if counts is not None else None)
+        self._house.thread.call_later(LOOK_S, lambda: self._look(caller))
+
+    def renegotiated(self, call: LegCall) -> None:
+        """The stream from another address is another one in any case, which is told once."""
+        shown = self._far.at(call.counters().sdp_address)
+        if shown is not None:
+            self._far.ssrc = None
+        self._said(shown)
+
+    def asked(self, message: SipMessage) -> None:
+        """The far end sent an INVITE or UPDATE within the dialog."""
+        self._said(self._far.says(message))
+
+    def _said(self, shown: PartyShown | None) -> None:
+        if shown is not None:
+            now = self._house.clock.boottime_ns()
+            self._tell(PartyChanged(at_ns=now, leg=Leg.CALLER, shown_by=shown))
