@@ -31,7 +31,8 @@ def _begin_notice_again(call: Call) -> Step:
     """Before the talk there is one segment all the same: whoever is there now is to hear the notice whole."""
     if call.notice is Notice.PLAYING:
         return call, (c.StopNotice(attempt=call.attempt),)
-    return replace(call, somebody_else=call.notice is Notice.JUDGING), ()
+    heard_by_another = call.notice in (Notice.JUDGING, Notice.UNACKNOWLEDGED)
+    return replace(call, somebody_else=heard_by_another), ()
 
 
 def outside_joined(call: Call, _event: e.OutsideJoined) -> Step:
@@ -82,6 +83,7 @@ def _next_segment(call: Call, *, announce: bool) -> Step:
         permission=Permission.NONE,
         proof=None,
         notice=Notice.NOT_BEGUN,
+        unjudged=None,
         earlier_attempts=call.attempt,
         window_open=False,
         window_closed_ns=-1,
