@@ -14,6 +14,7 @@ from callrec import __version__
 from callrec.agent import bodies
 from callrec.agent.board import Board, run_alert
 from callrec.agent.call import CallTask
+from callrec.agent.declined import Declined
 from callrec.agent.loops import end_all
 from callrec.agent.opening import ReadBack, settle
 from callrec.agent.pbx import Told
@@ -71,6 +72,7 @@ class Agent:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._store_down = False
+        self._declined = Declined()
         self.board = Board([line.name for line in self.config.lines], self.config.alerts, tell=self._alert)
         self.traffic = TrafficWatch(self.services.telephony.traffic, self._note)
         self.services.mishap = self._mishap
@@ -163,10 +165,24 @@ class Agent:
 
     def _take(self, line: Line, invite: Invite) -> None:
         self.number += 1
-        call = CallTask(self.services, line, invite, number=self.number, watch=self.house.watch)
+        declined = self._declined_before(line, invite)
+        call = CallTask(
+            self.services, line, invite, number=self.number, watch=self.house.watch, declined_before=declined
+        )
         self.calls[invite.call_uid] = call
         task = asyncio.create_task(self._carry(call))
         self._tasks[invite.call_uid] = task
+
+    def _linked_id(self, invite: Invite) -> str:
+        header = self.config.sip.linked_header
+        return invite.headers.get(header, "") if header else ""
+
+    def _declined_before(self, line: Line, invite: Invite) -> bool:
+        """A call that the PBX brings back to the line is one with the call that was there before, or still is."""
+        linked_id = self._linked_id(invite)
+        up = (call for call in self.calls.values() if call.line.name == line.name and call.declined)
+        here = bool(linked_id) and any(self._linked_id(call.invite) == linked_id for call in up)
+        return here or self._declined.holds(linked_id, line.name, now_ns=self._now())
 
     async def _carry(self, call: CallTask) -> None:
         try:
@@ -176,6 +192,8 @@ class Agent:
             for leg in Leg:
                 self.services.telephony.hang_up(call.uid, leg, "failure")
         finally:
+            if call.declined:
+                self._declined.remember(self._linked_id(call.invite), call.line.name, now_ns=self._now())
             self.calls.pop(call.uid, None)
             self._tasks.pop(call.uid, None)
             self.board.call_ended(call.line.name, call.outcome_reason, now_ns=self._now(), utc=self.services.utc_text())
@@ -315,11 +333,10 @@ class Agent:
 
     def uid_of(self, linked_id: str) -> str:
         """The id of the newest call that is up with this linked id of the PBX. `Refused` where there is none."""
-        header = self.config.sip.linked_header
-        if header is None:
+        if self.config.sip.linked_header is None:
             step = "name the header that carries it as sip.linked_header, or tell the call by its own id"
             raise Refused("calls are not known by the PBX's own id here", next_step=step)
-        found = [uid for uid, call in self.calls.items() if call.invite.headers.get(header) == linked_id]
+        found = [uid for uid, call in self.calls.items() if self._linked_id(call.invite) == linked_id]
         if not found or not linked_id:
             raise Refused(f"no call is up with the linked id {linked_id!r}", next_step="see `callrec call list`")
         return found[-1]

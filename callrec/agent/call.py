@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from callrec.core import events as e
 from callrec.core.call import TABLE, Call, Notice, Stage, advance, keys_in_use, line_changed, open_call
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
+from callrec.core.permission import Permission
 from callrec.core.proof import Receipt
 from callrec.core.reasons import REASON_CLASS, Reason
 from callrec.core.values import Leg
@@ -59,7 +60,14 @@ class CallTask:
     """One call from its INVITE to its summary. `run` never raises; what goes wrong costs the recording."""
 
     def __init__(
-        self, services: Services, line: Line, invite: Invite, *, number: int, watch: Callable[[str, Any], None]
+        self,
+        services: Services,
+        line: Line,
+        invite: Invite,
+        *,
+        number: int,
+        watch: Callable[[str, Any], None],
+        declined_before: bool = False,
     ) -> None:
         self.services = services
         self.line = line
@@ -68,6 +76,7 @@ class CallTask:
         self.began_ns = services.clock.boottime_ns()
         self.call: Call | None = None
         self.why = ""
+        self._declined_before = declined_before
         self._watch = watch
         self._inbox: asyncio.Queue[e.Event | _Moved | _Ended] = asyncio.Queue()
         self._clocks = CallClocks(seconds_of(services.config, line), ran_out=self._ran_out)
@@ -85,6 +94,11 @@ class CallTask:
     def uid(self) -> str:
         """The call's id."""
         return self.invite.call_uid
+
+    @property
+    def declined(self) -> bool:
+        """True where the caller said no, or stopped the recording."""
+        return self.call is not None and self.call.permission is Permission.WITHDRAWN
 
     @property
     def _recorder(self) -> SegmentRecorder:
@@ -121,7 +135,10 @@ class CallTask:
         self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts | self._contact())
         self._prepared = self._desk.prepared = await self._prepare(self.line)
         self.why = self._prepared.why
-        self.call, orders = open_call(self._prepared.plan)
+        if self._declined_before:
+            said = {"digit": "", "choice": "decline", "leg": Leg.CALLER.value, "method": "earlier in the linked call"}
+            self._writer.note(Kind.CHOICE_MADE, said)
+        self.call, orders = open_call(replace(self._prepared.plan, declined_before=self._declined_before))
         self._keep_keys()
         self._perform_all(orders)
         while not isinstance(event := await self._inbox.get(), _Ended):

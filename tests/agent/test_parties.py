@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from callrec.agent import pbx
+from callrec.agent.declined import KEPT_NS, MOST, Declined
 from callrec.core import events as e
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
@@ -196,3 +197,24 @@ def test_each_event_is_one_fact_of_the_core(told, kind):
 
     assert made is None if kind is None else type(made) is kind
     assert made is None or made.at_ns == 7
+
+
+def test_a_no_holds_for_the_linked_call_on_that_line_and_not_for_ever():
+    noes = Declined()
+    noes.remember("pbx-1", "advice", now_ns=5)
+    noes.remember("", "advice", now_ns=5)
+
+    assert noes.holds("pbx-1", "advice", now_ns=6)
+    assert not noes.holds("pbx-1", "other", now_ns=6)
+    assert not noes.holds("pbx-2", "advice", now_ns=6)
+    assert not noes.holds("", "advice", now_ns=6)
+    assert not noes.holds("pbx-1", "advice", now_ns=6 + KEPT_NS)
+
+
+def test_noes_without_end_are_not_remembered_without_end():
+    noes = Declined()
+    for number in range(MOST + 1):
+        noes.remember(f"pbx-{number}", "advice", now_ns=1)
+
+    assert not noes.holds("pbx-0", "advice", now_ns=1)
+    assert noes.holds(f"pbx-{MOST}", "advice", now_ns=1)

@@ -46,7 +46,7 @@ class Office:
         self._closed = 0
         self.house = House(folder / "house", staff=f"{LOOPBACK}:{self.first}", fallback=(f"{LOOPBACK}:{self.second}",))
         self._lines(self.house.settings)
-        self.house.settings["sip"]["trusted_headers"] = ["X-Ward"]
+        self.house.settings["sip"] |= {"trusted_headers": ["X-Ward", "X-Linked"], "linked_header": "X-Linked"}
         self.caller_file = audio.write_alaw(folder / "caller.alaw", audio.tone(CALLER_HZ, 10))
         self.staff_file = audio.write_alaw(folder / "staff.alaw", audio.tone(STAFF_HZ, 10))
 

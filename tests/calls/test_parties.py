@@ -98,3 +98,31 @@ def test_another_media_address_and_another_identity_are_asked_each_and_decided_e
     left, _ = opened(office, 1)
     assert not audio.tone_spans(left, CALLER_HZ)
     assert audio.share(left, OTHER_HZ) > 0.9
+
+
+def test_a_call_that_the_pbx_brings_back_after_a_no_hears_no_notice_and_is_not_recorded(office: Office):
+    headers = ["X-Linked: pbx-1763800000.7"]
+    with office.staff() as staff, Media() as ear:
+        steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port)), headers=headers), until_bye()]
+        with office.caller(*steps, dialled=RECORDED) as caller:
+            to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
+            ear.speak(audio.tone(CALLER_HZ, 60), to=to, keys={1000: "2"})
+            staff.established(within_s=PATIENCE_S)
+            staff.hang_up()
+            caller.succeed(within_s=10)
+    office.closed(1)
+
+    with office.staff() as staff, Media() as ear:
+        steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port)), headers=headers), until_bye()]
+        with office.caller(*steps, dialled=RECORDED) as caller:
+            staff.established(within_s=PATIENCE_S)
+            ear.heard_so_far(1, within_s=PATIENCE_S)
+            staff.hang_up()
+            caller.succeed(within_s=10)
+
+    assert office.decided(2) == ("NOT_RECORDED", "CALLER_DECLINED", "caller's choice")
+    assert [(one["choice"], one["method"]) for one in office.told("choice.made")] == [
+        ("decline", "earlier in the linked call")
+    ]
+    assert office.told("notice.proven") == office.told("notice.refused") == []
+    assert audio.find(ear.heard, office.house.prompt_samples()).share < 0.1

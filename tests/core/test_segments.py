@@ -305,6 +305,13 @@ def test_a_caller_who_declined_is_not_asked_again_by_the_next_line():
     assert orders == ()
 
 
+def test_a_call_that_comes_back_after_a_no_is_connected_at_once_and_not_asked():
+    call, orders = walk(TALKING[0], *TALKING[-2:], CHANGED, plan=a_plan(declined_before=True))
+
+    assert orders == [c.AnswerCaller(), c.Dial(target=0), c.Bridge()]
+    assert (call.permission, call.reason) == (Permission.WITHDRAWN, Reason.CALLER_DECLINED)
+
+
 # ---------------------------------------------------------------- every state, every journey
 
 

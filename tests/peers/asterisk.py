@@ -18,7 +18,10 @@ from another loopback address than callrec does (Ear(..., host="127.0.0.3")), si
 6012 the phone of `colleague`         6013 answers, 1000 Hz, after 1 s sends callrec away by REFER, then 1000 Hz again
 6014 early media (900 Hz), after 2 s answers, 1000 Hz
 6015 as 6011, but held callers hear the PBX's music
-6000 to 6015 may be dialled directly as well
+6017 answers, 900 Hz for 3 s, then the phone of `staff`, whose answer callrec is told of
+6018 somebody outside, played by the phone of `colleague`, of whom callrec is told
+6019 the queue of 6000, answered by the PBX before; callrec is told of the member who joins
+6000 to 6019 may be dialled directly as well
 """
 
 from __future__ import annotations
@@ -50,10 +53,11 @@ _MODULES = re.findall(
     app_cdr app_dial app_echo app_mixmonitor app_playback app_playtones app_queue app_read app_stack app_transfer
     app_verbose bridge_builtin_features bridge_holding bridge_native_rtp bridge_simple bridge_softmix cdr_custom
     chan_pjsip codec_a_mu codec_alaw codec_resample codec_ulaw format_pcm format_sln format_wav func_callerid func_cdr
-    func_channel func_devstate func_export func_hangupcause func_logic func_pjsip_endpoint func_strings func_timeout
-    pbx_config res_cdrel_custom res_musiconhold res_pjproject res_pjsip res_pjsip_acl res_pjsip_caller_id
-    res_pjsip_diversion res_pjsip_dtmf_info res_pjsip_endpoint_identifier_ip res_pjsip_endpoint_identifier_user
-    res_pjsip_header_funcs res_pjsip_logger res_pjsip_nat res_pjsip_pubsub res_pjsip_refer res_pjsip_rfc3326
+    func_channel func_curl func_devstate func_export func_hangupcause func_logic func_pjsip_endpoint func_strings
+    func_timeout pbx_config res_cdrel_custom res_curl res_musiconhold res_pjproject res_pjsip res_pjsip_acl
+    res_pjsip_caller_id res_pjsip_diversion res_pjsip_dtmf_info res_pjsip_endpoint_identifier_ip
+    res_pjsip_endpoint_identifier_user res_pjsip_header_funcs res_pjsip_logger res_pjsip_nat
+    res_pjsip_pubsub res_pjsip_refer res_pjsip_rfc3326
     res_pjsip_sdp_rtp res_pjsip_session res_rtp_asterisk res_sorcery_astdb res_sorcery_config res_sorcery_memory
     res_timing_timerfd
 """,
@@ -370,6 +374,15 @@ exten => 6014,1,Progress()
  same => n,Goto(6001,1)
 exten => 6015,1,Set(PJSIP_MOH_PASSTHROUGH()=no)
  same => n,Goto(6011,1)
+exten => 6017,1,Answer()
+ same => n,Playtones(900)
+ same => n,Wait(3)
+ same => n,StopPlaytones()
+ same => n,Dial(PJSIP/staff,30,U(callrec-joined))
+exten => 6018,1,Gosub(callrec-tell,outside_party,1)
+ same => n,Dial(PJSIP/colleague,30)
+exten => 6019,1,Answer()
+ same => n,Queue(advice,,,,60,,callrec-joined)
 """
 
 _STAND_IN_PEERS = """\

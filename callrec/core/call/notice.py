@@ -10,7 +10,7 @@ from callrec.core.call.capture import start_when_permitted
 from callrec.core.call.dialling import dial
 from callrec.core.call.state import Call, Notice, Stage, Step, and_then
 from callrec.core.evidence import KeyHeard
-from callrec.core.permission import PermissionFact, after
+from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.proof import acknowledges
 from callrec.core.reasons import Reason
 from callrec.core.values import Grade, Leg
@@ -18,7 +18,7 @@ from callrec.core.values import Grade, Leg
 
 def answered(call: Call, _event: e.CallerAnswered) -> Step:
     """The caller is up: play the notice, or dial at once where nothing can be recorded anyway."""
-    if call.plan.obstacle is not None:
+    if call.plan.obstacle is not None or call.permission is Permission.WITHDRAWN:
         return dial(replace(call, notice=Notice.SETTLED))
     begun = replace(call, stage=Stage.NOTICE, permission=after(call.permission, PermissionFact.NOTICE_BEGAN))
     return and_then((c.StartTimer(timer=e.Timer.NOTICE_WAIT),), play(begun))

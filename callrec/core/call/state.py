@@ -82,6 +82,7 @@ class CallPlan:
     reject_without_notice: bool = False
     required_grade: Grade = Grade.SENT
     essential_ms: int = 0
+    declined_before: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from callrec.core import commands as c
@@ -31,12 +32,16 @@ from callrec.core.call.notice import answered, granted, notice_ended, notice_tim
 from callrec.core.call.segments import outside_joined, outside_left, party_changed
 from callrec.core.call.state import Call, CallPlan, Handler, Stage, Step, nothing
 from callrec.core.outoforder import OutOfOrder
+from callrec.core.permission import PermissionFact, after
 from callrec.core.reasons import Reason
 
 
 def open_call(plan: CallPlan) -> Step:
     """Begin a call: answer it, or turn it away where the line asks for that when no notice can be given."""
     call = Call(plan=plan, reason=plan.obstacle, staff_there=not plan.waits_for_staff)
+    if plan.declined_before and plan.obstacle is None:
+        no = after(call.permission, PermissionFact.WITHDRAWN)
+        return replace(call, permission=no, reason=Reason.CALLER_DECLINED), (c.AnswerCaller(),)
     if plan.obstacle is not None and plan.reject_without_notice and plan.obstacle is not Reason.LINE_NOT_RECORDED:
         return call, (c.RejectCaller(reason=plan.obstacle),)
     return call, (c.AnswerCaller(),)
