@@ -79,7 +79,7 @@ def test_a_line_that_answers_before_a_person_does_is_recorded_from_the_person_on
     assert audio.share(left, CALLER_HZ) > 0.9
 
 
-def test_a_caller_who_is_transferred_outside_is_recorded_until_then_and_not_with_whom_is_there(exchange: Exchange):
+def test_a_caller_who_is_sent_outside_is_recorded_until_then_and_again_after_a_new_notice(exchange: Exchange):
     colleague, staff = exchange.phone("colleague", COLLEAGUE_HZ), exchange.phone("staff", STAFF_HZ)
     with colleague, staff, exchange.calling(PHONE) as caller:
         exchange.wait_told("recording.started")
@@ -87,14 +87,21 @@ def test_a_caller_who_is_transferred_outside_is_recorded_until_then_and_not_with
         staff.transfer(f"sip:6018@{exchange.pbx.address}")
         colleague.established(within_s=PATIENCE_S)
         more(caller, 2)
+        colleague.hang_up()
+        ports.until(
+            lambda: len(exchange.told("recording.started")) == 2, seconds=PATIENCE_S, what="a second recording begins"
+        )
+        more(caller, 1)
         caller.hang_up()
 
     _, right = exchange.recording()
-    assert told(exchange) == [("outside_party", "http")]
+    assert told(exchange) == [("outside_party", "http"), ("left", "http")]
     assert [(one["segment"], one["decision"], one["reason"]) for one in exchange.closed()["segments"]] == [
         (0, "RECORDED", ""),
         (1, "NOT_RECORDED", "PARTY_WITHOUT_NOTICE"),
+        (2, "RECORDED", ""),
     ]
+    assert [one["attempt"] for one in exchange.told("notice.proven")] == [1, 2]
     assert audio.tone_spans(right, STAFF_HZ)
     assert not audio.tone_spans(right, COLLEAGUE_HZ)
     assert audio.tone_spans(caller.heard, COLLEAGUE_HZ)

@@ -19,7 +19,7 @@ from another loopback address than callrec does (Ear(..., host="127.0.0.3")), si
 6014 early media (900 Hz), after 2 s answers, 1000 Hz
 6015 as 6011, but held callers hear the PBX's music
 6017 answers, 900 Hz for 3 s, then the phone of `staff`, whose answer callrec is told of
-6018 somebody outside, played by the phone of `colleague`, of whom callrec is told
+6018 somebody outside, played by the phone of `colleague`, then 6001; callrec is told of both
 6019 the queue of 6000, answered by the PBX before; callrec is told of the member who joins
 6000 to 6019 may be dialled directly as well
 """
@@ -380,7 +380,9 @@ exten => 6017,1,Answer()
  same => n,StopPlaytones()
  same => n,Dial(PJSIP/staff,30,U(callrec-joined))
 exten => 6018,1,Gosub(callrec-tell,outside_party,1)
- same => n,Dial(PJSIP/colleague,30)
+ same => n,Dial(PJSIP/colleague,30,g)
+ same => n,Gosub(callrec-tell,left,1(&party=outside))
+ same => n,Goto(6001,1)
 exten => 6019,1,Answer()
  same => n,Queue(advice,,,,60,,callrec-joined)
 """
