@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from callrec.audit.call_questions import notices, orphans, recorded_before_notice, selftest
 from callrec.audit.fields import leaves, text, texts
+from callrec.audit.keeping_questions import disposals, holds, retention_due
 from callrec.audit.report import Filters, Report
+from callrec.audit.use_questions import access, choices, training_consent, withdrawals
 from callrec.audit.verify import Places, verify
 from callrec.core.kinds import Kind
 from callrec.core.values import Tap
@@ -182,8 +185,19 @@ def _list(words: set[str]) -> str:
 
 
 QUESTIONS: Final[Mapping[str, Callable[[Places, Filters], Report]]] = {
+    "recorded-before-notice": recorded_before_notice,
     "coverage": coverage,
     "refusals": refusals,
+    "orphans": orphans,
+    "notices": notices,
     "purpose-ceiling": purpose_ceiling,
+    "choices": choices,
+    "withdrawals": withdrawals,
+    "training-consent": training_consent,
+    "access": access,
+    "retention-due": retention_due,
+    "disposals": disposals,
+    "holds": holds,
+    "selftest": selftest,
 }
-"""By the name on the command line."""
+"""By the name on the command line: those that need nothing besides the period. The others have their own commands."""

@@ -6,6 +6,8 @@ said where data were missing or the ledger is not sound.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,21 +83,30 @@ class Report:
         }
         return json.dumps(value, indent=2)
 
-    def to_text(self) -> str:
-        """Header, table, exceptions, limits."""
-        head = [
+    def to_csv(self) -> str:
+        """The rows as CSV. Lines before it that begin with # say what they are and how far they can be trusted."""
+        target = io.StringIO()
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([_cell(cell) for cell in row] for row in self.rows)
+        return "".join(f"# {line}\n" for line in lines_of(self._head()).splitlines()) + target.getvalue()
+
+    def _head(self) -> list[str]:
+        return [
             f"anchored outside: {anchored_text(self.verification)}",
             f"report:       {self.name} - {self.question}",
             f"asked about:  {self.filters.text()}",
             f"rows:         {len(self.rows)}",
             *trust_lines(self.verification),
             f"result:       {self._result()}",
-            "",
         ]
+
+    def to_text(self) -> str:
+        """Header, table, exceptions, limits."""
         rows = table(self.columns, self.rows)
         told = [f"exception: {sentence}" for sentence in self.exceptions]
         found = finding_lines(self.verification)
-        return lines_of([*head, *rows, "", *told, *found, LIMITS])
+        return lines_of([*self._head(), "", *rows, "", *told, *found, LIMITS])
 
     def _result(self) -> str:
         if self.exit_code == 30:  # noqa: PLR2004
@@ -103,6 +114,12 @@ class Report:
         if not self.answered:
             return "cannot be answered: the ledger says nothing about this period"
         return f"{self.summary}; {len(self.exceptions)} exceptions"
+
+
+def _cell(value: Any) -> str:
+    """What a spreadsheet would take for a formula is text here (a call's own fields may hold anything)."""
+    said = one_line(value)
+    return f"'{said}" if said.startswith(("=", "+", "-", "@")) and said != "-" else said
 
 
 def trust_lines(verification: Verification) -> list[str]:

@@ -18,8 +18,9 @@ from callrec.audit.report import anchored_text, trust_lines, verification_json, 
 from callrec.audit.verify import LIMITS, Verification
 from callrec.audit.verify import verify as verify_places
 from callrec.audit.wording import lines_of, one_line
-from callrec.cli.evidence import filter_options, filters, json_option, named, place_options, public_key
+from callrec.cli.evidence import json_option, named, place_options, public_key
 from callrec.cli.packing import held_checkpoints, pack
+from callrec.cli.questions import disposals, evidence, question, reconcile, report, sample, tag_history
 from callrec.errors import ConfigError
 from callrec.ledger.entry import LogEntry
 
@@ -125,21 +126,7 @@ class _Uids:
 audit.add_command(pack)
 
 
-def _question(name: str) -> click.Command:
-    ask = QUESTIONS[name]
-
-    @filter_options
-    @place_options
-    @json_option
-    @click.pass_context
-    def command(ctx: click.Context, /, as_json: bool, since: str, until: str, line: str, **given: Any) -> None:
-        report = ask(named(ctx.obj, given), filters(since=since, until=until, line=line))
-        click.echo(report.to_json() + "\n" if as_json else report.to_text(), nl=False)
-        ctx.exit(report.exit_code)
-
-    said = (ask.__doc__ or "").partition(" Errors as")[0]
-    return click.command(name, help=f"{said} Exit 0, 1, 20 or 30.")(command)
-
-
 for _name in QUESTIONS:
-    audit.add_command(_question(_name))
+    audit.add_command(question(_name))
+for _command in (evidence, tag_history, disposals, reconcile, sample, report):
+    audit.add_command(_command)

@@ -52,9 +52,10 @@ class Story:
         segments = [{"segment": 0, "decision": decision["decision"], "reason": decision["reason"]}]
         self.tell(Kind.CALL_CLOSED, uid, number=self.number, offered_leaf=offered, segments=segments, **decision)
 
-    def judged(self, uid, offered, answered, **change):
+    def judged(self, uid, offered, answered, *, boot_id=GOOD_EVIDENCE.binding.boot_id, **change):
         """Evidence of a good notice, changed as told, judged, kept and told to the ledger."""
-        binding = replace(GOOD_EVIDENCE.binding, call_uid=uid, offered_leaf=offered, answered_leaf=answered)
+        links = {"offered_leaf": offered, "answered_leaf": answered, "boot_id": boot_id}
+        binding = replace(GOOD_EVIDENCE.binding, call_uid=uid, **links)
         evidence = replace(GOOD_EVIDENCE, binding=binding, **change)
         digest = sha256_hex(canonical(to_json(evidence)))
         verdict = judge(evidence, evidence_sha256=digest)

@@ -24,10 +24,13 @@ PROMISED = {
     "subject": ("find", "pack"),
     "keys": ("create", "list", "rotate"),
     "ledger": ("verify", "checkpoint", "export"),
-    "audit": ("call", "sample", "report", "pack", "verify"),
+    "audit": ("call", "sample", "report", "pack", "verify", "evidence", "tag-history", "reconcile"),
     "web": (),
 }
 """Every command of the design, by group. Questions of `audit` are commands of their own besides these."""
+
+_WITH_MORE = ("evidence", "tag-history", "reconcile")
+"""Questions that need more than a period."""
 
 BUILT = {
     "keys": ("callrec.cli.keys:keys_group", ("create", "list", "rotate")),
@@ -35,7 +38,7 @@ BUILT = {
     "call": ("callrec.cli.call:call_group", ("list", "stop")),
     "demo": ("callrec.cli.demo:demo", ()),
     "init": ("callrec.cli.init:init", ()),
-    "audit": ("callrec.cli.audit:audit", ("call", "pack", "verify")),
+    "audit": ("callrec.cli.audit:audit", ("call", "sample", "report", "pack", "verify", *_WITH_MORE)),
     "ledger": ("callrec.cli.ledger:ledger", ("verify", "checkpoint", "export")),
     "recordings": (
         "callrec.cli.recordings:recordings",

@@ -1,0 +1,207 @@
+"""Questions about use: who opened what and what left, where tags came from, what callers chose and withdrew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+from callrec.audit.asking import Asked, Gathered, count, recording_of
+from callrec.audit.fields import text, texts
+from callrec.audit.report import Filters, Report
+from callrec.audit.verify import Places, verify
+from callrec.core.kinds import Kind
+from callrec.ledger.entry import LogEntry
+
+_OUTCOMES: Final = {
+    Kind.ACCESS_GRANTED.value: "granted",
+    Kind.ACCESS_DENIED.value: "DENIED",
+    Kind.EXPORT_MADE.value: "left",
+    Kind.DISCLOSURE.value: "disclosure",
+}
+
+
+# ---------------------------------------------------------------- 14
+
+
+def access(places: Places, filters: Filters) -> Report:
+    """Who listened to or took out what, for which purpose, and what was denied? Errors as `verify`."""
+    seen = Gathered(filters, Kind.ACCESS_GRANTED, Kind.ACCESS_DENIED, Kind.EXPORT_MADE, Kind.DISCLOSURE)
+    verification = verify(places, also=(seen.see,))
+    rows = [_use(entry) for entry in seen.entries]
+    by = Counter(entry.kind for entry in seen.entries)
+    asked = Asked(
+        name="access",
+        question="who listened to or took out what, for which purpose; what was denied?",
+        filters=filters,
+        verification=verification,
+        answered=seen.spoken,
+        columns=("when", "who", "recording", "what", "purpose", "outcome"),
+    )
+    said = [
+        f"{by[Kind.ACCESS_GRANTED.value]} granted",
+        f"{by[Kind.ACCESS_DENIED.value]} denied",
+        f"{by[Kind.EXPORT_MADE.value]} copies left",
+    ]
+    return asked.report(", ".join(said), rows=rows, exceptions=_unasked(seen.entries))
+
+
+def _use(entry: LogEntry) -> tuple[Any, ...]:
+    body = entry.body
+    what = text(body.get("action")) or text(body.get("form")) or text(body.get("step"))
+    outcome = _OUTCOMES[entry.kind] + (f": {text(body.get('why'))}" if entry.kind == Kind.ACCESS_DENIED.value else "")
+    who, purpose = text(body.get("person")), text(body.get("purpose")) or text(body.get("basis"))
+    return (entry.utc, who, recording_of(entry) or "-", what, purpose or "-", outcome)
+
+
+def _unasked(entries: list[LogEntry]) -> list[str]:
+    """Copies that left without anybody having been granted access before: never, by what this software does."""
+    opened: set[tuple[str, str]] = set()
+    wrong = []
+    for entry in entries:
+        key = (text(entry.body.get("person")), recording_of(entry))
+        if entry.kind == Kind.ACCESS_GRANTED.value:
+            opened.add(key)
+        elif entry.kind == Kind.EXPORT_MADE.value and key not in opened:
+            who = key[0] or "nobody named"
+            wrong.append(f"a copy of {key[1]} left by {who} without an access that was granted before")
+    return wrong
+
+
+# ---------------------------------------------------------------- 10
+
+
+def tag_history(places: Places, filters: Filters, which: str) -> Report:
+    """Where did each purpose of this recording come from, and who changed it? Errors as `verify`."""
+    seen = Gathered(filters, Kind.NOTICE_PROVEN, Kind.RECORDING_STARTED, *_CHANGES)
+    verification = verify(places, also=(seen.see,))
+    about = [entry for entry in seen.entries if _is_about(entry, which)]
+    asked = Asked(
+        name="tag-history",
+        question=f"where did each purpose of {which} come from, and who changed it?",
+        filters=filters,
+        verification=verification,
+        answered=any(entry.kind == Kind.RECORDING_STARTED.value for entry in about),
+        columns=("entry", "when", "what", "purposes", "by", "why"),
+    )
+    rows = [_change(entry) for entry in about]
+    return asked.report(count(len(rows), "step"), rows=rows)
+
+
+_CHANGES: Final = (Kind.CHOICE_MADE, Kind.TAG_CHANGED, Kind.CONSENT_GIVEN, Kind.WITHDRAWN)
+
+
+def _is_about(entry: LogEntry, which: str) -> bool:
+    """Of that recording; or of its call, where a choice is made for the call."""
+    uid, _, _ = which.partition("-")
+    if entry.kind in (Kind.NOTICE_PROVEN.value, Kind.CHOICE_MADE.value):
+        return bool(entry.call_uid) and entry.call_uid.startswith(uid)
+    return recording_of(entry).startswith(which) or which in texts(entry.body.get("recordings"))
+
+
+def _change(entry: LogEntry) -> tuple[Any, ...]:
+    body = entry.body
+    purposes = texts(body.get("purposes")) or (text(body.get("purpose")),)
+    what = text(body.get("change")) or text(body.get("choice")) or text(body.get("step")) or entry.kind
+    who = text(body.get("person")) or text(body.get("leg")) or entry.actor
+    said = entry.kind if what == entry.kind else f"{entry.kind}: {what}"
+    why = text(body.get("why")) or text(body.get("reason"))
+    return (entry.seq, entry.utc, said, ", ".join(purposes) or "-", who, why)
+
+
+# ---------------------------------------------------------------- 11
+
+
+def choices(places: Places, filters: Filters) -> Report:
+    """How many callers declined or stopped, and what became of the audio? Errors as `verify`."""
+    seen = Gathered(filters, Kind.CHOICE_MADE, *_ENDS, Kind.CALL_OFFERED, Kind.CALL_CLOSED)
+    verification = verify(places, also=(seen.see,))
+    ends = {entry.call_uid: entry for entry in seen.of(*_ENDS)}
+    closed = {entry.call_uid: entry for entry in seen.of(Kind.CALL_CLOSED)}
+    rows = [_chosen(entry, ends.get(entry.call_uid), closed.get(entry.call_uid)) for entry in seen.of(Kind.CHOICE_MADE)]
+    asked = Asked(
+        name="choices",
+        question="how many callers declined or stopped, what became of the audio, and were they connected?",
+        filters=filters,
+        verification=verification,
+        answered=seen.spoken,
+        columns=("when", "call", "choice", "by", "audio", "connected"),
+    )
+    counted = Counter(row[2] for row in rows)
+    said = ", ".join(f"{number} {choice}" for choice, number in sorted(counted.items())) or "no choice was made"
+    wrong = [f"call {row[1]}: recorded after the caller declined" for row in rows if _against(row)]
+    return asked.report(f"{len(seen.of(Kind.CALL_OFFERED))} calls: {said}", rows=rows, exceptions=wrong)
+
+
+_ENDS: Final = (Kind.RECORDING_SEALED, Kind.RECORDING_DISCARDED, Kind.RECORDING_LOST)
+
+
+def _chosen(choice: LogEntry, end: LogEntry | None, closed: LogEntry | None) -> tuple[Any, ...]:
+    body = choice.body
+    became = "none was recorded" if end is None else _became(end)
+    connected = "-" if closed is None else "yes" if closed.body.get("connected") else "no"
+    return (choice.utc, choice.call_uid, text(body.get("choice")), f"key {text(body.get('digit'))}", became, connected)
+
+
+def _became(end: LogEntry) -> str:
+    return f"{end.kind.partition('.')[2]}, stopped by {text(end.body.get('stopped_by')) or '-'}"
+
+
+def _against(row: tuple[Any, ...]) -> bool:
+    return row[2] == "decline" and str(row[4]).startswith("sealed")
+
+
+# ---------------------------------------------------------------- 12
+
+
+def withdrawals(places: Places, filters: Filters) -> Report:
+    """What was withdrawn afterwards, and what became of it? Errors as `verify`."""
+    seen = Gathered(filters, Kind.WITHDRAWN, Kind.DISPOSAL_DONE, Kind.ACCESS_GRANTED)
+    verification = verify(places, also=(seen.see,))
+    gone = {recording_of(entry): entry.utc for entry in seen.of(Kind.DISPOSAL_DONE)}
+    asked = Asked(
+        name="withdrawals",
+        question="what was withdrawn afterwards, and what became of it?",
+        filters=filters,
+        verification=verification,
+        answered=seen.spoken,
+        columns=("when", "recording", "what", "by", "destroyed"),
+    )
+    rows = [(*_withdrawn(entry), gone.get(recording_of(entry), "-")) for entry in seen.of(Kind.WITHDRAWN)]
+    return asked.report(count(len(rows), "withdrawal"), rows=rows)
+
+
+def _withdrawn(entry: LogEntry) -> tuple[str, ...]:
+    body = entry.body
+    return (entry.utc, recording_of(entry), text(body.get("step")) or "withdrawn", text(body.get("person")))
+
+
+# ---------------------------------------------------------------- 13
+
+
+def training_consent(places: Places, filters: Filters) -> Report:
+    """Is there a consent for each use of a caller's own voice for training? Errors as `verify`."""
+    seen = Gathered(filters, Kind.ACCESS_GRANTED, Kind.CONSENT_GIVEN)
+    verification = verify(places, also=(seen.see,))
+    consents: dict[str, int] = {}
+    rows, wrong = [], []
+    for entry in seen.entries:
+        name, body = recording_of(entry), entry.body
+        if entry.kind == Kind.CONSENT_GIVEN.value and "training" in texts(body.get("purposes")):
+            consents.setdefault(name, entry.seq)
+        elif body.get("purpose") == "training" and body.get("action") not in _CODING:
+            consent = consents.get(name)
+            rows.append((entry.utc, name, text(body.get("person")), text(body.get("action")), consent or "none"))
+            wrong += [f"{name}: its voice was used for training without a consent"] if consent is None else []
+    asked = Asked(
+        name="training-consent",
+        question="is there a consent for each use of a caller's own voice for training?",
+        filters=filters,
+        verification=verification,
+        answered=seen.spoken,
+        columns=("when", "recording", "who", "what", "consent (entry)"),
+    )
+    return asked.report(count(len(rows), "use"), rows=rows, exceptions=wrong)
+
+
+_CODING: Final = ("review", "copy")
+"""What the keeper's side does to make a coded or anonymised copy: no trainer hears the voice."""
