@@ -16,7 +16,10 @@ from callrec.errors import Refused
 from callrec.ports import Entry
 
 DECISIONS: Final = frozenset(
-    {Kind.HOLD_PLACED, Kind.HOLD_RELEASED, Kind.DISPOSAL_PROPOSED, Kind.DISPOSAL_APPROVED, Kind.TAG_CHANGED}
+    {
+        *(Kind.HOLD_PLACED, Kind.HOLD_RELEASED, Kind.DISPOSAL_PROPOSED, Kind.DISPOSAL_APPROVED, Kind.TAG_CHANGED),
+        *(Kind.DISCLOSURE, Kind.SALT_ERASED),
+    }
 )
 """Kinds by which a person decides something: whoever asks must be that person."""
 UPKEEP: Final = frozenset({Kind.DISPOSAL_DONE, Kind.FIXITY_OK, Kind.RECORDING_DAMAGED})

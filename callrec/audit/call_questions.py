@@ -20,7 +20,7 @@ from callrec.core.kinds import Kind
 from callrec.errors import Broken, CallrecError, ConfigError, Unavailable
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
-from callrec.notice.manifest import PromptRecord
+from callrec.notice.manifest import PromptRecord, Status
 from callrec.notice.register import ApprovedPrompt, Register
 
 
@@ -167,7 +167,8 @@ def notices(places: Places, filters: Filters) -> Report:
         who = "-" if approved is None else approved.by
         calls = heard.pop(("" if approved is None else approved.leaf), 0)
         rows.append((record.name, record.status.value, who, dates, calls, why or "the approved one"))
-        wrong += [f"{record.name}: {why}"] if why and record.status.value == "approved" else []
+        in_use = approved is not None and record.status is not Status.RETIRED
+        wrong += [f"{record.name}: {why}"] if why and in_use else []
     wrong += [f"{count(number, 'proof')} with a notice that is not in this register" for number in heard.values()]
     asked = Asked(
         name="notices",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from callrec.audit.asking import Asked, Gathered, count, recording_of
+from callrec.audit.asking import Asked, Gathered, count, recording_of, today
 from callrec.audit.fields import text, texts
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Places, verify
 from callrec.core.kinds import Kind
 from callrec.ledger.entry import LogEntry
+from callrec.rights.disclosure import Disclosure, Disclosures
 
 _OUTCOMES: Final = {
     Kind.ACCESS_GRANTED.value: "granted",
@@ -205,3 +206,89 @@ def training_consent(places: Places, filters: Filters) -> Report:
 
 _CODING: Final = ("review", "copy")
 """What the keeper's side does to make a coded or anonymised copy: no trainer hears the voice."""
+
+
+# ---------------------------------------------------------------- disclosures, and 15
+
+
+def disclosures(places: Places, filters: Filters) -> Report:
+    """What left outside its purpose, on which basis, who asked and who agreed? Errors as `verify`."""
+    seen, replayed = Gathered(filters, Kind.DISCLOSURE), Disclosures()
+    verification = verify(places, also=(seen.see, replayed.see))
+    those = [each for each in replayed.found.values() if filters.takes_time(each.requested_utc)]
+    asked = Asked(
+        name="disclosures",
+        question="what left outside its purpose, on which basis, who asked and who agreed?",
+        filters=filters,
+        verification=verification,
+        answered=seen.spoken,
+        columns=("disclosure", "asked", "basis", "what", "recordings", "asked by", "agreed by", "made"),
+    )
+    rows = [_disclosed(each) for each in those]
+    wrong = [f"{sentence} (entry {seq})" for sentence, seq in replayed.wrong]
+    return asked.report(count(len(rows), "disclosure"), rows=rows, exceptions=wrong)
+
+
+def _disclosed(found: Disclosure) -> tuple[Any, ...]:
+    what, recordings = ", ".join(sorted(found.fields)), len(found.recordings)
+    people = (found.requester.person, found.approver.person or "-")
+    return (found.disclosure_id, found.requested_utc, found.basis, what, recordings, *people, found.made_utc or "-")
+
+
+def coding(places: Places, filters: Filters) -> Report:
+    """Which copies were made in which nobody is known, who signed, and who was told who it was? Errors as `verify`."""
+    seen, replayed = Gathered(filters, Kind.EXPORT_MADE), Disclosures()
+    verification = verify(places, also=(seen.see, replayed.see))
+    made = [entry for entry in seen.entries if entry.body.get("copy")]
+    told = [
+        each for each in replayed.found.values() if "identity" in each.fields and filters.takes_time(each.requested_utc)
+    ]
+    asked = Asked(
+        name="coding",
+        question="which copies were made in which nobody is known, who signed, and who was told who it was?",
+        filters=filters,
+        verification=verification,
+        answered=seen.spoken,
+        columns=("what", "when", "of", "project", "by", "signed", "use until"),
+    )
+    rows = [_copy(entry) for entry in made]
+    rows += [_reidentified(each) for each in told]
+    wrong = [f"{recording_of(entry)}: a copy for training left and nobody signed" for entry in made if _unsigned(entry)]
+    wrong += [
+        f"{recording_of(entry)}: a coded copy was to be used until {_until(entry)}" for entry in made if _late(entry)
+    ]
+    summary = f"{count(len(made), 'copy').replace('copys', 'copies')}, {count(len(told), 're-identification')}"
+    return asked.report(summary, rows=rows, exceptions=wrong)
+
+
+def _copy(entry: LogEntry) -> tuple[Any, ...]:
+    body = entry.body
+    signed = f"yes, {body.get('bleeps', 0)} bleeps" if body.get("signed") else "no"
+    what, project = f"{text(body.get('copy'))} copy {text(body.get('copy_id'))}", text(body.get("project")) or "-"
+    return (
+        what,
+        entry.utc,
+        recording_of(entry),
+        project,
+        text(body.get("person")),
+        signed,
+        text(body.get("use_until")) or "-",
+    )
+
+
+def _reidentified(found: Disclosure) -> tuple[Any, ...]:
+    what = "re-identified" if found.made_leaf else "re-identification asked for"
+    people = f"{found.requester.person}, {found.approver.person or 'nobody else yet'}"
+    return (what, found.requested_utc, ", ".join(found.recordings), "-", people, "-", "-")
+
+
+def _until(entry: LogEntry) -> str:
+    return text(entry.body.get("use_until"))
+
+
+def _late(entry: LogEntry) -> bool:
+    return "" < _until(entry) < today().isoformat()
+
+
+def _unsigned(entry: LogEntry) -> bool:
+    return entry.body.get("purpose") == "training" and not entry.body.get("signed")

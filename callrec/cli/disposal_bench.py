@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
@@ -28,7 +28,7 @@ from callrec.disposal.lists import Bench
 from callrec.disposal.places import Places
 from callrec.disposal.register import Register
 from callrec.errors import Broken, CallrecError, Unavailable
-from callrec.ledger.entry import read
+from callrec.ledger.entry import LogEntry, read
 from callrec.ledger.reading import open_log
 from callrec.ports import KEY_FILE
 from callrec.store.index import Index, IndexRow, row_from_manifest
@@ -42,11 +42,16 @@ def verified_register(config: Config) -> Register:
     person decided alone, where two are needed, has no effect in the register.
     """
     register = Register()
+    verified_ledger(config, register.see)
+    return register
+
+
+def verified_ledger(config: Config, *watchers: Callable[[LogEntry], None]) -> None:
+    """Show every entry to these, of a ledger that verifies. `Broken` where it does not."""
     places = Evidence(ledger=config.ledger.database, anchors=tuple(anchor.path for anchor in config.ledger.anchors))
-    found = verify(places, also=(register.see,))
+    found = verify(places, also=watchers)
     if not found.sound:
         raise Broken(f"the ledger does not verify, so nothing is decided by it: {found.summary()}", next_step=_STEP)
-    return register
 
 
 def newer(config: Config, register: Register) -> None:

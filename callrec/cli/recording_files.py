@@ -15,6 +15,7 @@ from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import followed_index
 from callrec.config import Config
 from callrec.config.people import whose
+from callrec.core import authority
 from callrec.core.kinds import Kind
 from callrec.core.purposes import why_not
 from callrec.core.recording import RecordingState
@@ -27,12 +28,15 @@ from callrec.ports import Entry, Json
 from callrec.recording.access import grant_from
 from callrec.recording.manifest import checked, read_sealed
 from callrec.recording.open import Opened, open_recording
+from callrec.rights.disclosure import Disclosure, ready
 from callrec.store.filesystem import FilesystemStore
 from callrec.store.index import IndexRow, row_from_manifest
 from callrec.store.openers import Unwrap
-from callrec.wiring import index_exists, opener, reading_store, rules, verified_lookup
+from callrec.wiring import index_exists, key_file, opener, reading_store, rules, verified_lookup
 
 _CALL_STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
+CODING: Final = frozenset({"review", "copy"})
+"""What is done to make a copy in which nobody is known: no trainer or auditor hears the voices."""
 ANY: Final = 1_000_000
 """More than there ever are."""
 _LIKE: Final = 100
@@ -154,11 +158,11 @@ def is_sealed_one(manifest: Mapping[str, Json], sealed: LogEntry) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Somebody's wish to hear one recording. `action` is play or export; `unwrap` is how the keeper opens its key."""
+    """Somebody's wish to hear one recording. `action`: play, export, review, copy. `unwrap`: how the keeper opens its key."""
 
     row: IndexRow
     manifest: Mapping[str, Json]
-    purpose: Purpose
+    purpose: str
     action: str
     unwrap: Unwrap
 
@@ -169,6 +173,27 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     `Refused`, with `access.denied` in the ledger, where purpose, date or person do not fit. `Unavailable` where
     it waits for the store, `Broken` where it is not what was sealed, ConfigError where the keeper's key is not usable.
     """
+    row, manifest = _as_sealed(desk, prefix)
+    if why := _why_not(desk, row, manifest, purpose, action):
+        _deny(desk, row, manifest, purpose=purpose, action=action, why=why)
+    _require_kept(row)
+    return Access(row=row, manifest=manifest, purpose=purpose.value, action=action, unwrap=opener(desk.config, key))
+
+
+def ask_by(desk: Desk, recording_id: str, *, disclosure: Disclosure, key: Path | None) -> Access:
+    """The same for a disclosure that two persons agreed to, whatever the recording's purposes: its basis stands for
+    them. Errors as `ask`, but for those of purpose, date and role.
+    """
+    ready(disclosure)
+    row, manifest = _as_sealed(desk, recording_id)
+    _require_kept(row)
+    return Access(
+        row=row, manifest=manifest, purpose=disclosure.basis, action="disclosure", unwrap=opener(desk.config, key)
+    )
+
+
+def _as_sealed(desk: Desk, prefix: str) -> tuple[IndexRow, Mapping[str, Json]]:
+    """The one meant, and its manifest, which is the one in the ledger. `Unavailable` where it was disposed of."""
     row = find(desk.config, prefix)
     manifest = manifest_of(desk.config, row)
     if not is_sealed_one(manifest, sealed_entry(entries_of(desk.config, row), row)):
@@ -176,15 +201,16 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     if row.state is RecordingState.DISPOSED:
         step = f"its certificate is named by `callrec recordings show {row.recording_id}`"
         raise Unavailable(f"{row.recording_id} was disposed of", next_step=step)
-    if why := _why_not(desk, row, manifest, purpose):
-        _deny(desk, row, manifest, purpose=purpose, action=action, why=why)
+    return row, manifest
+
+
+def _require_kept(row: IndexRow) -> None:
     if row.state is RecordingState.SEALED:
         step = "look at `callrec agent status`: the agent hands it over when the store takes it"
         raise Unavailable(f"{row.recording_id} waits in the spool for the store", next_step=step)
-    return Access(row=row, manifest=manifest, purpose=purpose, action=action, unwrap=opener(desk.config, key))
 
 
-def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose) -> str:
+def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose, action: str) -> str:
     """Why this use is denied, as a sentence; empty where it may be. Each right of use ends on its own date, held or
     not (R46); who asks must be known, and trusted with that purpose (R23).
     """
@@ -197,6 +223,8 @@ def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: P
         role = whose(desk.config.people, desk.person().removeprefix("os:")).role
     except Refused as refusal:
         return str(refusal)
+    if action in CODING:
+        return authority.why_not(authority.Act.CODE, role)
     return why_not(purpose, role=role, live={purpose})
 
 
@@ -220,11 +248,15 @@ def _deny(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], *, purpose: P
     raise Refused(f"{row.recording_id}: denied: {why}", next_step=step)
 
 
-def opened(desk: Desk, access: Access) -> Opened:
+def keeper_folder(config: Config, key: Path | None) -> Path:
+    """Where the keeper's other keys lie: beside the one that is named, else beside keys.wrap_to."""
+    return (key or key_file(config, "keeper")).parent
+
+
+def opened(desk: Desk, access: Access, **more: Json) -> Opened:
     """Say in the ledger who opens it and why; once that is durable, decrypt it and check every hash."""
-    leaf = desk.append(
-        _entry(desk, Kind.ACCESS_GRANTED, access.row, purpose=access.purpose.value, action=access.action)
-    )
+    body = {"purpose": access.purpose, "action": access.action, **more}
+    leaf = desk.append(_entry(desk, Kind.ACCESS_GRANTED, access.row, **body))
     return asyncio.run(_opened(desk.config, access, leaf))
 
 
@@ -235,12 +267,13 @@ async def _opened(config: Config, access: Access, leaf: str) -> Opened:
     return await open_recording(grant, store, store, access.unwrap, manifest_sha256=expected)
 
 
-def told_export(desk: Desk, access: Access, *, form: str, sha256: str) -> None:
+def told_export(desk: Desk, access: Access, *, form: str, sha256: str, **more: Json) -> None:
     """Say in the ledger what left."""
-    desk.append(_entry(desk, Kind.EXPORT_MADE, access.row, form=form, sha256=sha256, purpose=access.purpose.value))
+    left = {"form": form, "sha256": sha256, "purpose": access.purpose, **more}
+    desk.append(_entry(desk, Kind.EXPORT_MADE, access.row, **left))
 
 
-def _entry(desk: Desk, kind: Kind, row: IndexRow, **body: str) -> Entry:
+def _entry(desk: Desk, kind: Kind, row: IndexRow, **body: Json) -> Entry:
     person = desk.person()
     return Entry(
         kind=kind,

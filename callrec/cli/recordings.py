@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
 from callrec._canonical import canonical
-from callrec._durable import remove, write_file
 from callrec.audit.report import table
 from callrec.audit.wording import lines_of, one_line
 from callrec.cli import recording_files as files
+from callrec.cli.copies import copy
 from callrec.cli.desk import Desk
 from callrec.cli.disposal import dispose, due
 from callrec.cli.evidence import filter_options, filters, json_option
 from callrec.cli.heard import that_heard
 from callrec.cli.holds import hold, holds, release
+from callrec.cli.leaving import access_options, beside, leave, refuse_existing
 from callrec.cli.recording_story import tell
 from callrec.cli.upkeep import classify, fixity
 from callrec.core.recording import RecordingState
 from callrec.core.values import Purpose
-from callrec.errors import Refused, Unavailable
+from callrec.errors import Unavailable
 from callrec.recording.audio import to_wav
+from callrec.recording.copies import FORMS, encoded, mixed, samples_of
 from callrec.store.index import IndexRow
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 PLAYERS: Final = (("aplay", "-q", "-"), ("play", "-q", "-t", "wav", "-"))
 """Programs that play a WAV from their standard input, so that no file of it ever exists."""
-_PLAIN: Final = 0o600
 
 
 @click.group()
@@ -42,7 +39,7 @@ def recordings() -> None:
     """What was recorded: list, show, play, export; how long it is kept, held, and how it is disposed of."""
 
 
-for _command in (hold, holds, release, due, dispose, classify, fixity):
+for _command in (copy, hold, holds, release, due, dispose, classify, fixity):
     recordings.add_command(_command)
 
 
@@ -128,26 +125,16 @@ def show(ctx: click.Context, /, prefix: str, as_json: bool) -> None:
 # ---------------------------------------------------------------- open
 
 
-def access_options(command: Command) -> Command:
-    """ID, --purpose and --key."""
-    purposes = click.Choice([purpose.value for purpose in Purpose])
-    for option in (
-        click.option(
-            "--key", type=click.Path(path_type=Path), help="The keeper's private key; else beside keys.wrap_to."
-        ),
-        click.option("--purpose", type=purposes, required=True, help="What for. One of the recording's own purposes."),
-        click.argument("prefix", metavar="ID"),
-    ):
-        command = option(command)
-    return command
+REVIEW: Final = "To listen for names before a copy is made: medico-legal and guardian, for training or audit."
 
 
 @recordings.command()
 @access_options
+@click.option("--review", is_flag=True, help=REVIEW)
 @click.pass_obj
-def play(desk: Desk, /, prefix: str, purpose: str, key: Path | None) -> None:
+def play(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, review: bool) -> None:
     """Play one recording on this machine. Left the caller, right the staff; the ledger is told first."""
-    access = files.ask(desk, prefix, purpose=Purpose(purpose), action="play", key=key)
+    access = files.ask(desk, prefix, purpose=Purpose(purpose), action="review" if review else "play", key=key)
     player = next((words for words in PLAYERS if shutil.which(words[0])), None)
     if player is None:
         step = f"callrec recordings export {access.row.recording_id} -o FILE --format wav --purpose {purpose}"
@@ -162,41 +149,28 @@ def play(desk: Desk, /, prefix: str, purpose: str, key: Path | None) -> None:
 @recordings.command()
 @access_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write; a new one.")
-@click.option(
-    "--format", "form", type=click.Choice(["flac", "wav"]), default="flac", show_default=True, help="As what."
-)
+@click.option("--format", "form", type=click.Choice([*FORMS]), default="flac", show_default=True, help="As what.")
+@click.option("--mixed", is_flag=True, help="Both legs on one channel.")
+@click.option("--review", is_flag=True, help=REVIEW)
 @click.pass_obj
-def export(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, output: Path, form: str) -> None:
-    """Write one recording and its manifest to FILE and FILE.manifest.json. The ledger is told before and after."""
-    access = files.ask(desk, prefix, purpose=Purpose(purpose), action="export", key=key)
-    manifest = output.with_name(f"{output.name}.manifest.json")
-    for path in (output, manifest):
-        if path.exists():
-            raise Refused(f"{path} exists and is never overwritten", next_step="choose another name")
+def export(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, output: Path, **given: Any) -> None:
+    """Write one recording to FILE, its manifest and checksums beside it. The ledger is told before and after.
+
+    FLAC is the recording itself, to the bit, unless it is mixed; every other form is made from it.
+    """
+    form, mono = given["form"], given["mixed"]
+    action = "review" if given["review"] else "export"
+    access = files.ask(desk, prefix, purpose=Purpose(purpose), action=action, key=key)
+    refuse_existing(output)
     found = files.opened(desk, access)
-    audio = found.flac if form == "flac" else to_wav(found.pcm)
-    digest = hashlib.sha256(audio).hexdigest()
-    _written({manifest: canonical(dict(found.manifest)), output: audio})
-    try:
-        files.told_export(desk, access, form=form, sha256=digest)
-    except BaseException:
-        _removed(output, manifest)  # no copy leaves that the ledger does not know
-        raise
-    click.echo(f"Wrote {one_line(output)}: {form}, sha256 {digest}")
+    audio = found.flac if form == "flac" and not mono else _copied(found.pcm, form, mono=mono)
+    digest = leave(desk, access, output, {"audio": audio, "manifest": canonical(dict(found.manifest))}, form=form)
+    _, manifest, sums = beside(output)
+    click.echo(f"Wrote {one_line(output)}: {form}{', both legs mixed' if mono else ''}, sha256 {digest}")
     click.echo(f"Wrote {one_line(manifest)}: the manifest as it was sealed")
+    click.echo(f"Wrote {one_line(sums)}: for `sha256sum -c`")
 
 
-def _written(contents: dict[Path, bytes]) -> None:
-    done: list[Path] = []
-    try:
-        for path, data in contents.items():
-            write_file(path, data, mode=_PLAIN, exclusive=True)
-            done.append(path)
-    except BaseException:
-        _removed(*done)
-        raise
-
-
-def _removed(*paths: Path) -> None:
-    for path in paths:
-        remove(path)
+def _copied(pcm: bytes, form: str, *, mono: bool) -> bytes:
+    samples = samples_of(pcm)
+    return encoded(mixed(samples) if mono else samples, form)

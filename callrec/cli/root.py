@@ -13,12 +13,16 @@ from callrec.cli.call import call_group
 from callrec.cli.config_check import config_group
 from callrec.cli.demo import demo
 from callrec.cli.desk import Desk
+from callrec.cli.disclosure import disclosure
+from callrec.cli.handover import handover
 from callrec.cli.init import init
 from callrec.cli.keys import keys_group
 from callrec.cli.ledger import ledger
 from callrec.cli.prompts import prompts
 from callrec.cli.recordings import recordings
 from callrec.cli.subject import subject
+from callrec.cli.subject_forget import forget
+from callrec.cli.subject_pack import pack as subject_pack
 
 
 @click.group()
@@ -37,6 +41,11 @@ def root(ctx: click.Context, config_path: Path | None) -> None:
     ctx.obj = Desk(config_path)
 
 
-_GROUPS = (agent_group, audit, call_group, config_group, keys_group, ledger, prompts, recordings, subject)
+_GROUPS = (
+    *(agent_group, audit, call_group, config_group, disclosure, handover),
+    *(keys_group, ledger, prompts, recordings, subject),
+)
 for _command in (*_GROUPS, demo, init):
     root.add_command(_command)
+for _of_subject in (subject_pack, forget):
+    subject.add_command(_of_subject)

@@ -123,11 +123,9 @@ def search(desk: Desk, asked: Asked, *, key: Path | None, action: str = "subject
     fit, ConfigError where a number cannot be normalised, else errors of index and ledger.
     """
     person = allowed(desk, Act.FIND, action=action)
-    if asked.number and normalise(asked.number, country=desk.config.sip.country_code) is None:
-        step = "give the whole number with its area code, as in 01632 960001 or +441632960001"
-        raise ConfigError(f"{asked.number!a:.30} is no full telephone number, so nothing was searched", next_step=step)
+    whole_number(desk, asked)
     with open_log(desk.config.ledger.database) as log, opened_index(desk, log, key) as index:
-        seqs, blind, tag = _places(desk, log, index, asked)
+        seqs, blind, tag = places_of(desk, log, index, asked)
         calls = tuple(tell_call(desk.config, log, seq) for seq in seqs)
     body = {"recording_id": "", "purpose": PURPOSE, "action": action, "by": asked.how(), "found": len(calls)}
     desk.append(Entry(kind=Kind.ACCESS_GRANTED, body={**body, "person": person, "subject": tag}, actor=person))
@@ -144,17 +142,28 @@ def opened_index(desk: Desk, log: LogReader, key: Path | None) -> Iterator[Numbe
         yield index
 
 
-def _places(
+def places_of(
     desk: Desk, log: LogReader, index: NumberIndex, asked: Asked
 ) -> tuple[tuple[int, ...], Mapping[Blind, int], str]:
     """Where the calls stand in the ledger, what no number finds, and the caller's pseudonym where one is known."""
-    if asked.number:
-        tag = index.tag(NUMBER, normalise(asked.number, country=desk.config.sip.country_code) or "")
+    if number := whole_number(desk, asked):
+        tag = index.tag(NUMBER, number)
         return index.tagged(tag), index.blind(Period()), tag.hex()
     if asked.reference:
         return _by_reference(log, index, asked.reference), {}, ""
     period = period_around(asked.day, asked.around, asked.tolerance, zone=asked.zone, line=asked.line)
     return index.between(period), {}, ""
+
+
+def whole_number(desk: Desk, asked: Asked) -> str:
+    """The number asked about in E.164; empty where none is. ConfigError where it cannot be normalised: that is never an
+    answer.
+    """
+    found = normalise(asked.number, country=desk.config.sip.country_code) if asked.number else ""
+    if found is None:
+        step = "give the whole number with its area code, as in 01632 960001 or +441632960001"
+        raise ConfigError(f"{asked.number!a:.30} is no full telephone number, so nothing was searched", next_step=step)
+    return found
 
 
 def _by_reference(log: LogReader, index: NumberIndex, reference: str) -> tuple[int, ...]:

@@ -20,6 +20,11 @@ class Act(Enum):
     APPROVE = "approve a disposal"
     FIND = "find a caller's calls"
     ROTATE = "wrap keys for another keeper"
+    FORGET = "let a caller's number go"
+    HAND_OVER = "hand everything over"
+    CODE = "make copies in which nobody is known"
+    DISCLOSE = "ask for a disclosure"
+    AGREE = "agree to a disclosure"
 
 
 _DECIDES: Final = frozenset({Role.MEDICO_LEGAL, Role.GUARDIAN})
@@ -33,6 +38,11 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     Act.APPROVE: _DECIDES,
     Act.FIND: _DECIDES,
     Act.ROTATE: _MANAGES,
+    Act.FORGET: _DECIDES,
+    Act.HAND_OVER: frozenset({Role.GUARDIAN}),
+    Act.CODE: _DECIDES,
+    Act.DISCLOSE: _DECIDES,
+    Act.AGREE: _DECIDES,
 }
 """A hold only protects, so nearly everybody may place one. What destroys needs somebody who answers for it."""
 

@@ -54,6 +54,7 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.EXPORT_MADE: _fields("recording_id form sha256"),
     Kind.SALT_ERASED: _fields("seqs by"),
     Kind.TAG_CHANGED: _fields("change"),
+    Kind.DISCLOSURE: _fields("disclosure_id step basis recordings paper_sha256 person login"),
     Kind.HOLD_PLACED: _fields("hold_id hold_kind scope reason review_by person login"),
     Kind.HOLD_RELEASED: _fields("hold_id step reason person login"),
     Kind.DISPOSAL_PROPOSED: _fields("list_sha256 recordings person login"),

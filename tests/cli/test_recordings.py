@@ -3,10 +3,12 @@
 import io
 import json
 import stat
+import subprocess
 import wave
 
 import numpy as np
 import pytest
+import soundfile
 
 from callrec import wiring
 from callrec._canonical import sha256_hex
@@ -406,3 +408,38 @@ def test_without_a_player_the_way_to_export_is_told_and_nothing_was_opened(house
 
     assert f"callrec recordings export {recording} -o FILE --format wav --purpose audit" in told
     assert house.entries(*ACCESS) == []
+
+
+# ---------------------------------------------------------------- forms
+
+
+@pytest.mark.parametrize("form", ["flac", "wav", "opus", "mp3"])
+@pytest.mark.parametrize("mono", [(), ("--mixed",)])
+def test_every_export_has_its_manifest_and_checksums_that_sha256sum_confirms(house, form, mono):
+    recording = house.record()
+    out = house.folder / f"export.{form}"
+
+    said(house.callrec("recordings", "export", recording, "-o", out, "--purpose", "audit", "--format", form, *mono))
+
+    done = subprocess.run(["sha256sum", "-c", f"{out.name}.sha256"], cwd=house.folder, capture_output=True, check=False)
+    assert done.returncode == 0, done
+    assert len(done.stdout.splitlines()) == 2
+    (made,) = house.entries(Kind.EXPORT_MADE)
+    assert (made.body["form"], made.body["sha256"]) == (form, sha256_hex(out.read_bytes()))
+    assert soundfile.info(out).channels == (1 if mono else 2)
+
+
+def test_a_form_that_nothing_here_makes_is_told_and_nothing_is_left(house, monkeypatch):
+    recording = house.record()
+    monkeypatch.setattr(soundfile, "check_format", lambda *_names: False)
+    monkeypatch.setenv("PATH", str(house.folder))
+    out = house.folder / "x.mp3"
+
+    told = refused(
+        house.callrec("recordings", "export", recording, "-o", out, "--purpose", "audit", "--format", "mp3"),
+        Unavailable,
+    )
+
+    assert "nothing here makes mp3 files" in told
+    assert "install ffmpeg" in told
+    assert list(house.folder.glob("x.mp3*")) == []

@@ -18,11 +18,13 @@ PROMISED = {
     "prompts": ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
     "selftest": (),
     "recordings": (
-        *("list", "show", "play", "export", "tag", "withdraw", "classify"),
+        *("list", "show", "play", "export", "copy", "tag", "withdraw", "classify"),
         *("hold", "holds", "release", "due", "dispose", "fixity"),
     ),
-    "subject": ("find", "pack"),
     "keys": ("create", "list", "rotate"),
+    "subject": ("find", "pack", "forget"),
+    "handover": ("export", "check"),
+    "disclosure": ("request", "approve", "make", "list"),
     "ledger": ("verify", "checkpoint", "export"),
     "audit": ("call", "sample", "report", "pack", "verify", "evidence", "tag-history", "reconcile"),
     "web": (),
@@ -42,14 +44,16 @@ BUILT = {
     "ledger": ("callrec.cli.ledger:ledger", ("verify", "checkpoint", "export")),
     "recordings": (
         "callrec.cli.recordings:recordings",
-        ("list", "show", "play", "export", "classify", "hold", "holds", "release", "due", "dispose", "fixity"),
+        ("list", "show", "play", "export", "copy", "classify", "hold", "holds", "release", "due", "dispose", "fixity"),
     ),
     "config": ("callrec.cli.config_check:config_group", ("check",)),
     "prompts": (
         "callrec.cli.prompts:prompts",
         ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
     ),
-    "subject": ("callrec.cli.subject:subject", ("find",)),
+    "subject": ("callrec.cli.root:subject", ("find", "pack", "forget")),
+    "handover": ("callrec.cli.handover:handover", ("export", "check")),
+    "disclosure": ("callrec.cli.disclosure:disclosure", ("request", "approve", "make", "list")),
 }
 """What is there: group, where it is made, its commands. Grows until it is PROMISED."""
 

@@ -1,0 +1,104 @@
+"""`callrec handover`: everything for whoever takes over, and the check that it is whole (R64)."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import click
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from callrec.audit.report import verification_text
+from callrec.audit.verify import Places, verify
+from callrec.audit.wording import lines_of, one_line
+from callrec.cli.desk import Desk
+from callrec.cli.evidence import public_key
+from callrec.cli.subject import allowed
+from callrec.core.authority import Act
+from callrec.core.kinds import Kind
+from callrec.errors import Broken, Refused
+from callrec.ledger.reading import open_log
+from callrec.ports import Entry
+from callrec.rights.handover import KEYS, LEDGER, STORE, HandOver, differences
+from callrec.store.keys import load_public, wrap
+from callrec.store.openers import Unwrap
+from callrec.store.shelf import MARKER
+from callrec.wiring import disposal_dir, evidence_dir, opener, reading_store
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def handover() -> None:
+    """Hand everything over to whoever takes over, encrypted as it is, and check that it arrived whole."""
+
+
+@handover.command()
+@click.option("-o", "--output", type=_PATH, required=True, help="The folder to write; a new one.")
+@click.option("--wrap-to", type=_PATH, help="The next keeper's public key: keys are wrapped for it, none is shown.")
+@click.option("--key", type=_PATH, help="With --wrap-to: our keeper's private key; else beside keys.wrap_to.")
+@click.pass_obj
+def export(desk: Desk, /, *, output: Path, wrap_to: Path | None, key: Path | None) -> None:
+    """Copy ledger, evidence, notices, papers, recordings, keys and schedule. The ledger is told; nothing is removed.
+
+    Recordings stay encrypted. Without --wrap-to the next keeper needs our keeper's private key.
+    """
+    person = allowed(desk, Act.HAND_OVER, action="handover")
+    wrapper = None
+    if wrap_to is not None:
+        wrapper = partial(_wrapped_anew, opener(desk.config, key), load_public(wrap_to))
+    config, ledger = desk.config, desk.config.ledger.database
+    if not isinstance(ledger, Path):
+        raise Refused("a ledger in PostgreSQL is not handed over by this", next_step="let pg_dump write it out")
+    parcel = HandOver(output, wrapper)
+    kept = asyncio.run(parcel.add_recordings(reading_store(config)))
+    for name, folder in {"evidence": evidence_dir(config), "prompts": config.notice.register}.items():
+        parcel.add_folder(name, folder)
+    parcel.add_folder("disposal", disposal_dir(config))
+    parcel.add("retention.yaml", config.retention.rules.read_bytes())
+    for name, folder in {
+        STORE: config.store.path,
+        KEYS: config.store.path.with_name(f"{config.store.path.name}-keys"),
+    }.items():
+        parcel.add(f"{name}/{MARKER}", (folder / MARKER).read_bytes())
+    body = {"recording_id": "", "person": person, "form": "handover", "sha256": "", "recordings": kept}
+    desk.append(
+        Entry(kind=Kind.ACCESS_GRANTED, body={**body, "purpose": "handover", "action": "handover"}, actor=person)
+    )
+    with open_log(config.ledger.database) as log:
+        parcel.add("log-key.txt", f"{log.key().vkey()}\n".encode())
+    parcel.add_ledger(ledger)
+    digest = parcel.finish()
+    desk.append(Entry(kind=Kind.EXPORT_MADE, body=body | {"sha256": digest}, actor=person))
+    said = [f"Wrote {one_line(output)}: {kept} recordings; SHA256SUMS has sha256 {digest}"]
+    said.append(f"Whoever takes over: callrec handover check {one_line(output)}")
+    click.echo(lines_of(said), nl=False)
+
+
+def _wrapped_anew(unwrap: Unwrap, keeper: X25519PublicKey, wrapped: bytes) -> bytes:
+    """The same data key, wrapped for another keeper."""
+    key = unwrap(wrapped)
+    return wrap(key.secret, key.key_id, keeper)
+
+
+@handover.command()
+@click.argument("folder", type=_PATH)
+@click.option("--vkey", help="The log's public key that you hold; else the one in the folder, which proves less.")
+@click.pass_context
+def check(ctx: click.Context, /, folder: Path, *, vkey: str | None) -> None:
+    """Check a hand-over: every file by its sum, and every numbered check over what is in it. Needs no configuration."""
+    wrong = differences(folder)
+    if wrong:
+        raise Broken(f"the hand-over is not whole: {'; '.join(wrong[:5])}", next_step="let it be copied again")
+    places = Places(
+        ledger=folder / LEDGER,
+        vkey=public_key(vkey) if vkey else None,
+        evidence=folder / "evidence",
+        prompts=folder / "prompts",
+        store=folder / STORE,
+        disposal=folder / "disposal",
+    )
+    found = verify(places)
+    click.echo(f"Every file is the one that was handed over.\n{verification_text(found)}", nl=False)
+    ctx.exit(found.exit_code)
