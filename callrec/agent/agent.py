@@ -211,11 +211,11 @@ class Agent:
         body, salts = bodies.offered(
             invite, number=number, line="", direction="inbound", config_sha256=self.config.sha256
         )
-        line = self.config.line_for(invite.dialled)
-        if line is not None and line.keep_number:
-            salts |= bodies.contact(self.services.contacts, invite, direction=line.direction)
-        entry = Entry(kind=Kind.CALL_OFFERED, body=body, call_uid=invite.call_uid, salts=salts)
+        contact, why = bodies.contact(self.services.contacts, invite, self.config.line_for(invite.dialled))
+        entry = Entry(kind=Kind.CALL_OFFERED, body=body, call_uid=invite.call_uid, salts=salts | contact)
         receipt = await self.services.ledger.note(entry)
+        if why:
+            await self._note(Kind.INCIDENT, {"what": "contact not kept", "reason": why}, call_uid=invite.call_uid)
         decision = {"decision": "NOT_RECORDED", "reason": reason.value}
         closed = {
             "number": number,

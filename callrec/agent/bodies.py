@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from callrec.config import Line
 from callrec.ledger.entry import commitment
 from callrec.ports import Invite
 from callrec.store.contacts import NAME, ContactSealer
@@ -41,8 +42,15 @@ def offered(
     return body, salts
 
 
-def contact(sealer: ContactSealer, invite: Invite, *, direction: str) -> dict[str, str]:
-    """Who the outside party is, sealed for the keeper; kept beside `call.offered`, and destroyed with its salts."""
-    called = (invite.dialled,) if direction == "outbound" else ()
+def contact(sealer: ContactSealer, invite: Invite, line: Line | None) -> tuple[dict[str, str], str]:
+    """Who the outside party is, sealed for the keeper, where the line keeps that; and why it could not be. Kept beside
+    `call.offered`, and destroyed with its salts. No call fails for it, nor its row in the ledger.
+    """
+    if line is None or not line.keep_number:
+        return {}, ""
+    called = (invite.dialled,) if line.direction == "outbound" else ()
     numbers = (invite.from_uri, *invite.asserted_identity, *called)
-    return {NAME: sealer.seal(invite.call_uid, numbers=numbers, sip_call_id=invite.sip_call_id)}
+    try:
+        return {NAME: sealer.seal(invite.call_uid, numbers=numbers, sip_call_id=invite.sip_call_id)}, ""
+    except Exception as error:  # noqa: BLE001 - the call goes through, whatever it was
+        return {}, f"{type(error).__name__}: {error}"

@@ -148,14 +148,11 @@ class CallTask:
         await self._close()
 
     def _contact(self) -> dict[str, str]:
-        """Who called, sealed for the keeper, where this line keeps that. No call fails for it."""
-        try:
-            kept = self.line.keep_number
-            sealer = self.services.contacts
-            return bodies.contact(sealer, self.invite, direction=self.line.direction) if kept else {}
-        except Exception as error:  # noqa: BLE001 - the call goes through, whatever it was
-            self._write_incident("contact not kept", f"{type(error).__name__}: {error}")
-            return {}
+        """Who called, as far as this line keeps that."""
+        kept, why = bodies.contact(self.services.contacts, self.invite, self.line)
+        if why:
+            self._write_incident("contact not kept", why)
+        return kept
 
     async def _prepare(self, line: Line) -> Prepared:
         """The plan; whatever fails is our fault, and the call is carried unrecorded."""

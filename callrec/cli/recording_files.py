@@ -158,7 +158,7 @@ def is_sealed_one(manifest: Mapping[str, Json], sealed: LogEntry) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Somebody's wish to hear one recording. `action`: play, export, review, copy. `unwrap`: how the keeper opens its key."""
+    """Somebody's wish to hear one recording. `action`: play, export, review, copy. `unwrap` opens its key."""
 
     row: IndexRow
     manifest: Mapping[str, Json]
