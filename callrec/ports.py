@@ -360,5 +360,17 @@ class WrappedKeys(Protocol):
         """
 
 
+class Store(RecordingStore, WrappedKeys, Protocol):
+    """A store with its wrapped keys, as it is configured."""
+
+    def require_fit(self) -> None:
+        """ConfigError where what it is built on could lose or change what it holds; `Unavailable` where that is away.
+        Blocking; for starts and checks.
+        """
+
+    async def clear_unfinished(self) -> None:
+        """Remove what crashes left of writes. Only while nobody writes: at the agent's start."""
+
+
 Notify = Callable[[str], None]
 """Tells a person: one line, no personal data."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from callrec.core.proof import judge
 from callrec.core.reasons import Reason
 from callrec.core.recording import RecordingState
 from callrec.core.retention import Rule
-from callrec.errors import ConfigError
+from callrec.errors import ConfigError, Unavailable
 from callrec.ledger.anchor import Anchor, AnchorShipper, CommandAnchor, DirectoryAnchor, PrefixGate
 from callrec.ledger.init import create_log, create_signing_key, half_page
 from callrec.ledger.log import SqlLedger
@@ -34,12 +34,12 @@ from callrec.ledger.reading import open_log
 from callrec.notice.approval import install_samples
 from callrec.notice.manifest import PromptKind
 from callrec.notice.register import ApprovedPrompt, Register, Shelf, Unusable
-from callrec.ports import Clock, Entry, Kept, Sealed, Telephony
+from callrec.ports import Clock, Entry, Kept, Sealed, Store, Telephony
 from callrec.recording.memory import memory_hazards, wipe_freed_memory
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
 from callrec.store.admission import LedgerAdmission
-from callrec.store.filesystem import FilesystemStore, create_store
+from callrec.store.configured import create, require_fit_place, store_of
 from callrec.store.index import Index, row_from_manifest
 from callrec.store.keys import FileKeyRing, create_keeper_keys, load_private
 from callrec.store.openers import Unwrap, by_file, by_program
@@ -120,9 +120,9 @@ def anchors(config: Config) -> tuple[Anchor, ...]:
     )
 
 
-def reading_store(config: Config) -> FilesystemStore:
+def reading_store(config: Config) -> Store:
     """The store, for commands that read it: no key of the agent is needed; its door is as strict as ever."""
-    return FilesystemStore(config.store.path, admission=LedgerAdmission(verified_lookup(config)))
+    return store_of(config, LedgerAdmission(verified_lookup(config)))
 
 
 def verified_lookup(config: Config) -> VerifiedLookup:
@@ -141,6 +141,7 @@ def initialise(config: Config) -> str:
     """
     clock = SystemClock()
     created = clock.utc()
+    require_fit_place(config)
     for folder in (config.agent.data_dir, config.spool.path):
         _durable.make_dir(folder)
     signing, keeper = key_file(config, "signing"), key_file(config, "keeper")
@@ -151,7 +152,7 @@ def initialise(config: Config) -> str:
         _durable.make_dir(keeper.parent)
         create_keeper_keys(keeper.parent)
     key = create_log(config.ledger.database, signing, created=created)
-    create_store(config.store.path)
+    create(config)
     with opened_ledger(config, clock, holder="callrec init") as desk:
         desk(Entry(kind=Kind.KEY_CREATED, body={"key_id": key.log_id, "use": "ledger"}, actor="init"))
         if config.notice.register == config.agent.data_dir / "prompts":
@@ -231,7 +232,9 @@ def _services(
 ) -> Services:
     spool = Spool(config.spool.path, config.agent.runtime_dir, reserve_s=config.spool.reserve_s)
     lookup = VerifiedLookup(config.ledger.database, ledger.public_key)
-    store = FilesystemStore(config.store.path, admission=LedgerAdmission(lookup))
+    store = store_of(config, LedgerAdmission(lookup))
+    with suppress(Unavailable):  # a store that is away now is the mover's to wait for
+        store.require_fit()
     mover = Mover(spool, store, ledger, lookup, notify=_ignore, on_kept=_indexer(index))
     return Services(
         config=config,

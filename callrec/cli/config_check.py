@@ -10,8 +10,10 @@ import click
 
 from callrec.cli.surroundings import Remark, look_around
 from callrec.config import Config, Line, OnNoNotice, Record, load
-from callrec.errors import ConfigError
+from callrec.errors import CallrecError, ConfigError
 from callrec.sip.options import answers
+from callrec.store.admission import UnsafeAdmitEverything
+from callrec.store.configured import store_of, where
 
 ASK_S: Final = 2.0
 """Seconds that a destination may take to answer OPTIONS."""
@@ -51,10 +53,21 @@ def check(setup: Setup, live: bool) -> None:
 
 
 def _live(config: Config) -> Iterator[Remark]:
+    yield from _store(config)
     for line in config.lines:
         for i, target in enumerate(line.targets):
             key = f"lines.{line.name}.destination" if i == 0 else f"lines.{line.name}.fallback[{i - 1}]"
             yield from _asked(key, target.written, target.uri)
+
+
+def _store(config: Config) -> Iterator[Remark]:
+    """What keeps it from keeping anything. It is asked, and given nothing: no door is needed."""
+    try:
+        store_of(config, UnsafeAdmitEverything()).require_fit()
+    except CallrecError as error:
+        yield Remark(key="store", what=str(error), next_step=error.next_step)
+    else:
+        click.echo(f"{where(config)} answers.")
 
 
 def _asked(key: str, written: str, uri: str) -> Iterator[Remark]:
@@ -77,7 +90,7 @@ def summary(config: Config) -> Iterator[str]:
     for line in config.lines:
         yield from _line(line)
     held = ", ".join(str(anchor.path) for anchor in config.ledger.anchors) or "nowhere"
-    yield f"Kept in {config.store.path}, by the schedule for {config.retention.nation.value}."
+    yield f"Kept in {where(config)}, by the schedule for {config.retention.nation.value}."
     yield f"Checkpoints go to: {held}."
     yield f"Configuration {config.sha256[:16]}; {config.responsible.controller} is responsible."
 

@@ -16,6 +16,7 @@ from callrec.audit.verify import Places
 from callrec.cli.desk import Desk
 from callrec.errors import Broken, ConfigError
 from callrec.ledger.checkpoint import parse_vkey
+from callrec.store.configured import folder_of
 from callrec.wiring import disposal_dir, evidence_dir
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -105,7 +106,7 @@ def configured(desk: Desk) -> Places:
         anchors=tuple(anchor.path for anchor in config.ledger.anchors),
         evidence=evidence_dir(config),
         prompts=config.notice.register,
-        store=config.store.path,
+        store=folder_of(config),
         spool=config.spool.path,
         disposal=disposal_dir(config),
     )

@@ -24,12 +24,11 @@ from callrec.core.values import Purpose
 from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
-from callrec.ports import Entry, Json
+from callrec.ports import Entry, Json, Store
 from callrec.recording.access import grant_from
 from callrec.recording.manifest import checked, read_sealed
 from callrec.recording.open import Opened, open_recording
 from callrec.rights.disclosure import Disclosure, ready
-from callrec.store.filesystem import FilesystemStore
 from callrec.store.index import IndexRow, row_from_manifest
 from callrec.store.openers import Unwrap
 from callrec.wiring import index_exists, key_file, opener, reading_store, rules, verified_lookup
@@ -96,7 +95,7 @@ def _kept(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
     return tuple(row for row in asyncio.run(_held(reading_store(config))) if wanted.takes(row))
 
 
-async def _held(store: FilesystemStore) -> list[IndexRow]:
+async def _held(store: Store) -> list[IndexRow]:
     found = [await store.manifest(recording_id) async for recording_id in store.ids()]
     return [row_from_manifest(manifest, RecordingState.KEPT) for manifest in found]
 

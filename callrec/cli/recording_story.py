@@ -15,6 +15,7 @@ from callrec.config import Config
 from callrec.core.kinds import Kind
 from callrec.ledger.entry import LogEntry
 from callrec.ports import Json
+from callrec.store.configured import folder_of
 from callrec.store.index import IndexRow
 from callrec.wiring import evidence_dir
 
@@ -139,7 +140,10 @@ class Story:
 def tell(config: Config, row: IndexRow) -> Story:
     """Gather one recording. Errors as `manifest_of` and `gather`; what merely disagrees is told in the story."""
     places = Places(
-        ledger=config.ledger.database, evidence=evidence_dir(config), store=config.store.path, spool=config.spool.path
+        ledger=config.ledger.database,
+        evidence=evidence_dir(config),
+        store=folder_of(config),
+        spool=config.spool.path,
     )
     case = gather(places, row.call_uid)
     story = Story(

@@ -27,6 +27,7 @@ from callrec.notice.audio import RATE
 from callrec.notice.manifest import PromptRecord, Status
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
 from callrec.recording.memory import RAMFS_MAGIC, TMPFS_MAGIC, file_system_magic, memory_hazards
+from callrec.store.configured import folder_of
 from callrec.store.keys import load_public
 from callrec.store.shelf import MARKER
 
@@ -106,6 +107,8 @@ def _secrets(config: Config) -> Iterator[Remark]:
     if config.http is not None:
         held.append(("http.token", config.http.token))
         yield from _http_token(config.http.token)
+    if s3 := config.store.s3:
+        held += [("store.s3.access_key", s3.access_key), ("store.s3.secret_key", s3.secret_key)]
     for key, reference in held:
         try:
             if reference is not None and reference.read() and reference.path and _open_to_others(reference.path):
@@ -152,9 +155,15 @@ def _initialised(config: Config) -> bool:
 
 
 def _store(config: Config) -> Iterator[Remark]:
-    if _initialised(config) and not (config.store.path / MARKER).is_file():
-        what = f"there is no store at {config.store.path}: recordings would wait in the spool"
+    if not _initialised(config):
+        return
+    folder = folder_of(config)
+    if folder is not None and not (folder / MARKER).is_file():
+        what = f"there is no store at {folder}: recordings would wait in the spool"
         yield Remark(key="store.path", what=what, next_step="mount its disk, or correct the path")
+    elif not (config.store.keys / MARKER).is_file():
+        what = f"{config.store.keys} holds the wrapped keys of no store: recordings would wait in the spool"
+        yield Remark(key="store.keys", what=what, next_step="mount its disk, correct the path, or run `callrec init`")
 
 
 # ---------------------------------------------------------------- notices

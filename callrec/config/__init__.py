@@ -2,6 +2,7 @@
 
 from callrec.config.load import load, loads
 from callrec.config.models import (
+    S3,
     Agent,
     Alerts,
     Anchor,
@@ -22,6 +23,7 @@ from callrec.config.models import (
     Sip,
     Spool,
     Store,
+    StoreKind,
     Target,
     Tls,
     Trunk,
@@ -30,6 +32,7 @@ from callrec.config.retention import load_rules
 from callrec.config.values import HttpListen, Listen, Network, PortRange, Reference, SipUri, Transport
 
 __all__ = [
+    "S3",
     "Agent",
     "Alerts",
     "Anchor",
@@ -56,6 +59,7 @@ __all__ = [
     "SipUri",
     "Spool",
     "Store",
+    "StoreKind",
     "Target",
     "Tls",
     "Transport",

@@ -32,7 +32,7 @@ def build(values: Values, *, name: str, folder: Path, sha256: str) -> m.Config:
         notice=m.Notice(**_resolved(values["notice"], folder, "register")),
         spool=m.Spool(**_resolved(values["spool"], folder, "path")),
         ledger=_ledger(values["ledger"], folder, agent),
-        store=m.Store(**_resolved(values["store"], folder, "path")),
+        store=_store(values["store"], folder),
         retention=m.Retention(**_resolved(values["retention"], folder, "rules")),
         keys=m.Keys(**_resolved(values["keys"], folder, "wrap_to", "signing")),
         alerts=m.Alerts(**values["alerts"]),
@@ -72,6 +72,13 @@ def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...]) -> m.Line:
     line["purposes"] = frozenset(line["purposes"])
     line["keys"] = m.LineKeys(**line["keys"])
     return m.Line(name=name, **line)
+
+
+def _store(section: Values, folder: Path) -> m.Store:
+    placed = _resolved(section, folder, "path", "keys")
+    keys = placed["keys"] or placed["path"].with_name(placed["path"].name + "-keys")
+    s3 = section["s3"] and m.S3(**_resolved(section["s3"], folder, "access_key", "secret_key", "ca"))
+    return m.Store(**{**placed, "keys": keys, "s3": s3})
 
 
 def _ledger(section: Values, folder: Path, agent: m.Agent) -> m.Ledger:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from callrec.config.models import CaptureFrom, Config, Line, PbxEvents, Record, Target
+from callrec.config.models import CaptureFrom, Config, Line, PbxEvents, Record, StoreKind, Target
 from callrec.config.values import LONGEST_LOG_NAME, SipUri, Transport, sip_uri
 from callrec.core.numbers import comparable
 from callrec.core.values import Grade, Purpose
@@ -261,6 +261,13 @@ def _waits(config: Config) -> Iterator[Wrong]:
         yield "notice.max_wait_s", f"is {config.notice.max_wait_s}; it must be above {longest}, or no notice can end"
 
 
+def _store_place(config: Config) -> Iterator[Wrong]:
+    if config.store.kind is StoreKind.S3 and config.store.s3 is None:
+        yield "store.s3", "must be written where store.kind is s3: endpoint, bucket, access_key and secret_key"
+    if config.store.kind is not StoreKind.S3 and config.store.s3 is not None:
+        yield "store.kind", f"is {config.store.kind.value}, and there is a section s3; write kind: s3, or take it out"
+
+
 def _any_line(config: Config) -> Iterator[Wrong]:
     if not config.lines:
         yield "lines", "must name at least one line; no call would be taken"
@@ -269,6 +276,7 @@ def _any_line(config: Config) -> Iterator[Wrong]:
 def _folders_apart(config: Config) -> Iterator[Wrong]:
     places = [("agent.runtime_dir", config.agent.runtime_dir), ("spool.path", config.spool.path)]
     places += [("store.path", config.store.path), ("notice.register", config.notice.register)]
+    places += [("store.keys", config.store.keys)]
     for i, (key, path) in enumerate(places):
         for other, earlier in places[:i]:
             if path == earlier or path in earlier.parents or earlier in path.parents:
@@ -289,6 +297,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _trunk_addresses,
     _anchor_commands,
     _database,
+    _store_place,
     _any_line,
     _destinations,
     _no_loop,

@@ -13,7 +13,7 @@ from typing import Final
 
 from callrec.config import values
 from callrec.config.kinds import Choice, Flag, Kind, ListOf, Share, Text, Whole
-from callrec.config.models import CaptureFrom, OnNoNotice, PbxEvents, Record
+from callrec.config.models import CaptureFrom, OnNoNotice, PbxEvents, Record, StoreKind
 from callrec.core.purposes import Role
 from callrec.core.retention import LineKind, Nation, Subject
 from callrec.core.values import Grade, Purpose
@@ -162,8 +162,16 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("ledger.anchors.[].path", _ANY, "The folder, best on another machine"),
     Key("ledger.anchors.[].program", ListOf(_ANY, least=1), "Program that carries them away", None),
     Key("store", Shape.SECTION, "Where recordings are kept", ()),
-    Key("store.kind", Choice(("filesystem",)), "What kind of store", "filesystem"),
-    Key("store.path", _ANY, "Its folder", "var/store"),
+    Key("store.kind", Choice(StoreKind), "What kind of store", "filesystem"),
+    Key("store.path", _ANY, "Its folder, where it is one on files", "var/store"),
+    Key("store.keys", _ANY, "Folder of the wrapped keys, apart from the audio", None),
+    Key("store.s3", Shape.SECTION, "The bucket, where it is one", None),
+    Key("store.s3.endpoint", Text(values.s3_endpoint), "The server"),
+    Key("store.s3.bucket", Text(values.bucket), "The bucket's name"),
+    Key("store.s3.region", _ANY, "Its region", "us-east-1"),
+    Key("store.s3.access_key", _REFERENCE, "Our account there"),
+    Key("store.s3.secret_key", _REFERENCE, "Its secret"),
+    Key("store.s3.ca", _ANY, "File with the authorities we believe (PEM)", None),
     Key("retention", Shape.SECTION, "How long"),
     Key("retention.nation", Choice(Nation), "Whose records code applies (R47)"),
     Key("retention.rules", _ANY, "File with the periods", "config/retention.yaml"),

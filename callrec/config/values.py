@@ -217,6 +217,23 @@ def web_page(text: str) -> str:
     return text
 
 
+def s3_endpoint(text: str) -> str:
+    """`https://s3.example.org`; http on this machine alone: recordings are encrypted, but who asks is not."""
+    found = re.fullmatch(r"(https?)://(\[[^\]]+\]|[^\s/?#:@]+)(:[0-9]{1,5})?/?", text)
+    if not found:
+        raise ValueError(f"{text!r} is no S3 server; write https://HOST or https://HOST:PORT")
+    if found[1] == "http" and found[2] not in ("127.0.0.1", "[::1]", "localhost"):
+        raise ValueError(f"{text!r} is beyond this machine and not encrypted; write https://")
+    return text
+
+
+def bucket(text: str) -> str:
+    """A bucket's name (S3: 3 to 63 of small letters, digits, dots and hyphens)."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise ValueError(f"{text!r} is no name of a bucket; write 3 to 63 small letters, digits, dots and hyphens")
+    return text
+
+
 _POSTGRES_OPTIONS: Final = ("host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
 
 

@@ -13,10 +13,9 @@ from typing import Final
 
 from callrec._canonical import canonical, sha256_hex
 from callrec.core.kinds import Kind
-from callrec.disposal.lists import Store
 from callrec.disposal.register import Register, Standing
 from callrec.errors import Broken, Unavailable
-from callrec.ports import Entry
+from callrec.ports import Entry, Store
 from callrec.store.objects import key_id_of
 
 GONE: Final = "gone from the store"

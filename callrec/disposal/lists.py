@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, Protocol
+from typing import Final
 
 from callrec._canonical import sha256_hex
 from callrec.core.holds import Person
@@ -17,14 +17,10 @@ from callrec.disposal.places import Places
 from callrec.disposal.register import DisposalList, Register
 from callrec.errors import Broken, Refused
 from callrec.ledger.entry import utc_text
-from callrec.ports import Clock, Entry, RecordingStore, WrappedKeys
+from callrec.ports import Clock, Entry, Store
 
 _STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
 ANEW: Final = "draw a new list with `callrec recordings dispose --propose FILE`; nothing was destroyed"
-
-
-class Store(RecordingStore, WrappedKeys, Protocol):
-    """A store with its wrapped keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

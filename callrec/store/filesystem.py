@@ -20,7 +20,7 @@ from typing import BinaryIO, Final
 from callrec._canonical import canonical, sha256_hex
 from callrec._durable import DurableFile, fsync_dir, make_dir, remove, rename, write_file
 from callrec.errors import Broken, Refused, Unavailable
-from callrec.ports import AUDIO_FILE, MANIFEST_FILE, Json, Kept, RecordingStore, Sealed, WrappedKeys
+from callrec.ports import AUDIO_FILE, MANIFEST_FILE, Json, Kept, Sealed, Store
 from callrec.store.admission import Admission
 from callrec.store.objects import PIECE_BYTES, Whole, file_sha256, parse_manifest, whole
 from callrec.store.shelf import FILE_MODE, FOLDER_MODE, MARKER, KeyShelf, create_shelf, read_there, shelf_of
@@ -110,8 +110,12 @@ class FilesystemStore:
         """See `WrappedKeys`."""
         await asyncio.to_thread(self._bury, recording_id, tombstone)
 
+    def require_fit(self) -> None:
+        """See `Store`. `Unavailable` where its disk is not there."""
+        self._mounted()
+
     async def clear_unfinished(self) -> None:
-        """Remove what crashes left of writes. Only while nobody writes: at the agent's start."""
+        """See `Store`."""
         await asyncio.to_thread(self._clear_unfinished)
 
     # ------------------------------------------------------------ places
@@ -220,5 +224,4 @@ def _copy(source: Path, target: Path) -> None:
         raise Unavailable(f"{source.parent.name}: {error.strerror}", next_step="look at the spool's disk") from error
 
 
-_: type[RecordingStore] = FilesystemStore
-_keys: type[WrappedKeys] = FilesystemStore
+_: type[Store] = FilesystemStore

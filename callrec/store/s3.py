@@ -26,7 +26,7 @@ from weakref import WeakValueDictionary
 
 from callrec._canonical import canonical, sha256_hex
 from callrec.errors import Broken, ConfigError, Refused, Unavailable
-from callrec.ports import Json, Kept, RecordingStore, Sealed, WrappedKeys
+from callrec.ports import Json, Kept, Sealed, Store
 from callrec.store.admission import Admission
 from callrec.store.bucket import COMPLIANCE, Bucket, Version
 from callrec.store.objects import PIECE_BYTES, Whole, parse_manifest, safe_name, whole
@@ -90,9 +90,12 @@ class S3Store:
         self._identity = ""
         self._putting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def require_lock(self) -> None:
-        """ConfigError where the bucket does not lock what it holds. `Unavailable` where it is away. Blocking."""
+    def require_fit(self) -> None:
+        """See `Store`: ConfigError where the bucket does not lock what it holds."""
         self.bucket.require_lock()
+
+    async def clear_unfinished(self) -> None:
+        """See `Store`. Nothing: a PUT is whole or never was, and a put that was cut off goes on when repeated."""
 
     # ------------------------------------------------------------ RecordingStore
 
@@ -149,7 +152,7 @@ class S3Store:
         """Which store this is; before the first answer, that its bucket locks what it holds."""
         if not self._identity:
             try:
-                self.require_lock()
+                self.require_fit()
             except ConfigError as error:
                 raise Unavailable(str(error), next_step=error.next_step) from error
             found = self.bucket.versions(MARKER)
@@ -317,5 +320,4 @@ def _ahead(until: datetime) -> datetime | None:
     return until if until > datetime.now(UTC) else None
 
 
-_: type[RecordingStore] = S3Store
-_keys: type[WrappedKeys] = S3Store
+_: type[Store] = S3Store

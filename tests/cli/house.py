@@ -37,6 +37,7 @@ from callrec.recording.mover import Mover
 from callrec.recording.seal import seal
 from callrec.recording.segment import SegmentFacts
 from callrec.recording.spool import Spool
+from callrec.store.configured import folder_of
 from callrec.store.contacts import NAME, ContactSealer
 from callrec.store.index import Index
 from callrec.store.keys import FileKeyRing
@@ -55,18 +56,20 @@ def voices(seed=1):
 
 
 class House:
-    """Everything lies under `folder`, as configured there; with a PostgreSQL `server` ledger and index lie in that.
-    `grade` is what its proofs say.
+    """Everything lies under `folder`, as configured there and in `changes`; with a PostgreSQL `server` ledger and index
+    lie in that. `grade` is what its proofs say.
     """
 
     grade = "sent"
 
-    def __init__(self, folder, server=None):
+    def __init__(self, folder, server=None, *, changes=()):
         self.folder = folder
         self.config_path = folder / "callrec.yaml"
         shutil.copy(ROOT / "config/callrec.example.yaml", self.config_path)
         self.change("rules: config/retention.yaml", f"rules: {ROOT / 'config/retention.yaml'}")
         self.change("runtime_dir: /run/callrec", f"runtime_dir: {folder / 'run'}")
+        for old, new in changes:
+            self.change(old, new)
         self.change("os_user: iglead", f"os_user: {account(os.getuid())}")
         if server is not None:
             self.change("url: sqlite:///var/ledger.db", f"url: {server.url()}")
@@ -80,6 +83,10 @@ class House:
         text = self.config_path.read_text()
         assert old in text, old
         self.config_path.write_text(text.replace(old, new, 1))
+
+    def reloaded(self):
+        """The configuration as it is written now."""
+        return load(self.config_path)
 
     # ------------------------------------------------------------ calls
 
@@ -242,7 +249,7 @@ class House:
             Places(
                 ledger=config.ledger.database,
                 evidence=wiring.evidence_dir(config),
-                store=config.store.path,
+                store=folder_of(config),
                 spool=config.spool.path,
                 disposal=wiring.disposal_dir(config),
             )

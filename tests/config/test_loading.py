@@ -30,6 +30,8 @@ pbx_events: none
 retention: {nation: wales}
 """
 
+A_BUCKET = "{endpoint: 'https://s3.example.org', bucket: b-1, access_key: env:K, secret_key: env:S}"
+
 
 def changed(old: str, new: str, text: str = TEXT) -> str:
     assert text.count(old) >= 1, old
@@ -186,6 +188,13 @@ def test_a_database_of_several_agents_is_named_without_its_password(tmp_path, mo
         ("log: null                      #", f"log: {'x' * 51}  #", "ledger.log", "longer than 50"),
         ("log: null                      #", "log: other  #", "ledger.log", "a file has none"),
         ("path: var/store", "path: var/spool/store", "store.path", "folder of its own"),
+        ("  keys: null", "  keys: var/store/keys", "store.keys", "folder of its own"),
+        ("kind: filesystem", "kind: s3", "store.s3", "endpoint, bucket, access_key and secret_key"),
+        ("  s3: null", f"  s3: {A_BUCKET}", "store.kind", "there is a section s3"),
+        ("  s3: null", f"  s3: {A_BUCKET.replace('https', 'http')}", "store.s3.endpoint", "not encrypted"),
+        ("  s3: null", f"  s3: {A_BUCKET.replace('https', 'ftp')}", "store.s3.endpoint", "no S3 server"),
+        ("  s3: null", f"  s3: {A_BUCKET.replace('b-1', 'B_1')}", "store.s3.bucket", "no name of a bucket"),
+        ("  s3: null", f"  s3: {A_BUCKET.replace('env:K', 'hunter2')}", "store.s3.access_key", "file:PATH or env:NAME"),
         ("nation: england", "nation: france", "retention.nation", "england, wales"),
         ("file:var/keys/ledger", "AGE-SECRET-hunter2", "keys.signing", "file:PATH or env:NAME"),
         ("0.05", "5", "alerts.our_fault_share_1h", "at most 1.0"),

@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "config/callrec.example.yaml").read_text("utf-8")
 NOT_IN_FORCE = {
     *("sip.tls.cert", "sip.tls.key", "sip.tls.ca", "sip.tls.require_client"),
+    *(f"store.s3.{name}" for name in ("endpoint", "bucket", "region", "access_key", "secret_key", "ca")),
     *("http.listen", "http.token", "http.trusted_network"),
 }
-"""Documented as comments: the example listens without TLS, and has no local HTTP."""
+"""Documented as comments: the example listens without TLS, keeps recordings in files, and has no local HTTP."""
 
 
 def pointed(node, pattern=""):

@@ -36,6 +36,16 @@ def reached(ceph, name, **changes):
     return Bucket(BucketPlace(**{**place, **changes}))
 
 
+def written(ceph, folder, bucket, *, port=None):
+    """The changes that put a house's store into this bucket, its secrets beside the configuration."""
+    for name, secret in (("s3-access", ceph.access_key), ("s3-secret", ceph.secret_key)):
+        (folder / name).write_text(secret)
+        (folder / name).chmod(0o400)
+    place = f"endpoint: 'http://127.0.0.1:{port or ceph.port}', bucket: {bucket}"
+    secrets_there = "access_key: file:s3-access, secret_key: file:s3-secret"
+    return ("  kind: filesystem ", "  kind: s3 "), ("  s3: null ", f"  s3: {{{place}, {secrets_there}}} ")
+
+
 def a_store(ceph, tmp_path, admission=None, *, until=None):
     bucket = reached(ceph, a_bucket(ceph))
     create_s3_store(bucket, tmp_path / "keys")

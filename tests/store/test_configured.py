@@ -1,0 +1,92 @@
+"""A house whose configuration puts its store into a bucket: from `init` to listening, and what is said of a bad one."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from callrec import wiring
+from callrec.core.kinds import Kind
+from callrec.errors import ConfigError
+from callrec.ports import Traffic
+from tests.cli.house import House
+from tests.store.s3 import a_bucket, written
+
+pytestmark = pytest.mark.ceph
+
+
+@pytest.fixture
+def house(ceph, tmp_path):
+    return House(tmp_path, changes=written(ceph, tmp_path, a_bucket(ceph)))
+
+
+def built(config):
+    return wiring.build_agent(config, telephony=SimpleNamespace(traffic=Traffic), allow_unsafe_memory=True)
+
+
+def test_what_is_recorded_is_kept_in_the_bucket_under_its_lock_and_the_ledger_says_so(house):
+    recording_id = house.record()
+
+    (kept,) = house.entries(Kind.RECORDING_KEPT)
+    assert kept.body["store_id"].startswith("s3:")
+    assert kept.body["lock"] == "COMPLIANCE until 2034-03-01T00:00:00Z"
+    assert house.spool.ready_ids() == ()
+    assert recording_id in house.callrec("recordings", "list").output
+    assert "COMPLIANCE" in house.callrec("recordings", "show", recording_id).output
+    assert house.verified().sound
+
+
+def test_a_recording_in_a_bucket_can_be_heard(house, tmp_path):
+    recording_id = house.record()
+
+    done = house.callrec("recordings", "export", recording_id, "--purpose", "audit", "-o", tmp_path / "talk.flac")
+
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "talk.flac").read_bytes()[:4] == b"fLaC"
+
+
+def test_the_agent_does_not_start_on_a_bucket_from_which_recordings_could_be_removed(house, ceph, tmp_path):
+    house.config_path.write_text(house.config_path.read_text().replace("bucket: callrec-", "bucket: plain-callrec-"))
+    config = house.reloaded()
+    ceph.client().create_bucket(Bucket=config.store.s3.bucket)
+
+    with pytest.raises(ConfigError, match="keeps no versions"):
+        built(config)
+
+
+def test_the_agent_starts_while_the_server_is_away_and_recordings_wait(house):
+    house.change(house.config.store.s3.endpoint, "http://127.0.0.1:9")
+
+    agent = built(house.reloaded())
+
+    with pytest.raises(Exception, match="cannot be reached"):
+        asyncio.run(agent.agent.services.mover._store.stat("a-0"))
+    agent.close()
+
+
+def test_nothing_is_made_where_the_bucket_will_not_do(ceph, tmp_path):
+    with pytest.raises(ConfigError, match="no default retention"):
+        House(tmp_path, changes=written(ceph, tmp_path, a_bucket(ceph, default=None)))
+
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_check_asks_the_bucket_and_says_what_is_wrong(house):
+    text = house.callrec("config", "check").output
+    house.change("access_key: file:s3-access", "access_key: file:s3-secret")
+
+    live = house.callrec("config", "check", "--live")
+
+    assert "Kept in the bucket callrec-" in text
+    assert "store: the store with the bucket" in str(live.exception)
+    assert "does not know our access key" in str(live.exception)
+
+
+def test_secrets_that_others_may_read_are_told(house, tmp_path):
+    (tmp_path / "s3-secret").chmod(0o644)
+
+    said = house.callrec("config", "check")
+
+    assert "store.s3.secret_key" in str(said.exception)
