@@ -8,11 +8,12 @@
 #              nearly an hour (RUNS=1 ROWS=c100,s40 SYSTEMS=callrec for less, README=1 puts the table into README.md)
 # make chaos   500 times: the agent killed at random, its store cut off in every fourth; then everything it had
 #              acknowledged is looked for (ROUNDS= SEED= STORE=s3, for a real S3 server); about half an hour
+# make bench-keeping   CPU of sealing and keeping a minute of talk; 300 calls that end at once
 # make soak    half an hour of 100 calls with holds and hang-ups at random (MINUTES= CALLS= SEED=)
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test test-evaluation lint venv install pjsip bench chaos soak clean
+.PHONY: demo test test-evaluation lint venv install pjsip bench bench-keeping chaos soak clean
 .DEFAULT_GOAL := demo
 
 # most tests wait for sounds to pass: three processes for two cores
@@ -88,6 +89,9 @@ bench: pjsip
 
 soak: pjsip
 	@$(RUN) tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED))
+
+bench-keeping: .venv/.dev
+	@$(RUN) tests.bench.keeping
 
 chaos: .venv/.dev
 	@$(RUN) tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))

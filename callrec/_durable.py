@@ -62,6 +62,17 @@ def make_dir(path: Path, *, mode: int = 0o700) -> None:
         fsync_dir(folder.parent)
 
 
+def make_dir_in(parent: Path, name: str, *, mode: int = 0o700) -> Path:
+    """Make this one folder durable. `Unavailable` where `parent` is not there: what a disk holds is never made where
+    the disk is not, or it would lie on another one. Harmless where it exists.
+    """
+    path = parent / name
+    with _explained(path):
+        path.mkdir(mode=mode, exist_ok=True)
+    fsync_dir(parent)
+    return path
+
+
 def write_file(path: Path, data: bytes, *, mode: int = 0o600, exclusive: bool = False) -> None:
     """Put the whole of `data` at `path`, or leave what was there: a reader never sees a part.
 

@@ -41,6 +41,8 @@ _KEY_BY_STATUS: Final = {486: "agent.max_calls", 488: "sip.codecs", 503: "agent.
 _REFUSED_FOR: Final = {"agent.max_calls": Reason.AT_CAPACITY, "sip.codecs": Reason.NO_COMMON_CODEC}
 """Why a call was not taken, by the key that would change it; REQUEST_REFUSED for any other."""
 
+_STAYS: Final = "the store refuses it; the ledger's `incident` says why"
+
 log = structlog.get_logger()
 
 Watch = Callable[[str, Any], None]
@@ -71,8 +73,9 @@ class Agent:
         self.draining = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
-        self._store_down = False
         self._declined = Declined()
+        self._store_late = False
+        self._unhanded = (0, 0.0)
         self.board = Board([line.name for line in self.config.lines], self.config.alerts, tell=self._alert)
         self.traffic = TrafficWatch(self.services.telephony.traffic, self._note)
         self.services.mishap = self._mishap
@@ -262,12 +265,15 @@ class Agent:
         await self._watch_store()
 
     async def _watch_store(self) -> None:
+        """How much waits for the store and for how long, whatever the cause: told at onset and at recovery."""
+        mover = self.services.mover
         with contextlib.suppress(CallrecError):
-            waiting = await asyncio.to_thread(self.services.mover.oldest_unhanded_s)
-            down = self.services.mover.store_is_failing() and waiting >= self.config.alerts.store_down_s
-            if down != self._store_down:
-                self._store_down = down
-                self._alert(f"store: {f'down, the oldest recording waits {waiting:.0f} s' if down else 'up again'}")
+            self._unhanded = await asyncio.to_thread(lambda: (mover.unhanded(), mover.oldest_unhanded_s()))
+            late = self._unhanded[1] >= self.config.alerts.store_down_s
+            if late != self._store_late:
+                self._store_late = late
+                said = f"the oldest of {self._unhanded[0]} recordings waits {self._unhanded[1]:.0f} s"
+                self._alert(f"store: {f'{said}: {mover.why or _STAYS}' if late else 'nothing waits too long any more'}")
 
     async def _heartbeat(self) -> None:
         await self._note(Kind.AGENT_HEARTBEAT, {"calls_offered": self.number, "calls_up": len(self.calls)})
@@ -328,6 +334,12 @@ class Agent:
             "calls_up": len(self.calls),
             "kept_out": self.traffic.total(),
             "store_failing": self.services.mover.store_is_failing(),
+            "store": {
+                "failing": self.services.mover.store_is_failing(),
+                "why": self.services.mover.why,
+                "waiting": self._unhanded[0],
+                "oldest_waits_s": round(self._unhanded[1]),
+            },
             **self.board.as_json(),
         }
 

@@ -148,6 +148,7 @@ def _status_lines(state: dict[str, Any]) -> list[str]:
         since = f" since {line['since']}" if line["since"] else ""
         what = f"recording{since}" if line["recording"] else f"NOT RECORDING{since} because {line['why']}"
         lines.append(f"line {name}: {what}")
+    lines.append(_store_line(state["store"]))
     if any(state["kept_out"].values()):
         kept = state["kept_out"]
         lines.append(
@@ -158,6 +159,13 @@ def _status_lines(state: dict[str, Any]) -> list[str]:
         lines.append("INVITEs not served, newest last:")
         lines += [f"  {n['utc']} from {n['source']}: {n['why']} ({n['key']})" for n in state["not_served"]]
     return lines
+
+
+def _store_line(store: dict[str, Any]) -> str:
+    waits = f"{store['waiting']} recordings wait for it, the oldest for {store['oldest_waits_s']} s"
+    if store["failing"]:
+        return f"store: FAILING: {store['why']}; {waits}"
+    return f"store: {waits if store['waiting'] else 'nothing waits for it'}"
 
 
 @agent_group.command()

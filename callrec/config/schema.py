@@ -189,5 +189,5 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("alerts.command", ListOf(_ANY, least=1), "Program and arguments; one line of text follows on its input", None),
     Key("alerts.our_fault_in_a_row", Whole(1, 1000), "Calls in a row not recorded by our fault", 3),
     Key("alerts.our_fault_share_1h", Share(0.0, 1.0), "Share of an hour's calls not recorded by our fault", 0.05),
-    Key("alerts.store_down_s", Whole(10, 86400), "Seconds that the store may be unreachable", 900),
+    Key("alerts.store_down_s", Whole(10, 86400), "Seconds that a sealed recording may wait for the store", 900),
 )

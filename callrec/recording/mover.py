@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
@@ -78,6 +79,9 @@ class Mover:
         self._sleep = sleep
         self._wake = asyncio.Event()
         self._refused: set[str] = set()
+        self._failed: Counter[str] = Counter()
+        self.why = ""
+        """What failed last, and what to do about it; empty while nothing fails."""
         self._announcing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._ours: dict[str, _Ours] = {}
         self.backoff = Backoff()
@@ -94,26 +98,52 @@ class Mover:
         """How long the oldest sealed recording has waited for the store. Blocking, briefly."""
         return self._spool.oldest_ready_s()
 
+    def unhanded(self) -> int:
+        """How many sealed recordings wait for the store, those that it refused among them. Blocking, briefly."""
+        return len(self._spool.ready_ids())
+
     async def run(self) -> None:
         """Hand over whatever is ready, now and after each `wake`, for ever. A failing store is tried again."""
         while True:
             self._wake.clear()
             try:
                 await self.sweep()
-            except Unavailable:
+            except Unavailable as error:
+                self.why = f"{error}; {error.next_step}" if error.next_step else str(error)
                 await self._sleep(self.backoff.failed())
                 continue
             self.backoff.worked()
+            self.why = ""
             await self._wake.wait()
 
     async def sweep(self) -> None:
-        """Try everything that is ready, once. `Unavailable` where store, ledger or disk failed one of them."""
-        ids = [name for name in await asyncio.to_thread(self._spool.ready_ids) if name not in self._refused]
+        """Try what is ready, once: the oldest first, what failed before after all others. `Unavailable` where store,
+        ledger or disk failed one of them; where they fail all that are tried at once, the rest is left as it is.
+        """
+        ready = await asyncio.to_thread(self._spool.ready_ids)
+        self._failed = Counter({name: count for name, count in self._failed.items() if name in ready})
+        ids = sorted((name for name in ready if name not in self._refused), key=lambda name: self._failed[name])
+        failure: Unavailable | None = None
         for start in range(0, len(ids), AT_ONCE):
-            attempts = [self.hand_over(name) for name in ids[start : start + AT_ONCE]]
-            for outcome in await asyncio.gather(*attempts, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            together = ids[start : start + AT_ONCE]
+            failures = await self._try(together)
+            failure = failure or next(iter(failures), None)
+            if len(failures) == len(together):
+                break
+        if failure is not None:
+            raise failure
+
+    async def _try(self, ids: Sequence[str]) -> list[Unavailable]:
+        """Hand these over at once; what failed of it."""
+        outcomes = await asyncio.gather(*(self.hand_over(name) for name in ids), return_exceptions=True)
+        failures = []
+        for name, outcome in zip(ids, outcomes, strict=True):
+            if isinstance(outcome, Unavailable):
+                self._failed[name] += 1
+                failures.append(outcome)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        return failures
 
     async def hand_over(self, recording_id: str) -> Kept | None:
         """Take one sealed recording all the way; repeat it as often as you like.

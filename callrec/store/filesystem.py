@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from callrec._canonical import canonical, sha256_hex
-from callrec._durable import DurableFile, fsync_dir, make_dir, remove, rename, write_file
+from callrec._durable import DurableFile, fsync_dir, make_dir, make_dir_in, remove, rename, write_file
 from callrec.errors import Broken, Refused, Unavailable
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE, Json, Kept, Sealed, Store
 from callrec.store.admission import Admission
@@ -144,12 +144,13 @@ class FilesystemStore:
         return held
 
     def _write_object(self, given: Whole, target: Path) -> None:
-        unfinished = self.path / "unfinished" / f"{given.recording_id}.{secrets.token_hex(8)}"
+        name = f"{given.recording_id}.{secrets.token_hex(8)}"
+        unfinished = self.path / "unfinished" / name
         try:
-            make_dir(unfinished, mode=FOLDER_MODE)
+            make_dir_in(unfinished.parent, name, mode=FOLDER_MODE)
             _copy(given.audio, unfinished / AUDIO_FILE)
             write_file(unfinished / MANIFEST_FILE, given.manifest, mode=FILE_MODE)
-            make_dir(target.parent, mode=FOLDER_MODE)
+            make_dir_in(target.parent.parent, target.parent.name, mode=FOLDER_MODE)
             self._publish(unfinished, target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from callrec._canonical import sha256_hex
-from callrec._durable import make_dir, remove, write_file
+from callrec._durable import make_dir, make_dir_in, remove, write_file
 from callrec.errors import Broken, Unavailable
 from callrec.store.objects import parse_manifest, safe_name, same_key
 
@@ -69,7 +69,7 @@ class KeyShelf:
             if read_there(path) != wrapped:
                 raise Broken(f"{recording_id} has another wrapped key already", next_step="call a person")
             return
-        make_dir(path.parent, mode=FOLDER_MODE)
+        make_dir_in(self.folder, path.parent.name, mode=FOLDER_MODE)
         write_file(path, wrapped, mode=FILE_MODE)
 
     def replace(self, store_id: str, recording_id: str, wrapped: bytes) -> None:

@@ -12,9 +12,10 @@ from callrec.errors import Broken, Refused, Unavailable
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE
 from callrec.recording.access import AccessGrant
 from callrec.recording.manifest import sealed_body
-from callrec.recording.mover import BACKOFF_FIRST_S, BACKOFF_MOST_S, Backoff
+from callrec.recording.mover import AT_ONCE, BACKOFF_FIRST_S, BACKOFF_MOST_S, Backoff
 from callrec.recording.open import open_recording
 from callrec.store.keys import unwrap
+from tests.peers import ports
 from tests.recording.builders import CALL
 from tests.recording.handing import PCM, House
 from tests.store.builders import FailsAndLoses, FailsButKeeps
@@ -234,6 +235,63 @@ async def test_a_store_that_holds_something_else_is_an_incident_and_the_spool_ke
 
     assert (house.spool.folder / "corrupt" / sealed.recording_id / AUDIO_FILE).exists()
     assert house.said(Kind.RECORDING_KEPT) == 0
+
+
+async def test_one_recording_that_cannot_be_handed_over_holds_up_no_other(house):
+    ids = [(await house.recorded(segment)).recording_id for segment in range(7)]
+    bad, asked = ids[0], []
+
+    class Stumbling:
+        async def put(self, given):
+            asked.append(given.recording_id)
+            if given.recording_id == bad:
+                raise Unavailable("it alone cannot be read")
+            return await house.store.put(given)
+
+    mover = house.mover(Stumbling())
+    with pytest.raises(Unavailable, match="it alone"):
+        await mover.sweep()
+
+    assert house.spool.ready_ids() == (bad,)
+    later = (await house.recorded(7)).recording_id
+    with pytest.raises(Unavailable, match="it alone"):
+        await mover.sweep()
+    assert set(asked[-2:]) == {later, bad}
+    assert house.spool.ready_ids() == (bad,)
+
+
+async def test_a_store_that_is_down_is_not_asked_for_everything_that_waits(house):
+    for segment in range(9):
+        await house.recorded(segment)
+    asked = []
+
+    class Down:
+        async def put(self, given):
+            asked.append(given.recording_id)
+            raise Unavailable("connection refused", next_step="look at it")
+
+    with pytest.raises(Unavailable, match="connection refused"):
+        await house.mover(Down()).sweep()
+
+    assert len(asked) == AT_ONCE
+
+
+async def test_what_failed_last_is_told_until_it_works_again(house):
+    await house.recorded()
+    gone, mover = house.watch_hand_off(), house.mover(FailsAndLoses(house.store))
+    said = []
+
+    async def pause(_seconds):
+        said.append(mover.why)
+
+    mover._sleep = pause
+    running = asyncio.create_task(mover.run())
+    await asyncio.wait_for(gone.wait(), 10)
+    mover.wake()
+    await asyncio.wait_for(asyncio.to_thread(ports.until, lambda: not mover.why, seconds=10, what="it works"), 12)
+    running.cancel()
+
+    assert said == ["connection refused"]
 
 
 async def test_what_the_store_refuses_stays_and_is_not_asked_again_until_a_restart(house):

@@ -13,7 +13,7 @@ from callrec.store.filesystem import FilesystemStore, create_store
 from callrec.store.memory import MemoryStore
 from tests.store.builders import a_sealed
 
-STEPS = ("make_dir", "write_file", "rename", "_copy")
+STEPS = ("make_dir_in", "write_file", "rename", "_copy")
 
 
 class Crash(BaseException):
@@ -89,15 +89,19 @@ async def test_vanished_audio_or_key_is_broken(store, sealed):
         await store.stat(sealed.recording_id)
 
 
-def interrupt(monkeypatch, at, error, *, after):
-    """Let call number `at` of the store's writing steps end in `error`, before or after its work."""
+def interrupt(monkeypatch, at, error, *, after, instead=None):
+    """Let call number `at` of the store's writing steps end in `error`, before or after its work, or let `instead`
+    happen before it.
+    """
     calls = {"n": 0}
     for module, name in ((module, name) for module in (filesystem, shelf) for name in STEPS if hasattr(module, name)):
         real = getattr(module, name)
 
         def step(*args, real=real, **kwargs):
             calls["n"] += 1
-            if calls["n"] != at:
+            if calls["n"] == at and instead:
+                instead()
+            if calls["n"] != at or instead:
                 return real(*args, **kwargs)
             if after:
                 real(*args, **kwargs)
@@ -126,6 +130,25 @@ async def test_whatever_step_fails_the_object_is_whole_or_absent_and_repeating_w
     kept = await store.put(sealed)
 
     assert await store.stat(sealed.recording_id) == kept
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+async def test_a_disk_that_goes_away_during_a_put_leaves_nothing_where_it_was_mounted(store, sealed, monkeypatch, at):
+    def gone():
+        store.path.rename(store.path.with_name("elsewhere"))
+        store.keys.rename(store.keys.with_name("keys elsewhere"))
+
+    with monkeypatch.context() as patch:
+        calls = interrupt(patch, at, None, after=False, instead=gone)
+        with pytest.raises(Unavailable):
+            store._put(sealed)
+    assert calls["n"] >= at
+
+    assert not store.path.exists()
+    assert not store.keys.exists()
+    store.path.with_name("elsewhere").rename(store.path)
+    store.keys.with_name("keys elsewhere").rename(store.keys)
+    assert (await store.put(sealed)).cipher_sha256 == sealed.cipher_sha256
 
 
 async def test_a_crash_leaves_only_what_the_next_start_clears(store, sealed, monkeypatch):
