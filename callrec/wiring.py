@@ -38,7 +38,6 @@ from callrec.ports import Clock, Entry, Kept, Sealed, Store, Telephony
 from callrec.recording.memory import memory_hazards, wipe_freed_memory
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
-from callrec.store.admission import LedgerAdmission
 from callrec.store.configured import create, require_fit_place, store_of
 from callrec.store.index import Index, row_from_manifest
 from callrec.store.keys import FileKeyRing, create_keeper_keys, load_private
@@ -122,7 +121,7 @@ def anchors(config: Config) -> tuple[Anchor, ...]:
 
 def reading_store(config: Config) -> Store:
     """The store, for commands that read it: no key of the agent is needed; its door is as strict as ever."""
-    return store_of(config, LedgerAdmission(verified_lookup(config)))
+    return store_of(config, verified_lookup(config), evidence_dir(config))
 
 
 def verified_lookup(config: Config) -> VerifiedLookup:
@@ -152,7 +151,7 @@ def initialise(config: Config) -> str:
         _durable.make_dir(keeper.parent)
         create_keeper_keys(keeper.parent)
     key = create_log(config.ledger.database, signing, created=created)
-    create(config)
+    create(config, log_id=key.log_id, vkey=key.vkey())
     with opened_ledger(config, clock, holder="callrec init") as desk:
         desk(Entry(kind=Kind.KEY_CREATED, body={"key_id": key.log_id, "use": "ledger"}, actor="init"))
         if config.notice.register == config.agent.data_dir / "prompts":
@@ -232,7 +231,7 @@ def _services(
 ) -> Services:
     spool = Spool(config.spool.path, config.agent.runtime_dir, reserve_s=config.spool.reserve_s)
     lookup = VerifiedLookup(config.ledger.database, ledger.public_key)
-    store = store_of(config, LedgerAdmission(lookup))
+    store = store_of(config, lookup, evidence_dir(config))
     with suppress(Unavailable):  # a store that is away now is the mover's to wait for
         store.require_fit()
     mover = Mover(spool, store, ledger, lookup, notify=_ignore, on_kept=_indexer(index))

@@ -12,8 +12,7 @@ from callrec.cli.surroundings import Remark, look_around
 from callrec.config import Config, Line, OnNoNotice, Record, load
 from callrec.errors import CallrecError, ConfigError
 from callrec.sip.options import answers
-from callrec.store.admission import UnsafeAdmitEverything
-from callrec.store.configured import store_of, where
+from callrec.store.configured import require_fit_place, where
 
 ASK_S: Final = 2.0
 """Seconds that a destination may take to answer OPTIONS."""
@@ -61,9 +60,11 @@ def _live(config: Config) -> Iterator[Remark]:
 
 
 def _store(config: Config) -> Iterator[Remark]:
-    """What keeps it from keeping anything. It is asked, and given nothing: no door is needed."""
+    """What keeps it from keeping anything; files are looked at in any case."""
+    if config.store.s3 is None:
+        return
     try:
-        store_of(config, UnsafeAdmitEverything()).require_fit()
+        require_fit_place(config)
     except CallrecError as error:
         yield Remark(key="store", what=str(error), next_step=error.next_step)
     else:

@@ -16,7 +16,7 @@ from callrec._sql import Database
 from callrec.core.kinds import Kind
 from callrec.errors import Broken
 from callrec.ledger.checkpoint import LogKey, verify
-from callrec.ledger.entry import read
+from callrec.ledger.entry import LogEntry, read
 from callrec.ledger.merkle import Frontier, leaf_hash
 from callrec.ledger.reading import LogReader, open_log
 from callrec.ports import Json
@@ -53,10 +53,14 @@ class VerifiedLookup:
         with self._lock, open_log(self._database) as log:
             self._catch_up(log)
             for body in log.bodies_of_call(call_uid):
-                if leaf_hash(body).hex() == leaf and read(body).seq < self._frontier.size:
+                if leaf_hash(body).hex() == leaf and self._is_ours(read(body)):
                     found: Mapping[str, Json] = json.loads(body)
                     return found
         return None
+
+    def _is_ours(self, entry: LogEntry) -> bool:
+        """Covered by the newest checkpoint, and of the log that the key is of, whatever its signer wrote into it."""
+        return entry.seq < self._frontier.size and entry.log_id == self._key.log_id
 
     def _catch_up(self, log: LogReader) -> None:
         """Hash what is new up to the newest checkpoint, and compare roots."""

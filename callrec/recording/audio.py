@@ -20,6 +20,7 @@ SAMPLE_BYTES: Final = 2
 FRAME_BYTES: Final = CHANNELS * SAMPLE_BYTES
 """One sample of both legs."""
 _BLOCK_SAMPLES: Final = 65_536
+_LEAST_EFFORT: Final = 0.0
 
 
 def interleave(caller: bytes, staff: bytes) -> bytes:
@@ -33,10 +34,12 @@ def interleave(caller: bytes, staff: bytes) -> bytes:
 def encode_flac(pcm: Iterable[bytes]) -> bytes:
     """FLAC of a stream of stereo PCM, made in memory; each piece holds whole samples. Empty where there is none.
 
-    About 20 ms of CPU per minute.
+    About 15 ms of CPU per minute: the least effort, which makes the file one hundredth longer and takes a third less.
     """
     target = io.BytesIO()
-    with soundfile.SoundFile(target, "w", RATE, CHANNELS, "PCM_16", format="FLAC") as encoder:
+    with soundfile.SoundFile(
+        target, "w", RATE, CHANNELS, "PCM_16", format="FLAC", compression_level=_LEAST_EFFORT
+    ) as encoder:
         for piece in pcm:
             encoder.write(np.frombuffer(piece, dtype="<i2").reshape(-1, CHANNELS))
     return target.getvalue()

@@ -6,11 +6,15 @@ The recorder promises the same, but a store that believes its client keeps whate
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
+from callrec._canonical import canonical, parse, sha256_hex
+from callrec.core.evidence_json import judged_from_json
 from callrec.core.kinds import Kind
-from callrec.errors import Refused
+from callrec.core.proof import Granted, judge
+from callrec.errors import Broken, Refused, Unavailable
 from callrec.ports import SEALED_LEAF_FILE, Json, Sealed
 
 RETENTION_FIELDS: Final = ("rule", "version", "trigger", "due")
@@ -40,16 +44,25 @@ class UnsafeAdmitEverything:
 
 
 class LedgerAdmission:
-    """Asks the ledger for `recording.sealed`, `recording.started` and every `notice.proven`, and compares them."""
+    """Asks the ledger for `recording.sealed`, `recording.started` and every `notice.proven`, and compares them.
 
-    def __init__(self, lookup: EntryLookup) -> None:
+    `logs` answers which ledgers are registered with the store (blocking); entries of any other are believed in nothing.
+    `evidence` is the folder of judged evidence: that of every proof is judged again, so that the floors of today hold
+    for what is kept, whatever the recorder thought. None in tests of the rest alone.
+    """
+
+    def __init__(self, lookup: EntryLookup, *, logs: Callable[[], Collection[str]], evidence: Path | None) -> None:
         self._lookup = lookup
+        self._logs = logs
+        self._evidence = evidence
 
     async def check(self, sealed: Sealed) -> None:
         """See `Admission`."""
         manifest = sealed.manifest
         _retention(sealed)
         header = _mapping(sealed, manifest.get("header"), "its header")
+        if header.get("log_id") not in await asyncio.to_thread(self._logs):
+            _refuse(sealed, "its ledger is not one that was registered with this store")
         closed = await self._entry(sealed, await asyncio.to_thread(_noted_leaf, sealed), Kind.RECORDING_SEALED)
         _same(sealed, "sealed", closed["body"], _sealed_as(sealed, header))
         started = await self._entry(sealed, header.get("started_leaf"), Kind.RECORDING_STARTED)
@@ -57,6 +70,8 @@ class LedgerAdmission:
         proofs = [await self._entry(sealed, leaf, Kind.NOTICE_PROVEN) for leaf in _proven(sealed, started, header)]
         _in_order(sealed, *proofs, started, closed)
         _covered(sealed, proofs)
+        if self._evidence is not None:
+            await asyncio.to_thread(_judged_again, sealed, proofs, self._evidence)
 
     async def _entry(self, sealed: Sealed, leaf: Any, kind: Kind) -> Mapping[str, Json]:
         """The entry of this kind for this very segment."""
@@ -70,6 +85,24 @@ class LedgerAdmission:
             _refuse(sealed, f"its {kind.value} belongs to another segment")
         _mapping(sealed, found.get("body"), kind.value)
         return found
+
+
+def _judged_again(sealed: Sealed, proofs: Iterable[Mapping[str, Json]], folder: Path) -> None:
+    """Each proof's evidence is there, is what the ledger says, and is enough by the rules of this very program."""
+    for proof in proofs:
+        said = proof["body"]
+        path = folder / f"{proof['call_uid']}-{said.get('attempt')}.json"
+        try:
+            judged = judged_from_json(parse(path.read_bytes()))
+        except OSError as error:
+            raise Unavailable(f"the evidence {path.name}: {error.strerror}", next_step="restore it") from error
+        except (ValueError, Broken):
+            _refuse(sealed, f"the evidence {path.name} cannot be read")
+        digest = sha256_hex(canonical(judged.evidence_json))
+        if digest != said.get("evidence_sha256"):
+            _refuse(sealed, f"the evidence {path.name} is not what was proven")
+        if not isinstance(judge(judged.evidence, evidence_sha256=digest), Granted):
+            _refuse(sealed, f"the evidence {path.name}, judged again, is not enough")
 
 
 def _refuse(sealed: Sealed, why: str) -> NoReturn:

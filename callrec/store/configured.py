@@ -8,39 +8,50 @@ from typing import TYPE_CHECKING
 from callrec.config import S3, Config
 from callrec.errors import ConfigError
 from callrec.ports import Store
-from callrec.store.admission import Admission
+from callrec.store.admission import EntryLookup, LedgerAdmission
 from callrec.store.filesystem import FilesystemStore, create_store
+from callrec.store.logs import LogsOnFiles
 
 if TYPE_CHECKING:
     from callrec.store.bucket import Bucket
 
 
-def store_of(config: Config, admission: Admission) -> Store:
-    """The store. ConfigError where its secrets or its library are not there; it is not asked anything yet."""
+def store_of(config: Config, lookup: EntryLookup, evidence: Path) -> Store:
+    """The store, with its own door: it believes what `lookup` shows of a ledger that was registered with it, and the
+    evidence in that folder, judged again. ConfigError where its secrets or its library are not there; it is not asked
+    anything yet.
+    """
     place = config.store.s3
     if place is None:
-        return FilesystemStore(config.store.path, admission=admission, keys=config.store.keys)
+        door = LedgerAdmission(lookup, logs=LogsOnFiles(config.store.path).ids, evidence=evidence)
+        return FilesystemStore(config.store.path, admission=door, keys=config.store.keys)
     bucket = _bucket(place)
-    from callrec.store.s3 import S3Store  # noqa: PLC0415 - needs the extra
+    from callrec.store.s3 import LogsInBucket, S3Store  # noqa: PLC0415 - needs the extra
 
-    return S3Store(bucket, admission=admission, keys=config.store.keys)
+    door = LedgerAdmission(lookup, logs=LogsInBucket(bucket).ids, evidence=evidence)
+    return S3Store(bucket, admission=door, keys=config.store.keys)
 
 
 def require_fit_place(config: Config) -> None:
-    """ConfigError or `Unavailable` where no store could be made there: before anything else is made. Blocking."""
+    """ConfigError or `Unavailable` where what the store is to be built on will not do. Blocking."""
     if config.store.s3 is not None:
         _bucket(config.store.s3).require_lock()
 
 
-def create(config: Config) -> str:
-    """Make it, for `callrec init`; its id. Harmless where it exists. Blocking. Errors as its kind's own."""
+def create(config: Config, *, log_id: str, vkey: str) -> None:
+    """Make it, for `callrec init`, and have it believe this ledger. Harmless where it exists. Blocking. Errors as its
+    kind's own.
+    """
     place = config.store.s3
     if place is None:
-        return create_store(config.store.path, config.store.keys)
+        create_store(config.store.path, config.store.keys)
+        LogsOnFiles(config.store.path).register(log_id, vkey)
+        return
     bucket = _bucket(place)
-    from callrec.store.s3 import create_s3_store  # noqa: PLC0415 - needs the extra
+    from callrec.store.s3 import LogsInBucket, create_s3_store  # noqa: PLC0415 - needs the extra
 
-    return create_s3_store(bucket, config.store.keys)
+    create_s3_store(bucket, config.store.keys)
+    LogsInBucket(bucket).register(log_id, vkey)
 
 
 def folder_of(config: Config) -> Path | None:

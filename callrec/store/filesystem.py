@@ -1,6 +1,7 @@
 """The default store: write-once files. Tamper-evident by hash and ledger, not proof against this machine's owner.
 
 <path>/store.json             which store this is; where it is missing, the disk is not mounted
+<path>/logs/<log id>.vkey     the ledgers that it believes
 <path>/objects/ab/<id>/       audio.enc, manifest.json, both 0440; the folder appears by one rename
 <path>/unfinished/            what a crash left of a write
 

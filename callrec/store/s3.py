@@ -1,6 +1,7 @@
 """Recordings in an S3 bucket whose Object Lock is in COMPLIANCE mode; their wrapped keys in a folder, apart.
 
 store.json                       which store this is; where it is missing, this is another bucket
+logs/<log id>.vkey               the ledgers that it believes
 recordings/<id>/<sha256>.json    the sealed manifest, named by its own hash
 recordings/<id>/<sha256>.enc     the ciphertext, named by its manifest's hash
 tombstones/<id>.json             which certificate says that it was destroyed
@@ -29,6 +30,7 @@ from callrec.errors import Broken, ConfigError, Refused, Unavailable
 from callrec.ports import Json, Kept, Sealed, Store
 from callrec.store.admission import Admission
 from callrec.store.bucket import COMPLIANCE, Bucket, Version
+from callrec.store.logs import ENDING, FOLDER, RegisteredLogs
 from callrec.store.objects import PIECE_BYTES, Whole, parse_manifest, safe_name, whole
 from callrec.store.shelf import MARKER, KeyShelf, create_shelf
 
@@ -57,6 +59,27 @@ def create_s3_store(bucket: Bucket, keys: Path) -> str:
         bucket.put(MARKER, marker, sha256=sha256_hex(marker), until=None)
     create_shelf(keys, marker)
     return str(parse_manifest(marker)["store_id"])
+
+
+class LogsInBucket:
+    """`logs/<log id>.vkey`, locked as everything else there. What was seen once is not asked for again."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._seen: frozenset[str] = frozenset()
+
+    def ids(self) -> frozenset[str]:
+        """See `RegisteredLogs`."""
+        if not self._seen:
+            there = [each.key for each in self._bucket.versions(f"{FOLDER}/") if not each.marker]
+            self._seen = frozenset(key.removeprefix(f"{FOLDER}/").removesuffix(ENDING) for key in there)
+        return self._seen
+
+    def register(self, log_id: str, vkey: str) -> None:
+        """See `RegisteredLogs`."""
+        key, data = f"{FOLDER}/{log_id}{ENDING}", f"{vkey}\n".encode()
+        if not self._bucket.versions(key):
+            self._bucket.put(key, data, sha256=sha256_hex(data), until=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,3 +344,4 @@ def _ahead(until: datetime) -> datetime | None:
 
 
 _: type[Store] = S3Store
+_logs: type[RegisteredLogs] = LogsInBucket

@@ -80,7 +80,7 @@ def _said_once(house, acknowledged, verdict):
     """Each recording is sealed and kept once in the ledger, and has one row in the index."""
     kinds = (Kind.RECORDING_SEALED, Kind.RECORDING_KEPT)
     said = Counter((each.kind, f"{each.call_uid}-{each.segment}") for each in house.entries(*kinds))
-    index = Index(wiring.index_path(house.config))
+    index = Index(wiring.index_database(house.config))
     rows = Counter(row.recording_id for row in index.list(limit=1_000_000))
     index.close()
     for name in acknowledged:

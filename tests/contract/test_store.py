@@ -7,7 +7,7 @@ import pytest
 
 from callrec._canonical import canonical
 from callrec.errors import Broken, Refused, Unavailable
-from callrec.store.admission import LedgerAdmission, UnsafeAdmitEverything
+from callrec.store.admission import UnsafeAdmitEverything
 from callrec.store.filesystem import FilesystemStore, create_store
 from callrec.store.memory import MemoryStore
 from callrec.store.retrying import RetryingStore
@@ -18,6 +18,7 @@ from tests.store.builders import (
     FailsAndLoses,
     FailsButKeeps,
     LedgerOf,
+    a_door,
     a_sealed,
     damaged,
     no_pause,
@@ -172,13 +173,13 @@ async def test_an_id_that_is_no_name_is_refused(own, recording_id):
 
 
 async def test_a_recording_with_its_proof_is_admitted(make, sealed):
-    assert (await make(LedgerAdmission(LedgerOf(sealed))).put(sealed)).cipher_sha256 == sealed.cipher_sha256
+    assert (await make(a_door(LedgerOf(sealed))).put(sealed)).cipher_sha256 == sealed.cipher_sha256
 
 
 async def test_the_store_itself_refuses_what_the_ledger_does_not_know(make, sealed):
     ledger = LedgerOf(sealed)
     ledger.entries.clear()
-    store = make(LedgerAdmission(ledger))
+    store = make(a_door(ledger))
 
     with pytest.raises(Refused, match="the ledger holds no"):
         await store.put(sealed)

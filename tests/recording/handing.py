@@ -9,10 +9,10 @@ from callrec.ledger.memory import MemoryLedger
 from callrec.ports import Entry
 from callrec.recording.mover import Mover
 from callrec.recording.seal import seal
-from callrec.store.admission import LedgerAdmission
 from callrec.store.keys import FileKeyRing, create_keeper_keys
 from callrec.store.memory import MemoryStore
 from tests.recording.builders import CALL, ENDING, FACTS, a_header, a_spool, stereo, voices
+from tests.store.builders import a_door
 
 PCM = stereo(*voices(4000))
 
@@ -58,7 +58,7 @@ class House:
         self.ring = FileKeyRing(self.keeper.public)
         self.ledger = MemoryLedger(StoppedClock())
         self.finder = Finder(self.ledger)
-        self.store = MemoryStore(admission=LedgerAdmission(self.finder))
+        self.store = MemoryStore(admission=a_door(self.finder))
         self.told, self.kept, self.pauses = [], [], []
 
     def mover(self, store=None):

@@ -4,7 +4,7 @@ import wave
 
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -13,6 +13,7 @@ from callrec.recording.audio import decode_flac, encode_flac, interleave, pcm_sh
 from tests.recording.builders import stereo, voices
 
 
+@settings(deadline=None)
 @given(arrays.arrays("<i2", st.tuples(st.integers(1, 3000), st.just(2))), st.integers(1, 999))
 def test_flac_gives_back_every_sample(samples, piece):
     pcm = samples.tobytes()

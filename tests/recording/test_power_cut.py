@@ -20,11 +20,11 @@ from callrec.ledger.merkle import leaf_hash
 from callrec.recording.mover import Mover
 from callrec.recording.salvage import Outcome, salvage
 from callrec.recording.spool import Spool
-from callrec.store.admission import LedgerAdmission
 from callrec.store.filesystem import FilesystemStore, create_store
 from callrec.store.keys import FileKeyRing, create_keeper_keys
 from tests.recording.handing import Finder, House, StoppedClock
 from tests.recording.powercut import Disk, Loss, watched
+from tests.store.builders import a_door
 
 SEED = 20260301
 
@@ -37,7 +37,7 @@ class HouseOnDisk(House):
         self.spool = Spool(disk / "spool", memory, reserve_s=2)
         self.ring, self.ledger = ring, ledger
         self.finder = Finder(ledger)
-        self.store = FilesystemStore(disk / "store", admission=LedgerAdmission(self.finder))
+        self.store = FilesystemStore(disk / "store", admission=a_door(self.finder))
         self.told, self.kept, self.pauses = [], [], []
 
     def mover(self, on_kept=None):

@@ -5,6 +5,7 @@ import json
 from callrec._canonical import canonical, sha256_hex
 from callrec.errors import Unavailable
 from callrec.ports import AUDIO_FILE, KEY_FILE, MANIFEST_FILE, SEALED_LEAF_FILE, Sealed
+from callrec.store.admission import LedgerAdmission
 
 CALL = "0123456789abcdef0123456789abcdef"
 PROVEN, STARTED, SEALED_LEAF = "b" * 64, "c" * 64, "d" * 64
@@ -117,6 +118,12 @@ class LedgerOf:
     async def entry(self, leaf, *, call_uid):
         self.asked.append(leaf)
         return self.entries.get(leaf)
+
+
+def a_door(lookup, *, logs=None, evidence=None):
+    """The door of a store with which the log of these recordings is registered: that of a ledger, or `a_sealed`'s."""
+    known = {getattr(getattr(lookup, "ledger", None), "log_id", "a" * 64)} if logs is None else logs
+    return LedgerAdmission(lookup, logs=lambda: known, evidence=evidence)
 
 
 class FailsAndLoses:

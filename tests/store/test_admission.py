@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
-from callrec.errors import Refused
+from callrec._canonical import canonical, sha256_hex
+from callrec.core.evidence_json import judged_to_json, to_json
+from callrec.core.proof import judge
+from callrec.errors import Refused, Unavailable
 from callrec.ports import SEALED_LEAF_FILE
-from callrec.store.admission import LedgerAdmission
-from tests.store.builders import PROVEN, SEALED_LEAF, STARTED, LedgerOf, a_sealed
+from tests.core.builders import GOOD_EVIDENCE
+from tests.store.builders import CALL, PROVEN, SEALED_LEAF, STARTED, LedgerOf, a_door, a_sealed
 
 RETENTION = {"rule": "ML-A", "version": 1, "trigger": "2026-03-01", "due": "2034-03-01"}
 
@@ -16,7 +21,7 @@ def sealed(tmp_path):
 async def test_a_recording_with_all_its_entries_is_admitted(sealed):
     ledger = LedgerOf(sealed)
 
-    await LedgerAdmission(ledger).check(sealed)
+    await a_door(ledger).check(sealed)
 
     assert ledger.asked == [SEALED_LEAF, STARTED, PROVEN]
 
@@ -27,7 +32,7 @@ async def test_one_missing_entry_is_a_refusal(sealed, leaf):
     del ledger.entries[leaf]
 
     with pytest.raises(Refused, match="the ledger holds no"):
-        await LedgerAdmission(ledger).check(sealed)
+        await a_door(ledger).check(sealed)
 
 
 @pytest.mark.parametrize("leaf", [PROVEN, STARTED, SEALED_LEAF])
@@ -39,7 +44,7 @@ async def test_an_entry_of_another_kind_call_segment_or_log_is_a_refusal(sealed,
     ledger.change(leaf, field, value)
 
     with pytest.raises(Refused, match="another segment"):
-        await LedgerAdmission(ledger).check(sealed)
+        await a_door(ledger).check(sealed)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ async def test_an_entry_that_says_something_else_is_a_refusal(sealed, leaf, fiel
     ledger.change(leaf, field, value)
 
     with pytest.raises(Refused):
-        await LedgerAdmission(ledger).check(sealed)
+        await a_door(ledger).check(sealed)
 
 
 @pytest.mark.parametrize("field", RETENTION)
@@ -80,7 +85,7 @@ async def test_no_retention_rule_no_admission(tmp_path, field, value):
     sealed = a_sealed(tmp_path, retention={**RETENTION, field: value})
 
     with pytest.raises(Refused, match=f"no {field}"):
-        await LedgerAdmission(LedgerOf(sealed)).check(sealed)
+        await a_door(LedgerOf(sealed)).check(sealed)
 
 
 @pytest.mark.parametrize("changes", [{"retention": None}, {"purposes": []}, {"notice": None}, {"notice": {}}])
@@ -88,7 +93,7 @@ async def test_a_manifest_without_rule_purpose_or_notice_is_refused(tmp_path, ch
     sealed = a_sealed(tmp_path, **changes)
 
     with pytest.raises(Refused):
-        await LedgerAdmission(LedgerOf(sealed)).check(sealed)
+        await a_door(LedgerOf(sealed)).check(sealed)
 
 
 @pytest.mark.parametrize("hint", [None, "", "0" * 64, PROVEN, "é"])
@@ -99,4 +104,68 @@ async def test_the_noted_leaf_is_only_a_hint(sealed, hint):
         path.write_text(hint)
 
     with pytest.raises(Refused):
-        await LedgerAdmission(LedgerOf(sealed)).check(sealed)
+        await a_door(LedgerOf(sealed)).check(sealed)
+
+
+async def test_a_ledger_that_was_not_registered_with_the_store_is_a_refusal(sealed):
+    with pytest.raises(Refused, match="registered with this store"):
+        await a_door(LedgerOf(sealed), logs={"b" * 64}).check(sealed)
+
+
+class WithEvidence:
+    """A proof whose evidence lies in a folder, as the recorder judged it."""
+
+    def __init__(self, tmp_path, **changes):
+        self.folder = tmp_path / "evidence"
+        self.folder.mkdir()
+        evidence = replace(GOOD_EVIDENCE, **changes)
+        self.digest = sha256_hex(canonical(to_json(evidence)))
+        self.path = self.folder / f"{CALL}-1.json"
+        self.path.write_bytes(canonical(judged_to_json(evidence, judge(GOOD_EVIDENCE, evidence_sha256=self.digest))))
+        self.sealed = a_sealed(tmp_path, notice={"evidence_sha256": self.digest})
+        self.ledger = LedgerOf(self.sealed)
+        self.ledger.change(PROVEN, "evidence_sha256", self.digest)
+        self.ledger.change(PROVEN, "attempt", 1)
+
+    async def check(self):
+        await a_door(self.ledger, evidence=self.folder).check(self.sealed)
+
+
+async def test_evidence_that_is_enough_is_admitted(tmp_path):
+    given = WithEvidence(tmp_path)
+
+    await given.check()
+
+    assert given.path.exists()
+
+
+async def test_evidence_that_the_recorder_thought_enough_and_that_is_not_is_a_refusal(tmp_path):
+    """A recorder whose floors were lowered says granted; the store judges by its own."""
+    with pytest.raises(Refused, match="judged again, is not enough"):
+        await WithEvidence(tmp_path, renegotiations=1).check()
+
+
+async def test_evidence_that_was_changed_is_a_refusal(tmp_path):
+    given = WithEvidence(tmp_path)
+    given.ledger.change(PROVEN, "evidence_sha256", "0" * 64)
+    given.sealed.manifest["notice"]["evidence_sha256"] = "0" * 64
+
+    with pytest.raises(Refused, match="is not what was proven"):
+        await given.check()
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[", b"null"])
+async def test_evidence_that_cannot_be_read_is_a_refusal(tmp_path, data):
+    given = WithEvidence(tmp_path)
+    given.path.write_bytes(data)
+
+    with pytest.raises(Refused, match="cannot be read"):
+        await given.check()
+
+
+async def test_evidence_that_is_not_there_now_is_waited_for(tmp_path):
+    given = WithEvidence(tmp_path)
+    given.path.unlink()
+
+    with pytest.raises(Unavailable, match="evidence"):
+        await given.check()
