@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -82,6 +84,20 @@ def test_a_port_range_is_not_handed_out_twice():
     first, second = ports.free_range(50), ports.free_range(50)
 
     assert abs(first - second) >= 50
+
+
+def test_a_port_that_another_test_process_was_given_is_not_given_here():
+    """It is told the port that is next here, and has claimed it when it answers."""
+    ours = ports.free_port()
+    find = f"from tests.peers import ports; ports._next = {ours}; found = [ports.free_port() for _ in range(3)]"
+    tell = "print(*found, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", f"{find}; {tell}"], stdin=-1, stdout=-1, text=True) as other:
+        theirs = [int(port) for port in other.stdout.readline().split()]
+        here = [ports.free_port() for _ in range(3)]
+        other.communicate("\n")
+
+    assert theirs[0] > ours
+    assert not set(theirs) & {ours, *here}
 
 
 def test_a_long_run_does_not_use_the_ports_up():

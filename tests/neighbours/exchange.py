@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from tests.calls.house import House
@@ -24,8 +23,6 @@ from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 
 PATIENCE_S = 30
-_QUALIFY_S = 1.3
-"""The PBX waits a second for the answer to an OPTIONS: `qualify_timeout` of the recipe."""
 _WORDS = "Test recorded to help check train press 2 no same see web"
 _PHRASES = ("who=Test", "recorded=recorded", "decline=press 2 no", "same_help=same", "more=see web")
 _PURPOSES = ("medico-legal=help", "audit=check", "training=train")
@@ -49,7 +46,7 @@ class Exchange:
             self.pbx = around.enter_context(pbx(folder / "pbx", callrec=self.house.address, **phones))
             self._configure(lines)
             around.enter_context(self.house)
-            self._find_callrec()
+            self.pbx.find_callrec(within_s=PATIENCE_S)
             self._around = around.pop_all()
 
     def _configure(self, lines: Lines) -> None:
@@ -74,12 +71,6 @@ class Exchange:
         self.house.callrec("prompts", "add", str(spoken), *words)
         self.house.callrec("prompts", "approve", "brief.en.1", "--by", "tester")
         self.house.line["notice"] = "brief"
-
-    def _find_callrec(self) -> None:
-        """Until the PBX knows that callrec is there, for good: an OPTIONS of before is given up a second later."""
-        settled = monotonic() + _QUALIFY_S
-        while monotonic() < settled:
-            self.pbx.reach_callrec(within_s=10)
 
     def stop(self) -> None:
         """End callrec and the PBX."""

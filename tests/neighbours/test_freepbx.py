@@ -41,7 +41,7 @@ def test_without_callrec_the_caller_reaches_the_queue_and_freepbx_does_not_recor
         more(caller, 1.5)
         caller.hang_up()
 
-    assert alone.wait_cdr("callrec-bypassed", seconds=5).disposition == "ANSWERED"
+    assert alone.wait_cdr("callrec-bypassed", seconds=30).disposition == "ANSWERED"
     assert audio.tone_spans(caller.heard, STAFF_HZ)
     assert len(alone.recorded) == 0
     _contexts_are_there_and_none_is_freepbxs(alone)
@@ -64,7 +64,7 @@ def test_a_call_goes_from_an_inbound_route_through_callrec_to_the_queue(tmp_path
             more(caller, 1.5)
             caller.hang_up()
         left, right = exchange.recording()
-        leg = exchange.pbx.wait_cdr("callrec-leg", seconds=5)
+        leg = exchange.pbx.wait_cdr("callrec-leg", seconds=30)
         exchange.sound()
     finally:
         exchange.stop()

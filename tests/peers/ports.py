@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,14 +18,14 @@ from typing import Self, TypeVar
 
 LOOPBACK = "127.0.0.1"
 _BELOW_EPHEMERAL = range(10_000, 32_000)
-_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_SHARE = len(_BELOW_EPHEMERAL) // _WORKERS
-_FROM = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS * _SHARE  # one that is replaced counts on
-_OURS = _BELOW_EPHEMERAL[_FROM : _FROM + _SHARE]
-"""Test processes beside each other have each its share: none takes what another has just found free."""
-_next = random.SystemRandom().choice(_OURS)
+_MOST_CLAIMED = 2_000
+_claims = (Path(tempfile.gettempdir()) / f"callrec-test-ports-{os.getuid()}").open("ab")
+_claimed: deque[range] = deque()
+"""A port is this process's from when it was handed out, bound or not, until so many were handed out after it: its byte
+of this file is locked. Test processes beside each other, of one run or of several, keep off what another one has."""
+_next = random.SystemRandom().choice(_BELOW_EPHEMERAL)
 """Where the search goes on: ports are handed out in turn, so that one is not given again before all others were. The
-start differs between runs beside each other, also where pytest-randomly seeds the shared dice."""
+start differs, also where pytest-randomly seeds the shared dice."""
 T = TypeVar("T")
 
 
@@ -38,16 +41,31 @@ def free_port() -> int:
 def free_range(count: int) -> int:
     """First of `count` neighbouring ports, even, free for UDP and TCP, and not handed out lately by this process."""
     global _next  # noqa: PLW0603 - the one memory of what was handed out
-    for _ in range(2 * len(_OURS)):
+    between = _BELOW_EPHEMERAL
+    for _ in range(2 * len(between)):
         first = _next + _next % 2
-        if first + count > _OURS.stop:
-            first = _OURS.start + _OURS.start % 2
+        if first + count > between.stop:
+            first = between.start
         taken = next((port for port in reversed(range(first, first + count)) if not _is_free(port)), None)
-        if taken is None:
-            _next = first + count
+        if taken is not None:
+            _next = taken + 1
+            continue
+        _next = first + count
+        if _claim(range(first, first + count)):
             return first
-        _next = taken + 1
-    raise PeerFailed(f"no {count} neighbouring ports are free between {_OURS.start} and {_OURS.stop}")
+    raise PeerFailed(f"no {count} neighbouring ports are free between {between.start} and {between.stop}")
+
+
+def _claim(wanted: range) -> bool:
+    try:
+        fcntl.lockf(_claims, fcntl.LOCK_EX | fcntl.LOCK_NB, len(wanted), wanted.start)
+    except OSError:
+        return False
+    _claimed.append(wanted)
+    while len(_claimed) > 2 and sum(map(len, _claimed)) > _MOST_CLAIMED:
+        oldest = _claimed.popleft()
+        fcntl.lockf(_claims, fcntl.LOCK_UN, len(oldest), oldest.start)
+    return True
 
 
 def _is_free(port: int) -> bool:
