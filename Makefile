@@ -9,11 +9,12 @@
 # make chaos   500 times: the agent killed at random, its store cut off in every fourth; then everything it had
 #              acknowledged is looked for (ROUNDS= SEED= STORE=s3, for a real S3 server); about half an hour
 # make bench-keeping   CPU of sealing and keeping a minute of talk; 300 calls that end at once
+# make tap-cost   what the wire tap takes of a call's CPU: seconds
 # make soak    half an hour of 100 calls with holds and hang-ups at random (MINUTES= CALLS= SEED=)
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test test-evaluation lint venv install pjsip bench bench-keeping chaos soak clean
+.PHONY: demo test test-evaluation lint venv install pjsip bench bench-keeping chaos tap-cost soak clean
 .DEFAULT_GOAL := demo
 
 # most tests wait for sounds to pass: three processes for two cores
@@ -86,6 +87,9 @@ pjsip: .venv/.dev
 bench: pjsip
 	@[ ! -x "$$(command -v debootstrap)" ] || [ "$$(id -u)" != 0 ] || deploy/asterisk/test-chroot.sh >/dev/null || true
 	@$(RUN) tests.bench $(if $(RUNS),--runs $(RUNS)) $(if $(ROWS),--rows $(ROWS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(README),--readme)
+
+tap-cost: pjsip
+	@$(RUN) tests.bench.tap
 
 soak: pjsip
 	@$(RUN) tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED))
