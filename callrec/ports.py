@@ -211,8 +211,10 @@ class Telephony(Protocol):
     def cancel_dial(self, call_uid: str) -> None:
         """Give the running attempt up, silently."""
 
-    def bridge(self, call_uid: str) -> None:
-        """Connect both legs (and reconnect them after each re-negotiation). LegsBridged follows."""
+    def bridge(self, call_uid: str, *, pass_holds: bool = False) -> None:
+        """Connect both legs (and reconnect them after each re-negotiation). LegsBridged follows. With `pass_holds` the
+        caller's far end is asked to hold while staff do, and plays what it plays then: LegRenegotiated(CALLER) tells.
+        """
 
     def start_capture(self, call_uid: str, paths: CapturePaths) -> None:
         """Start both recorders in one job, aligned to the sample, each with a silent source so that its file grows with

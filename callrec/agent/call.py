@@ -294,7 +294,7 @@ class CallTask:
                 trusted = self.services.config.sip.trusted_headers
                 telephony.dial(self.uid, destination(self.call, self.line, target, self.invite, trusted))
             case c.Bridge():
-                telephony.bridge(self.uid)
+                telephony.bridge(self.uid, pass_holds=self._desk.leg_ends_at() == "pbx")
             case c.EndWithTone(tone=tone, cause=cause):
                 telephony.end_with_tone(self.uid, tone, cause)
             case c.HangUp(leg=leg, cause=cause):

@@ -16,6 +16,7 @@ import structlog
 
 from callrec.core.evidence import Direction
 from callrec.core.values import KeyMethod, Leg
+from callrec.sip import parameters
 from callrec.sip.counters import Counters
 from callrec.sip.message import SipMessage, parse_message
 from callrec.sip.offer import objection
@@ -49,10 +50,13 @@ def guarded(callback: Callable[Concatenate[_Self, _Params], None]) -> Callable[C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegMedia:
-    """The negotiated audio of a leg. `port` is its conference port, -1 where it has none."""
+    """The negotiated audio of a leg; `held` by its far end, `parked` by us. `port` is its conference port, -1 where it
+    has none.
+    """
 
     negotiated: bool = False
     held: bool = False
+    parked: bool = False
     direction: Direction = Direction.INACTIVE
     port: int = -1
 
@@ -112,6 +116,15 @@ class LegCall(pj.Call):
             return self.getAudioMedia(-1)
         except pj.Error:
             return None
+
+    def park(self, *, parked: bool) -> None:
+        """Ask the far end to send nothing, or to send again. What comes of it is seen in `media`; where it cannot be
+        asked just now, nothing does.
+        """
+        try:
+            self.setHold(parameters.plain()) if parked else self.reinvite(parameters.sending_again())
+        except pj.Error:
+            return  # another re-INVITE is on its way, or the dialog is at its end
 
     def counters(self) -> Counters:
         """What the stream has counted; zeros where there is none."""
@@ -246,10 +259,12 @@ def _packet_ms(codec: pj._CodecParam) -> int:
 def _leg_media(audio: pj.CallMediaInfo) -> LegMedia:
     direction = direction_of(audio.dir)
     negotiated = audio.status not in (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR)
+    parked = audio.status == pj.PJSUA_CALL_MEDIA_LOCAL_HOLD
     running = audio.status == pj.PJSUA_CALL_MEDIA_ACTIVE and direction is Direction.SENDRECV
     return LegMedia(
         negotiated=negotiated,
-        held=negotiated and not running,
+        held=negotiated and not running and not parked,
+        parked=parked,
         direction=direction,
         port=int(audio.audioConfSlot) if negotiated and direction is not Direction.INACTIVE else -1,
     )

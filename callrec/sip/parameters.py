@@ -34,6 +34,18 @@ def accepting() -> pj.CallOpParam:
     return _audio_only(200)
 
 
+def plain() -> pj.CallOpParam:
+    """A request with nothing of ours in it."""
+    return pj.CallOpParam()
+
+
+def sending_again() -> pj.CallOpParam:
+    """A re-INVITE that ends our own hold."""
+    made = _audio_only()
+    made.opt.flag |= pj.PJSUA_CALL_UNHOLD
+    return made
+
+
 def rejecting(status: int, phrase: str, retry_after_s: int | None = None) -> pj.CallOpParam:
     """A final status of refusal."""
     made = pj.CallOpParam()

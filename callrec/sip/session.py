@@ -21,6 +21,7 @@ from callrec.sip.house import House, Side
 from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
 from callrec.sip.media import RINGBACK, TONES
 from callrec.sip.message import SipMessage
+from callrec.sip.parking import Parking
 from callrec.sip.play import NoticePlay
 from callrec.sip.sound import Sound
 from callrec.sip.translate import dial_failure_of, dialled_uri, ending_of, status_of
@@ -41,10 +42,11 @@ class Session:
         self._sides = {Leg.CALLER: Side(), Leg.STAFF: Side()}
         self._sound = Sound(house.media, house.thread, self._audio)
         self._watch = CallerWatch(house, invite, self._tell)
+        self._parking = Parking(house.thread, lambda: self.caller)
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
         self._dial_number = 0
-        self._ringing = self._bridged = self._over = False
+        self._ringing = self._bridged = self._pass_holds = self._over = False
 
     def adopt(self, call: LegCall) -> None:
         """Take the incoming dialog."""
@@ -178,9 +180,9 @@ class Session:
         self._release(Leg.STAFF)
         call.hangup(parameters.ending(0, "normal"))
 
-    def bridge(self) -> None:
+    def bridge(self, *, pass_holds: bool) -> None:
         """Connect both legs from now on."""
-        self._sound.bridging = True
+        self._sound.bridging, self._pass_holds = True, pass_holds
         self._stop_alerting()
         self.rewire()
 
@@ -275,6 +277,14 @@ class Session:
             self._sound.stop_tone()
         self._maybe_up(leg)
         self.rewire()
+        self._park()
+        if leg is Leg.CALLER:
+            self._parking.changed()
+
+    def _park(self) -> None:
+        """A caller whom staff hold is parked at the far end, where that is asked for."""
+        staff = self._sides[Leg.STAFF]
+        self._parking.want(parked=self._pass_holds and self._bridged and staff.up and staff.held)
 
     def _maybe_up(self, leg: Leg) -> None:
         side = self._sides[leg]

@@ -151,6 +151,10 @@ class Sound:
             wanted.append((staff, caller))
         if caller is not None and staff is not None and self.bridging:
             wanted.append((caller, staff))
+        if self.bridging and (caller is None) != (staff is None):
+            alone = staff if caller is None else caller
+            assert alone is not None
+            wanted.append((self._media.silence, alone))  # a leg that hears nothing for long is taken for dead
         if caller is not None and self._tone is not None:
             wanted.append((self._tone, caller))
         return wanted

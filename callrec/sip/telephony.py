@@ -249,9 +249,9 @@ class PjsuaTelephony:
         """Give the running attempt up."""
         self._order(call_uid, lambda session: session.cancel_dial())
 
-    def bridge(self, call_uid: str) -> None:
+    def bridge(self, call_uid: str, *, pass_holds: bool = False) -> None:
         """Connect both legs."""
-        self._order(call_uid, lambda session: session.bridge())
+        self._order(call_uid, lambda session: session.bridge(pass_holds=pass_holds))
 
     def start_capture(self, call_uid: str, paths: CapturePaths) -> None:
         """Start both recorders."""

@@ -260,6 +260,19 @@ def take_refresh(within_ms: int, *headers: str) -> str:
     )
 
 
+def take_offer(
+    offered: str, *, answered: str = "", refused_with: str = "", before: str = "", within_ms: int = 20_000
+) -> str:
+    """Wait for a re-INVITE whose description matches this regular expression, and answer or refuse it, after the steps
+    `before`.
+    """
+    check = f'<action><ereg regexp="{offered}" search_in="body" check_it="true" assign_to="offer"/></action>'
+    same_call = ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", _CONTACT, "[last_CSeq:]"]
+    status = f"SIP/2.0 {refused_with or '200 OK'}"
+    asked = request("INVITE", more=f'timeout="{within_ms}"', action=check)
+    return asked + before + send(status, same_call, answered) + request("ACK")
+
+
 def reinvite_without_offer(answer_with: str) -> str:
     """A re-INVITE without a description: the other side offers in its 200, the ACK carries this answer."""
     return (

@@ -82,12 +82,12 @@ class Calls:
         self.engine.wait("CallerAnswered", uid)
         return uid
 
-    def bridged(self, staff: sipp.Sipp) -> str:
-        """Answer the call that comes next and connect it to this callee; its uid."""
+    def bridged(self, staff: sipp.Sipp, **words: object) -> str:
+        """Answer the call that comes next and connect it to this callee; its uid. `words` go with the order."""
         uid = self.answered()
         self.dial(uid, staff)
         self.engine.wait("StaffAnswered", uid)
-        self.engine.order("bridge", uid)
+        self.engine.order("bridge", uid, **words)
         self.engine.wait("LegsBridged", uid)
         return uid
 

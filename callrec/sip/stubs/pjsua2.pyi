@@ -21,7 +21,9 @@ PJSIP_TRANSPORT_UDP: int
 PJSIP_TRANSPORT_UDP6: int
 PJSUA_CALL_MEDIA_ACTIVE: int
 PJSUA_CALL_MEDIA_ERROR: int
+PJSUA_CALL_MEDIA_LOCAL_HOLD: int
 PJSUA_CALL_MEDIA_NONE: int
+PJSUA_CALL_UNHOLD: int
 PJSUA_INVALID_ID: int
 PJSUA_IPV6_ENABLED_USE_IPV6_ONLY: int
 PJ_SSL_SOCK_PROTO_TLS1_2: int
@@ -164,6 +166,7 @@ class _SipTxOption:
     headers: _SipHeaderVector
 
 class _CallSetting:
+    flag: int
     audioCount: int
     videoCount: int
     textCount: int
@@ -289,6 +292,8 @@ class Call:
     def makeCall(self, uri: str, prm: CallOpParam, /) -> None: ...
     def answer(self, prm: CallOpParam, /) -> None: ...
     def hangup(self, prm: CallOpParam, /) -> None: ...
+    def setHold(self, prm: CallOpParam, /) -> None: ...
+    def reinvite(self, prm: CallOpParam, /) -> None: ...
     def dialDtmf(self, digits: str, /) -> None: ...
     def onCallState(self, prm: OnCallStateParam) -> None: ...
     def onCallMediaState(self, prm: OnCallMediaStateParam) -> None: ...
