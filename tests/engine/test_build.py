@@ -66,25 +66,3 @@ def test_no_datagram_goes_round_the_wire_tap():
 
     assert re.search(r" [TW] pj_sock_sendto$", listed, re.MULTILINE)
     assert not re.search(r"__(real|wrap)_pj_sock_sendto", listed)
-
-
-def source(given: str) -> subprocess.CompletedProcess[str]:
-    given_here = {"PATH": "/usr/bin:/bin", "PJPROJECT": given}
-    return subprocess.run([PJSIP / "source.sh"], check=False, env=given_here, capture_output=True, text=True)
-
-
-def test_a_source_with_another_sum_is_refused(tmp_path):
-    other = tmp_path / "pjproject.tar.xz"
-    other.write_bytes(b"not the source")
-    ran = source(str(other))
-
-    assert ran.returncode == 1
-    assert "refused" in ran.stderr
-    assert "next:" in ran.stderr
-
-
-def test_a_source_that_is_not_there_is_named():
-    ran = source("/no/such.tar.xz")
-
-    assert ran.returncode == 1
-    assert "/no/such.tar.xz" in ran.stderr
