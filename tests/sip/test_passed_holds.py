@@ -60,6 +60,7 @@ def test_a_far_end_that_will_not_be_parked_now_is_asked_again(calls):
         calls.engine.wait("LegRenegotiated", uid)
 
     ended_well(calls, uid, caller, staff)
+    assert len(caller.received("INVITE")) == 4
 
 
 def test_a_hold_that_is_over_before_it_was_passed_on_leaves_nobody_parked(calls):
@@ -74,6 +75,7 @@ def test_a_hold_that_is_over_before_it_was_passed_on_leaves_nobody_parked(calls)
         calls.engine.wait("LegRenegotiated", uid)
 
     ended_well(calls, uid, caller, staff)
+    assert len(caller.received("INVITE")) == 2
 
 
 def test_a_parked_caller_is_sent_sound_all_the_time_whatever_staff_send(calls):
