@@ -46,7 +46,7 @@ class Session:
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
         self._dial_number = 0
-        self._ringing = self._bridged = self._pass_holds = self._over = False
+        self._ringing = self._bridged = self._over = False
 
     def adopt(self, call: LegCall) -> None:
         """Take the incoming dialog."""
@@ -182,7 +182,7 @@ class Session:
 
     def bridge(self, *, pass_holds: bool) -> None:
         """Connect both legs from now on."""
-        self._sound.bridging, self._pass_holds = True, pass_holds
+        self._sound.bridging, self._parking.passes = True, pass_holds
         self._stop_alerting()
         self.rewire()
 
@@ -277,14 +277,7 @@ class Session:
             self._sound.stop_tone()
         self._maybe_up(leg)
         self.rewire()
-        self._park()
-        if leg is Leg.CALLER:
-            self._parking.changed()
-
-    def _park(self) -> None:
-        """A caller whom staff hold is parked at the far end, where that is asked for."""
-        staff = self._sides[Leg.STAFF]
-        self._parking.want(parked=self._pass_holds and self._bridged and staff.up and staff.held)
+        self._parking.follow(leg, self._sides[Leg.STAFF], bridged=self._bridged)
 
     def _maybe_up(self, leg: Leg) -> None:
         side = self._sides[leg]
@@ -296,10 +289,9 @@ class Session:
         if leg is Leg.STAFF:
             self._sound.answered()
             self._stop_alerting()
-        at_ns = self._now()
-        self._tell(e.CallerAnswered(at_ns=at_ns) if leg is Leg.CALLER else e.StaffAnswered(at_ns=at_ns))
+        self._tell((e.CallerAnswered if leg is Leg.CALLER else e.StaffAnswered)(at_ns=self._now()))
         if side.held:
-            self._tell(e.LegHeld(at_ns=at_ns, leg=leg))
+            self._tell(e.LegHeld(at_ns=self._now(), leg=leg))
 
     def _compare(self, leg: Leg, side: Side, call: LegCall) -> None:
         """What a re-negotiation changed: hold, end of hold, or the stream alone."""
@@ -334,9 +326,9 @@ class Session:
         if self._sound.play is not None:
             self._sound.play.window.key(leg, digit, method)
         self._tell(e.KeyPressed(at_ns=self._now(), leg=leg, digit=digit, method=method))
-        if not self._bridged:
-            return
-        self._sides[leg].keys.relay(digit, lambda digits: self._pass_on(leg, digits), self._house.thread.call_later)
+        if self._bridged:
+            later = self._house.thread.call_later
+            self._sides[leg].keys.relay(digit, lambda digits: self._pass_on(leg, digits), later)
 
     def _pass_on(self, leg: Leg, digits: str) -> None:
         other = self._sides[Leg.STAFF if leg is Leg.CALLER else Leg.CALLER].call
@@ -356,12 +348,11 @@ class Session:
         if leg is Leg.CALLER:
             self._interrupt(Interruption.HUNG_UP)
         self._release(leg)
-        at_ns = self._now()
         if dialled and not was_up and self.caller is not None:
             self._dial_number += 1
-            self._tell(e.DialFailed(at_ns=at_ns, failure=dial_failure_of(status, replied=replied)))
+            self._tell(e.DialFailed(at_ns=self._now(), failure=dial_failure_of(status, replied=replied)))
         else:
-            self._tell(e.LegEnded(at_ns=at_ns, leg=leg, cause=cause))
+            self._tell(e.LegEnded(at_ns=self._now(), leg=leg, cause=cause))
         self._house.thread.post(self._close_if_over)
 
     # ------------------------------------------------------------ inside
@@ -382,8 +373,7 @@ class Session:
         self._sound.stop_tone()
 
     def _audio(self, leg: Leg) -> pj.AudioMedia | None:
-        call = self._sides[leg].call
-        return call.audio() if call is not None else None
+        return call.audio() if (call := self._sides[leg].call) is not None else None
 
     def rewire(self) -> None:
         """Connect what is wanted now, and nothing else; the first time that joins both legs is told."""
