@@ -58,22 +58,32 @@ def hold(
     today = datetime.now(UTC).date()
     review = _review(review_by, today)
     wanted = _renewed(desk, renew) if renew else _new(desk, prefix, kind, scope)
-    body = {
-        "hold_id": wanted.hold_id,
-        "hold_kind": wanted.kind,
-        "scope": {name: value for name, value in asdict(wanted.scope).items() if value},
-        "reason": words(reason, "--reason"),
-        "review_by": review.isoformat(),
-        "person": person.person,
-        "login": person.login,
-    }
-    call_uid, _, segment = wanted.scope.recording_id.rpartition("-")
-    entry = Entry(kind=Kind.HOLD_PLACED, body=body, call_uid=call_uid, segment=int(segment or 0), actor=person.login)
-    desk.append(entry)
+    desk.append(placed(wanted, person, reason=words(reason, "--reason"), review_by=review))
     after_decision(desk.config)
     click.echo(f"{wanted.hold_id} stands on {wanted.scope}. Look at it again by {review.isoformat()}:")
     click.echo(f"  callrec recordings hold --renew {wanted.hold_id} --reason WHY")
     click.echo(f"Two persons end it, each under their own login: callrec recordings release {wanted.hold_id}")
+
+
+def placed(wanted: Hold, person: Person, *, reason: str, review_by: date) -> Entry:
+    """The entry by which this person places a hold."""
+    body = {
+        "hold_id": wanted.hold_id,
+        "hold_kind": wanted.kind,
+        "scope": {name: value for name, value in asdict(wanted.scope).items() if value},
+        "reason": reason,
+        "review_by": review_by.isoformat(),
+        "person": person.person,
+        "login": person.login,
+    }
+    call_uid, _, segment = wanted.scope.recording_id.rpartition("-")
+    return Entry(kind=Kind.HOLD_PLACED, body=body, call_uid=call_uid, segment=int(segment or 0), actor=person.login)
+
+
+def new_hold(kind: str, scope: Scope) -> Hold:
+    """A hold that nobody placed yet."""
+    hold_id = f"hold-{secrets.token_hex(6)}"
+    return Hold(hold_id=hold_id, kind=kind, scope=scope, reason="", review_by="", placed_by="")
 
 
 def _new(desk: Desk, prefix: str, kind: str | None, scope: dict[str, str]) -> Hold:
@@ -87,8 +97,7 @@ def _new(desk: Desk, prefix: str, kind: str | None, scope: dict[str, str]) -> Ho
     else:
         _known_line(desk, period.line)
         wanted = Scope(line=period.line, since=period.since, until=period.until)
-    hold_id = f"hold-{secrets.token_hex(6)}"
-    return Hold(hold_id=hold_id, kind=kind, scope=wanted, reason="", review_by="", placed_by="")
+    return new_hold(kind, wanted)
 
 
 def _known_line(desk: Desk, line: str) -> None:

@@ -21,11 +21,14 @@ from callrec._durable import remove, write_file
 from callrec.audit.casefile import CaseFile, gather
 from callrec.audit.wording import lines_of, one_line
 from callrec.cli.desk import Desk
+from callrec.cli.disposal_bench import after_decision, verified_register
 from callrec.cli.evidence import configured
+from callrec.cli.holds import new_hold, placed, words
 from callrec.cli.subject import PURPOSE, Answer, Asked, allowed, ask_options, search
 from callrec.cli.subject_calls import CallTold
 from callrec.core.authority import Act
 from callrec.core.dates import plus
+from callrec.core.holds import HoldKind, Scope, latest_review
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.errors import ConfigError, Refused, Unavailable
@@ -34,6 +37,7 @@ from callrec.notice.register import Register
 from callrec.ports import Entry
 
 FORMAT: Final = "callrec/subject-pack/1"
+_KIND: Final = HoldKind.SUBJECT_ACCESS.value
 _MONTHS: Final = 1
 """Within how long an answer is due (UK GDPR 12(3))."""
 _SHORTEST_MONTH: Final = 28
@@ -45,18 +49,23 @@ _PLAIN: Final = 0o600
 @ask_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The zip to write; a new one.")
 @click.option("--received", default="", metavar="DAY", help="The day on which the caller asked; default today.")
+@click.option("--matter", default="", help="The request's reference, words with hyphens, no names: holds stand for it.")
 @click.option("--paused", type=click.IntRange(0, 365), default=0, help="Days that we waited for proof of who asks.")
 @click.pass_context
-def pack(ctx: click.Context, /, *, output: Path, received: str, paused: int, key: Path | None, **asked: str) -> None:
+def pack(
+    ctx: click.Context, /, *, output: Path, received: str, matter: str, paused: int, key: Path | None, **asked: str
+) -> None:
     """Gather what is there of one caller: calls, why some were not recorded, notices, periods, copies, disclosures.
 
-    Exit 20, and nothing is written, where it cannot be said that these are all. The audio leaves by a disclosure.
+    Recordings of these calls are held until two persons end that, so that nothing is destroyed while the request is
+    open. The audio leaves by a disclosure. Exit 20, and nothing is written, where no call is found.
     """
     desk: Desk = ctx.obj
     if output.exists():
         raise Refused(f"{output} exists and is never overwritten", next_step="choose another name")
     due = due_by(received, paused)
     person = allowed(desk, Act.FIND, action="subject.pack")
+    matter = words(matter or f"subject-access-{datetime.now(UTC).date()}", "--matter")
     answer = search(desk, Asked(**asked).checked(), key=key, action="subject.pack")
     if not answer.calls:
         step = "look by --date and --around, or say to the caller that nothing can be found by what they gave"
@@ -71,7 +80,10 @@ def pack(ctx: click.Context, /, *, output: Path, received: str, paused: int, key
     except BaseException:
         remove(output)  # nothing leaves that the ledger does not know
         raise
-    said = [f"Wrote {one_line(output)}: {len(answer.calls)} calls, sha256 {sha256_hex(data)}", *_what_next(answer, due)]
+    held = _hold(desk, answer, reason=matter)
+    said = [f"Wrote {one_line(output)}: {len(answer.calls)} calls, sha256 {sha256_hex(data)}"]
+    said += [f"Held while the request is open: {name}, by {hold_id}" for name, hold_id in held.items()]
+    said += _what_next(answer, due)
     click.echo(lines_of(said), nl=False)
 
 
@@ -89,6 +101,23 @@ def due_by(received: str, paused: int) -> date:
     if due.day == 1 and asked.day > _SHORTEST_MONTH:
         due -= timedelta(days=1)  # where the next month has no such day, its last one: a deadline is never put off
     return due + timedelta(days=paused)
+
+
+def _hold(desk: Desk, answer: Answer, *, reason: str) -> dict[str, str]:
+    """Hold every kept recording that no such hold covers yet; the hold of each by recording."""
+    register, person = verified_register(desk.config), desk.decides(Act.HOLD)
+    kept = [each.recording_id for call in answer.calls for each in call.recordings if each.state == "kept"]
+    held = {}
+    for name in kept:
+        standing = register.standings.get(name)
+        if standing is None or any(hold.kind == _KIND for hold in register.holds_on(standing)):
+            continue
+        wanted = new_hold(_KIND, Scope(recording_id=name))
+        desk.append(placed(wanted, person, reason=reason, review_by=latest_review(datetime.now(UTC).date())))
+        held[name] = wanted.hold_id
+    if held:
+        after_decision(desk.config)
+    return held
 
 
 def _tell(desk: Desk, answer: Answer, kind: Kind, **body: str) -> None:
@@ -160,8 +189,8 @@ def _told_call(call: CallTold, notices: list[str]) -> Iterator[str]:
     yield f"{call.utc} (UTC), call {call.call_uid}"
     if not call.recordings:
         yield f"  not recorded: {WHY.get(call.reason, call.reason or 'the call has not ended')}"
-    for words in notices:
-        yield f"  we played: {' '.join(words.split())}"
+    for said in notices:
+        yield f"  we played: {' '.join(said.split())}"
     for each in call.recordings:
         yield f"  recording {each.recording_id}: {each.state}; for {', '.join(each.purposes)}"
         uses = ", ".join(f"{purpose} until {day}" for purpose, day in sorted(each.uses.items()))

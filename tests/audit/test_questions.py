@@ -10,6 +10,7 @@ from callrec.audit.reconcile import read_records, reconcile
 from callrec.audit.report import Filters
 from callrec.audit.use_questions import access, choices, tag_history, training_consent, withdrawals
 from callrec.core.kinds import Kind
+from callrec.core.reasons import Reason
 from callrec.errors import ConfigError, Unavailable
 from callrec.ledger.entry import commitment
 from callrec.ports import Entry
@@ -256,7 +257,7 @@ def offered(story, call_id, *, salted=True):
     leaf = story.ledger.append_blocking(
         Entry(kind=said.kind, body=said.body, call_uid=uid, segment=0, actor=said.actor, salts=salts)
     ).leaf
-    story.close(uid, leaf)
+    story.close(uid, leaf, Reason.CALLER_DECLINED)
     story.world.clock.ns += SECOND
     return uid
 

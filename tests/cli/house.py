@@ -182,6 +182,7 @@ class House:
             offered = asyncio.run(self._offered(ledger, uid))
             why = {"reason": reason.value, "reason_class": REASON_CLASS[reason].value}
             fields = {"number": self.number, "offered_leaf": offered, "decision": "NOT_RECORDED", **why}
+            fields["segments"] = [{"segment": 0, "decision": "NOT_RECORDED", "reason": reason.value}]
             ledger.append_blocking(entry(Kind.CALL_CLOSED, uid, **fields))
         finally:
             ledger.close()

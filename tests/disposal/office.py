@@ -56,9 +56,9 @@ class Office(House):
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result.output
 
-    def old(self, **changes):
+    def old(self, *, caller="", **changes):
         """A recording that has been due for long."""
-        return self.record(started="2012-03-01T10:00:00.000Z", retention=dated(**changes))
+        return self.record(started="2012-03-01T10:00:00.000Z", retention=dated(**changes), caller=caller)
 
     def agreed(self, *options, name="list.json"):
         """A list of all that is due, which two persons agreed to."""

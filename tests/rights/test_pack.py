@@ -55,6 +55,24 @@ def test_every_call_that_goes_along_is_told_to_the_ledger_and_an_auditor_finds_n
     assert office.callrec("audit", "access").exit_code == 0
 
 
+def test_what_is_packed_is_held_while_the_request_is_open_and_once_is_enough(office):
+    recording = office.old(caller=CALLER)
+
+    said, _ = packed(office, "--number", "01632 960001", "--matter", "SAR-2026-7")
+    (office.folder / "pack.zip").unlink()
+    again, _ = packed(office, "--number", "01632 960001")
+
+    (hold,) = office.entries(Kind.HOLD_PLACED)
+    assert (hold.body["hold_kind"], hold.body["reason"], hold.body["person"]) == (
+        "subject-access",
+        "SAR-2026-7",
+        "guardian",
+    )
+    assert f"Held while the request is open: {recording}, by {hold.body['hold_id']}" in said
+    assert "Held while" not in again
+    assert "forbids it" in str(office.run("records", "dispose", "--propose", office.folder / "l.json"))
+
+
 def test_where_nothing_is_found_nothing_is_packed(office):
     office.refuse(caller="sip:anonymous@anonymous.invalid")
 
