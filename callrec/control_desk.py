@@ -12,13 +12,14 @@ from callrec.asking import Handler
 from callrec.config import Config
 from callrec.config.people import account, whose
 from callrec.core.kinds import Kind
-from callrec.errors import Refused
+from callrec.core.values import FLAGS, Order
+from callrec.errors import ConfigError, Refused
 from callrec.ports import Entry
 
 DECISIONS: Final = frozenset(
     {
         *(Kind.HOLD_PLACED, Kind.HOLD_RELEASED, Kind.DISPOSAL_PROPOSED, Kind.DISPOSAL_APPROVED, Kind.TAG_CHANGED),
-        *(Kind.DISCLOSURE, Kind.SALT_ERASED),
+        *(Kind.DISCLOSURE, Kind.SALT_ERASED, Kind.WITHDRAWN),
     }
 )
 """Kinds by which a person decides something: whoever asks must be that person."""
@@ -40,9 +41,8 @@ def handlers(agent: Agent) -> Mapping[str, Handler]:
     async def calls(_args: dict[str, Any]) -> dict[str, Any]:
         return {"calls": agent.list_calls()}
 
-    async def stop(args: dict[str, Any]) -> dict[str, Any]:
-        agent.stop_recording(str(args.get("call", "")), str(args["actor"]))
-        return {}
+    async def flag(args: dict[str, Any]) -> dict[str, Any]:
+        return await _ordering(agent, _flag(args.get("what")))(args)
 
     async def reload(_args: dict[str, Any]) -> dict[str, Any]:
         await agent.check_lines()
@@ -56,8 +56,24 @@ def handlers(agent: Agent) -> Mapping[str, Handler]:
         await agent.pbx_told(str(args.get("call", "")), pbx.read(args), str(args["actor"]))
         return {}
 
-    desk = {"status": status, "calls": calls, "stop": stop, "reload": reload, "append": append, "event": event}
-    return {name: _by_linked_id(agent, handler) for name, handler in desk.items()}
+    orders = {order.value: _ordering(agent, order) for order in Order if order not in FLAGS}
+    desk = {"status": status, "calls": calls, "flag": flag, "reload": reload, "append": append, "event": event}
+    return {name: _by_linked_id(agent, handler) for name, handler in {**desk, **orders}.items()}
+
+
+def _ordering(agent: Agent, order: Order) -> Handler:
+    async def ask(args: dict[str, Any]) -> dict[str, Any]:
+        return await agent.order(str(args.get("call", "")), order, str(args["actor"]))
+
+    return ask
+
+
+def _flag(what: object) -> Order:
+    found = next((order for order in FLAGS if order.word == what), None)
+    if found is None:
+        known = ", ".join(order.word for order in FLAGS)
+        raise ConfigError("there is no such flag", next_step=f"name one in `what`: {known}")
+    return found
 
 
 def _by_linked_id(agent: Agent, handler: Handler) -> Handler:

@@ -233,8 +233,10 @@ class Telephony(Protocol):
     def announce(self, call_uid: str, pcm: bytes, legs: tuple[Leg, ...]) -> None:
         """Play a short text to these legs over the conversation ("Recording has now stopped")."""
 
-    def swallow_keys(self, call_uid: str, keys: str) -> None:
-        """Keys that callrec uses itself on this call; all others are relayed to the other leg as RFC 4733."""
+    def swallow_keys(self, call_uid: str, leg: Leg, keys: str) -> None:
+        """Words that callrec keeps for itself when this leg presses them, separated by spaces; all others are relayed
+        to the other leg as RFC 4733.
+        """
 
     def end_with_tone(self, call_uid: str, tone: Tone, cause: str) -> None:
         """Play a supervisory tone to the caller for four seconds, then BYE with Reason (RFC 3326)."""

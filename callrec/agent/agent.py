@@ -25,7 +25,7 @@ from callrec.config import Line, PbxEvents
 from callrec.core import events as e
 from callrec.core.kinds import Kind
 from callrec.core.reasons import REASON_CLASS, Reason
-from callrec.core.values import Leg
+from callrec.core.values import Leg, Order
 from callrec.errors import CallrecError, Refused, Unavailable
 from callrec.ledger.anchor import AnchorShipper
 from callrec.ports import EngineFacts, Entry, Invite, TelephonySink
@@ -370,24 +370,13 @@ class Agent:
             raise Refused(f"there is no one call {call_uid!r}", next_step="see `callrec call list`")
         return matches[0]
 
-    def stop_recording(self, call_uid: str, actor: str) -> None:
-        """`callrec call stop`. `Refused` where there is no such call."""
-        self._the_call(call_uid).happened(
-            e.StopRequested(at_ns=self._now(), reason=Reason.OPERATOR_STOPPED, actor=actor)
-        )
+    async def order(self, call_uid: str, order: Order, actor: str) -> dict[str, Any]:
+        """`callrec call stop|pause|resume|flag`: how the call stands then. `Refused` where there is no such call."""
+        return await self._the_call(call_uid).ordered(order, actor)
 
     def list_calls(self) -> list[dict[str, Any]]:
         """For `callrec call list`: ids and states, no number of anybody."""
-        return [
-            {
-                "call": call.uid,
-                "line": call.line.name,
-                "stage": call.call.stage.value if call.call else "offered",
-                "recording": call.call.capture.value if call.call else "off",
-                "seconds": (self._now() - call.began_ns) // 10**9,
-            }
-            for call in self.calls.values()
-        ]
+        return [call.standing() for call in self.calls.values()]
 
 
 _: type[TelephonySink] = Agent

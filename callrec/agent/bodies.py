@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from callrec.config import Line
+from callrec.core import commands as c
+from callrec.core.kinds import Kind
+from callrec.core.tags import REMOVED, SUSPENDED
 from callrec.ledger.entry import commitment
 from callrec.ports import Invite
 from callrec.store.contacts import NAME, ContactSealer
@@ -15,6 +18,32 @@ def committed(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]
     """Commitments by name, and the salts that open them, which can be erased later."""
     pairs = {name: commitment(value) for name, value in values.items()}
     return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
+
+
+def tags(order: c.ChangeTags | c.RecordWithdrawal, call_uid: str) -> tuple[Kind, dict[str, Any], str]:
+    """Which purposes of which recording are gone or suspended, or that its caller stopped it: kind, body and actor."""
+    named: dict[str, Any] = {"recording_id": f"{call_uid}-{order.segment}"}
+    if isinstance(order, c.RecordWithdrawal):
+        return Kind.WITHDRAWN, {**named, "by": "caller", "why": "stop", "list_sha256": ""}, "caller"
+    change = {
+        "change": SUSPENDED if order.suspended else REMOVED,
+        "purposes": sorted(purpose.value for purpose in order.purposes),
+        "source": order.source.value,
+        "why": order.why,
+    }
+    return Kind.TAG_CHANGED, {**named, **change}, order.actor
+
+
+def answered(invite: Invite, *, offered_leaf: str, leg_ends_at: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """`call.answered`: to which next hop, and what that is."""
+    commitments, salts = committed({"from_tag": invite.from_tag})
+    body = {
+        "offered_leaf": offered_leaf,
+        "next_hop": invite.source,
+        "leg_ends_at": leg_ends_at,
+        "commitments": commitments,
+    }
+    return body, salts
 
 
 def offered(

@@ -11,27 +11,28 @@ from typing import Any, Final
 from callrec.agent import bodies
 from callrec.agent.clocks import CallClocks, seconds_of
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
+from callrec.agent.ordering import Ordered, standing
 from callrec.agent.outgoing import destination
 from callrec.agent.pbx import Told, fact
 from callrec.agent.plan import Prepared, prepare, without_recording
 from callrec.agent.segment import SegmentRecorder
-from callrec.agent.segment_facts import segment_facts
+from callrec.agent.segment_facts import about, segment_facts
 from callrec.agent.segments import Segments, body_of, decision_of, summed_up
 from callrec.agent.services import Services
+from callrec.agent.switching import Switched, switch
 from callrec.agent.writing import CallWriter
 from callrec.config import Line
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Notice, Stage, advance, keys_in_use, line_changed, open_call
+from callrec.core.call import TABLE, Call, Notice, Stage, advance, line_changed, open_call, words_in_use
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.permission import Permission
 from callrec.core.proof import Receipt
 from callrec.core.reasons import REASON_CLASS, Reason
-from callrec.core.values import Leg
+from callrec.core.values import Leg, Order
 from callrec.ports import Invite
 
-_REJECTION: Final = (503, "Recording notice unavailable", 30)
 _BYTES_A_SECOND: Final = 16_000
 """Of 16-bit samples at 8 kHz."""
 OVERDUE_S: Final = 5.0
@@ -78,7 +79,7 @@ class CallTask:
         self.why = ""
         self._declined_before = declined_before
         self._watch = watch
-        self._inbox: asyncio.Queue[e.Event | _Moved | _Ended] = asyncio.Queue()
+        self._inbox: asyncio.Queue[e.Event | _Moved | Ordered | _Ended] = asyncio.Queue()
         self._clocks = CallClocks(seconds_of(services.config, line), ran_out=self._ran_out)
         self._background: set[asyncio.Task[None]] = set()
         self._writer = CallWriter(services.ledger, invite.call_uid, lost=self._entry_lost)
@@ -87,7 +88,7 @@ class CallTask:
         self._prepared: Prepared | None = None
         self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
         self._connected = False
-        self._kept_keys: tuple[str, ...] = ()
+        self._kept_keys: dict[Leg, tuple[str, ...]] = dict.fromkeys(Leg, ())
         self._closing: c.CloseCall | None = None
 
     @property
@@ -117,6 +118,16 @@ class CallTask:
         elif (event := fact(told, self._now())) is not None:
             self.happened(event)
 
+    async def ordered(self, order: Order, actor: str) -> dict[str, Any]:
+        """Somebody's order, and how the call stands once it was carried out. `Refused` where the call is over."""
+        given = Ordered(e.OrderGiven(at_ns=self._now(), order=order, actor=actor))
+        self._inbox.put_nowait(given)
+        return await given.outcome(self.uid)
+
+    def standing(self) -> dict[str, Any]:
+        """For `callrec call list`."""
+        return standing(self.uid, self.line.name, self.call, seconds=(self._now() - self.began_ns) // 10**9)
+
     def ended(self) -> None:
         """Telephony released everything of this call."""
         self._inbox.put_nowait(_Ended())
@@ -142,7 +153,14 @@ class CallTask:
         self._keep_keys()
         self._perform_all(orders)
         while not isinstance(event := await self._inbox.get(), _Ended):
-            self._move(event) if isinstance(event, _Moved) else self._step(event)
+            match event:
+                case _Moved():
+                    self._move(event)
+                case Ordered():
+                    self._step(event.event)
+                    event.carried_out(self.standing())
+                case _:
+                    self._step(event)
         if self.call.stage is not Stage.CLOSED:
             self._step(e.LegEnded(at_ns=self._now(), leg=Leg.CALLER, cause="gone"))
         await self._close()
@@ -194,10 +212,11 @@ class CallTask:
 
     def _keep_keys(self) -> None:
         """Keys that mean nothing to us any more are passed on: a caller may have to press 2 for the line as well."""
-        keys = keys_in_use(self.call) if self.call is not None else ()
-        if keys != self._kept_keys:
-            self._kept_keys = keys
-            self.services.telephony.swallow_keys(self.uid, " ".join(keys))
+        for leg in Leg:
+            keys = words_in_use(self.call, leg) if self.call is not None else ()
+            if keys != self._kept_keys[leg]:
+                self._kept_keys[leg] = keys
+                self.services.telephony.swallow_keys(self.uid, leg, " ".join(keys))
 
     def _incident(self, what: str, reason: str) -> None:
         """Stop capture, keep it, write it down, and see that the caller reaches the line."""
@@ -250,13 +269,8 @@ class CallTask:
 
     async def _note_answered(self) -> Receipt | None:
         offered = await self._desk.offered if self._desk.offered else None
-        commitments, salts = bodies.committed({"from_tag": self.invite.from_tag})
-        body = {
-            "offered_leaf": offered.leaf if offered else "",
-            "next_hop": self.invite.source,
-            "leg_ends_at": self._desk.leg_ends_at(),
-            "commitments": commitments,
-        }
+        leaf = offered.leaf if offered else ""
+        body, salts = bodies.answered(self.invite, offered_leaf=leaf, leg_ends_at=self._desk.leg_ends_at())
         return await self._writer.note(Kind.CALL_ANSWERED, body, salts=salts)
 
     # ------------------------------------------------------------ orders
@@ -269,12 +283,17 @@ class CallTask:
     def _perform(self, order: c.Command) -> None:
         match order:
             case c.AnswerCaller() | c.RejectCaller() | c.Dial() | c.Bridge() | c.EndWithTone() | c.HangUp():
-                self._perform_telephony(order)
+                self._switch(order)
+            case c.SignalStaff():
+                self._switch(order)
             case c.PlayNotice() | c.StopNotice() | c.JudgeNotice() | c.RecordProof() | c.RecordRefusal():
                 self._perform_notice(order)
-            case c.RecordChoice(digit=digit, choice=choice):
-                body = {"digit": digit, "choice": choice, "leg": Leg.CALLER.value, "method": "key"}
+            case c.RecordChoice(digit=digit, choice=choice, leg=leg, method=method):
+                body = {"digit": digit, "choice": choice, "leg": leg.value, "method": method.value}
                 self._writer.note(Kind.CHOICE_MADE, body)
+            case c.ChangeTags() | c.RecordWithdrawal():
+                kind, body, actor = bodies.tags(order, self.uid)
+                self._writer.note(kind, body, segment=order.segment, actor=actor)
             case c.StartTimer(timer=timer):
                 self._clocks.start(timer)
             case c.CloseCall():
@@ -282,25 +301,9 @@ class CallTask:
             case _:
                 self._perform_recording(order)
 
-    def _perform_telephony(self, order: c.Command) -> None:
-        telephony = self.services.telephony
-        match order:
-            case c.AnswerCaller():
-                telephony.answer(self.uid)
-            case c.RejectCaller():
-                status, phrase, retry = _REJECTION
-                telephony.reject(self.uid, status, phrase, retry_after_s=retry)
-            case c.Dial(target=target):
-                trusted = self.services.config.sip.trusted_headers
-                telephony.dial(self.uid, destination(self.call, self.line, target, self.invite, trusted))
-            case c.Bridge():
-                telephony.bridge(self.uid, pass_holds=self._desk.leg_ends_at() == "pbx")
-            case c.EndWithTone(tone=tone, cause=cause):
-                telephony.end_with_tone(self.uid, tone, cause)
-            case c.HangUp(leg=leg, cause=cause):
-                telephony.hang_up(self.uid, leg, cause)
-            case _:
-                raise ValueError(f"no order for telephony: {type(order).__name__}")
+    def _switch(self, order: Switched) -> None:
+        where = partial(destination, self.call, self.line, invite=self.invite, config=self.services.config)
+        switch(self.services.telephony, self.uid, order, where, pass_holds=self._desk.leg_ends_at() == "pbx")
 
     def _perform_notice(self, order: c.Command) -> None:
         match order:
@@ -326,10 +329,13 @@ class CallTask:
                 recorder.start(order, segment_facts(self.services, self.line, order, tap=tap))
                 longest_s = self.services.config.spool.max_recording_s
                 self._clocks.later(longest_s, partial(self._too_long, order.segment))
-            case c.SuspendRecording(why=why):
-                self._recorder.suspend(why)
-            case c.ResumeRecording():
-                self._recorder.resume()
+            case c.SuspendRecording(why=why, actor=actor):
+                self._recorder.suspend(why, actor)
+            case c.ResumeRecording(actor=actor):
+                self._recorder.resume(actor)
+            case c.ClassifySubject(subject=subject, actor=actor):
+                dated = partial(about, self.services, self.line, subject=subject)
+                self._recorder.classify(dated, subject, actor)
             case c.StopRecording(reason=reason, actor=actor, announce=announce):
                 self._recorder.stop(reason, actor, announce=self._announcement() if announce else None)
             case c.DiscardRecording(reason=reason):

@@ -15,6 +15,7 @@ def seconds_of(config: Config, line: Line) -> Mapping[e.Timer, float]:
         e.Timer.NOTICE_WAIT: float(config.notice.max_wait_s),
         e.Timer.DECIDE: config.notice.decide_within_ms / 1000,
         e.Timer.CHOICE_WINDOW: float(line.choice_window_s),
+        e.Timer.PAUSE: float(line.pause_max_s),
     }
 
 

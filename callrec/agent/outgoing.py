@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callrec.config import Line
+from callrec.config import Config, Line
 from callrec.core.call import Call
 from callrec.ports import Destination, Invite
 
@@ -10,14 +10,14 @@ OURS = "x-callrec-"
 """Names of headers that begin so are ours alone: whoever sends one is not passed on."""
 
 
-def destination(call: Call | None, line: Line, target: int, invite: Invite, trusted: tuple[str, ...]) -> Destination:
+def destination(call: Call | None, line: Line, target: int, *, invite: Invite, config: Config) -> Destination:
     """Destination number `target` of the line, told whether this call is recorded once its notice is proven."""
     reason = call.reason if call else None
     headers = (
         ("X-Callrec-Call", invite.call_uid),
         ("X-Callrec-Recording", "if-proven" if call is not None and reason is None else "no"),
         *((("X-Callrec-Reason", reason.value),) if reason else ()),
-        *((name, value) for name, value in invite.headers.items() if _goes_on(name, trusted)),
+        *((name, value) for name, value in invite.headers.items() if _goes_on(name, config.sip.trusted_headers)),
     )
     return Destination(uri=line.targets[target].uri, timeout_s=line.dial_timeout_s, headers=headers)
 

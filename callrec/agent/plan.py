@@ -6,10 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from callrec import config
 from callrec.agent.services import Services
 from callrec.config import CaptureFrom, Line, OnNoNotice, Record
-from callrec.core.call import CallPlan, Keys
+from callrec.core.call import CallPlan, Keys, StaffCodes
 from callrec.core.reasons import Reason
+from callrec.core.values import Order
 from callrec.errors import CallrecError
 from callrec.notice.register import ApprovedPrompt, Unusable
 from callrec.ports import Invite
@@ -96,7 +98,16 @@ def _plan(services: Services, line: Line, obstacle: Reason | None, prompt: Appro
         reject_without_notice=line.on_no_notice is OnNoNotice.REJECT,
         required_grade=line.require,
         essential_ms=prompt.record.essential_ms if prompt else 0,
+        codes=_codes(services.config.staff_codes),
+        pause_resumes=line.pause_resumes,
     )
+
+
+def _codes(configured: config.StaffCodes) -> StaffCodes:
+    """The codes that are configured, each as the order it stands for."""
+    orders = {order.word.replace("-", "_"): order for order in Order}
+    pairs = tuple((key, orders[name]) for name, key in configured.by_name().items())
+    return StaffCodes(prefix=configured.prefix or "", orders=pairs)
 
 
 def _keys(line: Line, prompt: ApprovedPrompt | None) -> Keys:

@@ -21,6 +21,8 @@ from callrec.core import commands as c
 from callrec.core.kinds import Kind
 from callrec.core.proof import Receipt
 from callrec.core.reasons import Reason
+from callrec.core.retention import Subject
+from callrec.core.tags import SUBJECT
 from callrec.core.values import Leg
 from callrec.errors import CallrecError, Unavailable
 from callrec.ports import DataKey, Entry, Sealed, SegmentHeader
@@ -91,18 +93,23 @@ class SegmentRecorder:
         """Begin. Failing, `failed` is told and nothing was captured."""
         self._queue(lambda: self._start(order, facts))
 
-    def suspend(self, why: str) -> None:
-        """Voices are disconnected now; the gap is marked as soon as the disk allows."""
+    def suspend(self, why: str, actor: str) -> None:
+        """Voices are disconnected now; the gap is marked as soon as the disk allows. Within a gap, only told."""
         at_ns = self._services.clock.boottime_ns()
+        begins = not self._voices_off
         self._silence()
-        self._queue(lambda: self._mark(lambda capture: capture.suspend(at_ns, why), Kind.RECORDING_PAUSED, why))
+        self._queue(lambda: self._pause(at_ns, why, actor, begins=begins))
 
-    def resume(self) -> None:
+    def resume(self, actor: str) -> None:
         """End the gap."""
         at_ns = self._services.clock.boottime_ns()
         self._voices_off = False
         self._services.telephony.resume_capture(self._call_uid)
-        self._queue(lambda: self._mark(lambda capture: capture.resume(at_ns), Kind.RECORDING_RESUMED, ""))
+        self._queue(lambda: self._resume(at_ns, actor))
+
+    def classify(self, dated: Callable[[SegmentFacts], SegmentFacts], subject: Subject, actor: str) -> None:
+        """Who the call is about became known: `dated` gives it the dates of that (R35, R44)."""
+        self._queue(lambda: self._classify(dated, subject, actor))
 
     def stop(self, reason: Reason | None, actor: str, *, announce: bytes | None) -> None:
         """Voices are disconnected now; then close, seal and hand over."""
@@ -210,11 +217,26 @@ class SegmentRecorder:
             now = capture.progress()
             await self._note(Kind.RECORDING_PROGRESS, header, samples=now.samples, running_sha256=now.running_sha256)
 
-    async def _mark(self, mark: Callable[[Capture], None], kind: Kind, why: str) -> None:
+    async def _pause(self, at_ns: int, why: str, actor: str, *, begins: bool) -> None:
         if self._running is None:
             return
-        await asyncio.to_thread(mark, self._running.capture)
-        await self._note(kind, self._running.header, **({"why": why} if why else {}))
+        if begins:
+            await asyncio.to_thread(self._running.capture.suspend, at_ns, why)
+        await self._note(Kind.RECORDING_PAUSED, self._running.header, actor=actor, why=why)
+
+    async def _resume(self, at_ns: int, actor: str) -> None:
+        if self._running is None:
+            return
+        await asyncio.to_thread(self._running.capture.resume, at_ns)
+        await self._note(Kind.RECORDING_RESUMED, self._running.header, actor=actor)
+
+    async def _classify(self, dated: Callable[[SegmentFacts], SegmentFacts], subject: Subject, actor: str) -> None:
+        if self._running is None:
+            return
+        segment, header = self._running.segment, self._running.header
+        await asyncio.to_thread(lambda: segment.describe(dated(segment.facts)))
+        said = {"change": SUBJECT, "subject": subject.value, "recording_id": header.recording_id}
+        await self._note(Kind.TAG_CHANGED, header, actor=actor, **said)
 
     # ------------------------------------------------------------ end
 
@@ -269,11 +291,12 @@ class SegmentRecorder:
         if await self._note(Kind.RECORDING_DISCARDED, header, reason=reason.value):
             await asyncio.to_thread(forget_discarded, self._services.spool, header.recording_id)
 
-    async def _note(self, kind: Kind, header: SegmentHeader, **body: object) -> Receipt | None:
+    async def _note(self, kind: Kind, header: SegmentHeader, *, actor: str = "agent", **body: object) -> Receipt | None:
         entry = Entry(
             kind=kind,
             call_uid=header.call_uid,
             segment=header.segment,
+            actor=actor,
             body={"started_leaf": header.started_leaf, **body},
         )
         try:

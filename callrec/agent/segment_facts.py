@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from callrec.agent.services import Services
 from callrec.config import Line
 from callrec.core import commands as c
-from callrec.core.retention import Facts, schedule
+from callrec.core.retention import Facts, Subject, schedule
 from callrec.core.retention_record import schedule_json
 from callrec.core.values import Purpose
 from callrec.recording.segment import SegmentFacts
@@ -17,6 +19,7 @@ from callrec.recording.segment import SegmentFacts
 def segment_facts(services: Services, line: Line, order: c.StartRecording, *, tap: str) -> SegmentFacts:
     """The facts of this order. ValueError where no retention rule fits: then nothing is kept (R44)."""
     proof = order.proof
+    subject = order.subject or line.subject
     return SegmentFacts(
         line=line.name,
         purposes=order.purposes,
@@ -26,16 +29,25 @@ def segment_facts(services: Services, line: Line, order: c.StartRecording, *, ta
             "proven_leaf": proof.receipt.leaf,
             "tap": tap,
         },
-        retention=_retention(services, line, order.purposes),
+        retention=retention_of(services, line, order.purposes, subject, services.clock.utc().date()),
         started_utc=services.utc_text(),
     )
 
 
-def _retention(services: Services, line: Line, purposes: frozenset[Purpose]) -> Mapping[str, Any]:
+def about(services: Services, line: Line, facts: SegmentFacts, subject: Subject) -> SegmentFacts:
+    """These facts, now that the call is known to be about somebody else than the line says (R35)."""
+    started = date.fromisoformat(facts.started_utc[:10])
+    return replace(facts, retention=retention_of(services, line, facts.purposes, subject, started))
+
+
+def retention_of(
+    services: Services, line: Line, purposes: frozenset[Purpose], subject: Subject, call: date
+) -> Mapping[str, Any]:
+    """Rule and dates of a call of this day about this person. ValueError where no rule fits."""
     facts = Facts(
         nation=services.config.retention.nation,
-        call=services.clock.utc().date(),
-        subject=line.subject,
+        call=call,
+        subject=subject,
         line=line.kind,
         health_record=line.health_record,
     )

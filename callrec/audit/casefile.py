@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from callrec.audit import windows
-from callrec.audit.fields import texts
+from callrec.audit.fields import text, texts
 from callrec.audit.objects import differences, evidence_file, judged_again, read_judged
 from callrec.audit.verify import LIMITS, Places
 from callrec.audit.windows import Prompts
@@ -164,11 +164,21 @@ def _proven(body: Mapping[str, Any], hop: str) -> str:
     return f"notice played: {proven(body, hop)[:-1]}{tap})"
 
 
+def _changed(body: Mapping[str, Any]) -> str:
+    what = ", ".join(texts(body.get("purposes"))) or text(body.get("subject"))
+    why = f" ({text(body.get('why'))})" if body.get("why") else ""
+    return f"{text(body.get('change'))} {what}{why}"
+
+
 _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any], str], str]]] = {
     "call.offered": lambda body, _: f"call number {body.get('number')} for line {body.get('line')}",
     "notice.proven": _proven,
     "notice.refused": lambda body, _: f"notice played: {not_proven(body)}",
     "choice.made": lambda body, _: f"{body.get('choice')} (key {body.get('digit')}, {body.get('leg')} leg)",
+    "tag.changed": lambda body, _: _changed(body),
+    "withdrawn": lambda body, _: f"by {body.get('by')} ({body.get('why')}): quarantined",
+    "recording.paused": lambda body, _: f"{body.get('why')}",
+    "recording.stopped": lambda body, _: f"{body.get('reason') or 'hung up'} by {body.get('stopped_by')}",
     "recording.started": lambda body, _: f"for {', '.join(texts(body.get('purposes'))) or 'no purpose'}",
     "recording.sealed": lambda body, _: f"{body.get('samples')} samples, cipher {body.get('cipher_sha256')}",
     "recording.discarded": lambda body, _: f"destroyed ({body.get('reason')})",

@@ -1308,7 +1308,8 @@ class _Pack:
         for entry in self.of("notice.proven", "notice.refused"):
             self.to.told += notice_lines(entry.body, self.evidence.get(entry.leaf))
         for entry in self.of("choice.made"):
-            self.to.told.append(f"caller chose: {shown(entry.body['choice'])} (key {shown(entry.body['digit'])})")
+            who = "staff pressed" if entry.body.get("leg") == "staff" else "caller chose"
+            self.to.told.append(f"{who}: {shown(entry.body['choice'])} (key {shown(entry.body['digit'])})")
         for entry in self.of("recording.sealed"):
             seconds = entry.body["samples"] / RATE
             self.to.told.append(f"recorded:     {seconds:.1f} s, segment {entry.segment}, after the proof")

@@ -97,9 +97,11 @@ def _propose(desk: Desk, file: Path, exceptions: tuple[str, ...], reviewed: tupl
     excepted, seen = _pairs("--except", exceptions), _pairs("--reviewed", reviewed)
     today = datetime.now(UTC).date()
     candidates = [row.recording_id for row in due_rows(desk, today, limit=_CANDIDATES)]
+    found = bench(desk)
+    candidates += [each.recording_id for each in found.register.kept() if not each.tags.live]
+    candidates = list(dict.fromkeys(candidates))
     if unknown := sorted((excepted.keys() | seen.keys()) - set(candidates)):
         raise ConfigError(f"{unknown[0]} is not due", next_step="give whole ids from `callrec recordings due`")
-    found = bench(desk)
     draft = asyncio.run(draw(found, candidates, exceptions=excepted, reviewed=seen))
     write_file(file, draft.to_bytes(), mode=0o640, exclusive=True)
     desk.append(proposed(draft, person))

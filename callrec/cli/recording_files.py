@@ -20,6 +20,7 @@ from callrec.core.kinds import Kind
 from callrec.core.purposes import why_not
 from callrec.core.recording import RecordingState
 from callrec.core.retention_record import parse_schedule
+from callrec.core.tags import Tags, replayed
 from callrec.core.values import Purpose
 from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
 from callrec.ledger.entry import LogEntry
@@ -147,6 +148,12 @@ def manifest_of(config: Config, row: IndexRow) -> Mapping[str, Json]:
     return checked(asyncio.run(reading_store(config).manifest(row.recording_id)))
 
 
+def tags_of(manifest: Mapping[str, Json], entries: list[LogEntry], row: IndexRow) -> Tags:
+    """What it may be used for now: as it was started, less what the ledger says since (R24, R25)."""
+    later = ((entry.kind, entry.body) for entry in entries if entry.segment == row.segment)
+    return replayed(map(Purpose, manifest["purposes"]), later)
+
+
 def is_sealed_one(manifest: Mapping[str, Json], sealed: LogEntry) -> bool:
     """Whether this is the manifest that the ledger says was sealed."""
     return sha256_hex(canonical(dict(manifest))) == sealed.body.get("manifest_sha256")
@@ -173,7 +180,8 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     it waits for the store, `Broken` where it is not what was sealed, ConfigError where the keeper's key is not usable.
     """
     row, manifest = _as_sealed(desk, prefix)
-    if why := _why_not(desk, row, manifest, purpose, action):
+    tags = tags_of(manifest, entries_of(desk.config, row), row)
+    if why := tags.why_not(purpose) or _why_not(desk, row, manifest, purpose, action):
         _deny(desk, row, manifest, purpose=purpose, action=action, why=why)
     _require_kept(row)
     return Access(row=row, manifest=manifest, purpose=purpose.value, action=action, unwrap=opener(desk.config, key))
@@ -213,8 +221,6 @@ def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: P
     """Why this use is denied, as a sentence; empty where it may be. Each right of use ends on its own date, held or
     not (R46); who asks must be known, and trusted with that purpose (R23).
     """
-    if purpose.value not in manifest["purposes"]:
-        return f"not recorded for {purpose.value}"
     ended = _ended(desk, row, manifest, purpose)
     if ended is not None and ended <= datetime.now(UTC).date():
         return f"the right to use it for {purpose.value} ended on {ended}"

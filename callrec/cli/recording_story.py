@@ -13,6 +13,7 @@ from callrec.audit.wording import proven, tap_remark
 from callrec.cli import recording_files as files
 from callrec.config import Config
 from callrec.core.kinds import Kind
+from callrec.core.tags import Tags
 from callrec.ledger.entry import LogEntry
 from callrec.ports import Json
 from callrec.store.configured import folder_of
@@ -33,6 +34,11 @@ class Story:
     sealed: LogEntry | None
     kept: LogEntry | None
     wrong: tuple[str, ...]
+
+    @property
+    def tags(self) -> Tags:
+        """What may be done with it now."""
+        return files.tags_of(self.manifest, list(self.case.entries), self.row)
 
     @property
     def exit_code(self) -> int:
@@ -65,6 +71,7 @@ class Story:
             "notice_played": [proven(proof.body, self.case.next_hop(proof.seq)) for proof in self.proofs],
             "tap": [tap_remark(proof.body.get("tap")) for proof in self.proofs],
             "manifest": dict(self.manifest),
+            "usable_for": sorted(purpose.value for purpose in self.tags.usable),
             "evidence": [item for item in whole["evidence"] if item["seq"] in seqs],
             "entries": whole["entries"],
             "objects": whole["objects"],
@@ -81,6 +88,7 @@ class Story:
             f"state:         {self._state()}",
             *self._times(),
             f"purposes:      {', '.join(self.manifest['purposes'])}",
+            *([f"since then:    {self.tags.in_words()}"] if self.tags.in_words() else []),
             *self.notice(),
             *self._evidence(),
             f"gaps:          {self._gaps()}",

@@ -29,6 +29,7 @@ def build(values: Values, *, name: str, folder: Path, sha256: str) -> m.Config:
         pbx_events=values["pbx_events"],
         http=values["http"] and m.Http(**_resolved(values["http"], folder, "token")),
         lines=tuple(_line(line_name, line, sip.trunks) for line_name, line in values["lines"].items()),
+        staff_codes=m.StaffCodes(**values["staff_codes"]),
         notice=m.Notice(**_resolved(values["notice"], folder, "register")),
         spool=m.Spool(**_resolved(values["spool"], folder, "path")),
         ledger=_ledger(values["ledger"], folder, agent),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum, unique
 from pathlib import Path
 
@@ -166,6 +166,26 @@ class LineKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaffCodes:
+    """What staff press. Without a prefix there are no codes, and an order without a key has none."""
+
+    prefix: str | None
+    stop: str | None
+    pause: str | None
+    resume: str | None
+    without_training: str | None
+    without_audit: str | None
+    distress: str | None
+    capacity_doubt: str | None
+    child: str | None
+
+    def by_name(self) -> dict[str, str]:
+        """The key after the prefix, for each order that has one."""
+        pairs = ((each.name, getattr(self, each.name)) for each in fields(self) if each.name != "prefix")
+        return {name: key for name, key in pairs if key is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """An advice line: which calls it takes, where they go, its notice and purposes. Durations in seconds."""
 
@@ -183,6 +203,8 @@ class Line:
     health_record: bool
     keys: LineKeys
     choice_window_s: int
+    pause_max_s: int
+    pause_resumes: bool
     capture_from: CaptureFrom
     kind: LineKind
     subject: Subject
@@ -270,10 +292,13 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """Which schedule applies, and the file it is written in. Backups hold destroyed keys for `backup_max_days`."""
+    """Which schedule applies, and the file it is written in. Backups hold destroyed keys for `backup_max_days`; a
+    caller's withdrawal alone destroys what is kept for nothing else for `withdrawal_window_h` after the call.
+    """
 
     nation: Nation
     rules: Path
+    withdrawal_window_h: int
     backup_max_days: int
 
 
@@ -312,6 +337,7 @@ class Config:
     pbx_events: PbxEvents
     http: Http | None
     lines: tuple[Line, ...]
+    staff_codes: StaffCodes
     notice: Notice
     spool: Spool
     ledger: Ledger

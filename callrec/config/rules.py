@@ -216,6 +216,21 @@ def _keys_apart(config: Config) -> Iterator[Wrong]:
                     yield f"lines.{line.name}.keys.{name}", f"{key!r} begins with {earlier!r}, which is {other}"
 
 
+def _codes_apart(config: Config) -> Iterator[Wrong]:
+    """One key, one order; and no word of a caller that begins like a code, or the other way round."""
+    codes = config.staff_codes.by_name()
+    for i, (name, key) in enumerate(codes.items()):
+        for other, earlier in list(codes.items())[:i]:
+            if key == earlier:
+                yield f"staff_codes.{name}", f"{key!r} is the key of {other} already; give each order its own, or null"
+    prefix = config.staff_codes.prefix
+    for line in config.lines if prefix else ():
+        stop = line.keys.stop
+        if prefix and stop and (stop.startswith(prefix) or prefix.startswith(stop)):
+            what = f"{stop!r} and staff_codes.prefix {prefix!r} begin alike; staff and callers need words of their own"
+            yield f"lines.{line.name}.keys.stop", what
+
+
 def _recordable(config: Config) -> Iterator[Wrong]:
     for line in (line for line in config.lines if line.record is Record.IF_PROVEN):
         at = f"lines.{line.name}"
@@ -303,6 +318,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _no_loop,
     _numbers_apart,
     _keys_apart,
+    _codes_apart,
     _recordable,
     _training_key,
     _acknowledged,

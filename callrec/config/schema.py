@@ -56,6 +56,7 @@ _ENDS_AT: Final = Choice(("carrier", "sbc", "pbx", "phone"))
 _SUBJECTS: Final = (Subject.ADULT, Subject.CHILD, Subject.UNKNOWN)
 _TARGET: Final = Text(values.sip_uri)
 _KEY: Final = Text(values.choice_key)
+_CODE: Final = Text(values.code_key)
 _TWENTY_SECONDS: Final = "callers stop listening after 20 s, and the guidance asks for a short notice (R66)"
 _IN_TIME: Final = "a caller must not wait for our judgement; what is not decided in a second is a refusal"
 _CLOSED_PURPOSES: Final = "a recording has no other purpose here (R32)"
@@ -136,12 +137,24 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines.*.keys.acknowledge", _KEY, "I heard the notice", None),
     Key("lines.*.keys.stop", Text(values.stop_keys), "Stop recording, during the call", "**2"),
     Key("lines.*.choice_window_s", Whole(0, 15), "Seconds after the notice in which a choice still counts", 3),
+    Key("lines.*.pause_max_s", Whole(10, 3600), "Seconds of a pause after which staff are reminded of it", 300),
+    Key("lines.*.pause_resumes", Flag(), "Record again by itself after that time (R52)", default=False),
     Key("lines.*.capture_from", Choice(CaptureFrom), "When the talk begins", "answer"),
     Key("lines.*.kind", Choice(LineKind), "What kind of advice it gives, for retention", "general"),
     Key("lines.*.subject", Choice(_SUBJECTS), "Who calls are about, for retention", "adult"),
     Key("lines.*.keep_number", Flag(), "Keep the caller's number, sealed, so that their calls are found", default=True),
     Key("lines.*.on_no_notice", Choice(OnNoNotice), "A call whose notice is not proven", "connect"),
     Key("lines.*.require", Choice(Grade), "The least grade of proof", "sent"),
+    Key("staff_codes", Shape.SECTION, "What staff press: the prefix, then one key. From the staff leg only", ()),
+    Key("staff_codes.prefix", Text(values.code_prefix), "What every code begins with; null: no codes", "*7"),
+    Key("staff_codes.stop", _CODE, "Stop recording", "0"),
+    Key("staff_codes.pause", _CODE, "Pause, as for a card number", "1"),
+    Key("staff_codes.resume", _CODE, "Go on after a pause", "4"),
+    Key("staff_codes.without_training", _CODE, "Not for training", "2"),
+    Key("staff_codes.without_audit", _CODE, "Not for audit", "3"),
+    Key("staff_codes.distress", _CODE, "Distress, or somebody objects: stop, and no secondary use", "5"),
+    Key("staff_codes.capacity_doubt", _CODE, "Doubt about capacity: no secondary use until reviewed", "6"),
+    Key("staff_codes.child", _CODE, "The call is about a child", "8"),
     Key("notice", Shape.SECTION, "Playing and judging notices", ()),
     Key("notice.register", _ANY, "Folder with prompts and their register", "var/prompts"),
     Key("notice.longest_s", Whole(3, 20, _TWENTY_SECONDS), "Longest notice", 20),
@@ -175,6 +188,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("retention", Shape.SECTION, "How long"),
     Key("retention.nation", Choice(Nation), "Whose records code applies (R47)"),
     Key("retention.rules", _ANY, "File with the periods", "config/retention.yaml"),
+    Key("retention.withdrawal_window_h", Whole(1, 720), "Hours after a call in which its withdrawal is enough", 24),
     Key("retention.backup_max_days", Whole(0, 3650), "How long backups hold wrapped keys that were destroyed", 35),
     Key("keys", Shape.SECTION, "Cryptographic keys; `callrec init` makes them", ()),
     Key(

@@ -293,6 +293,20 @@ def stop_keys(text: str) -> str:
     return text
 
 
+def code_prefix(text: str) -> str:
+    """What staff press before the one key of an order: two to four keys, so that no word of a caller begins so."""
+    if not re.fullmatch(r"[0-8*#]{1,3}[0-9*#]", text) or not set(text) & set("*#"):
+        raise ValueError(f"{text!r} begins no code; write two to four keys with a * or # among them, as in *7")
+    return text
+
+
+def code_key(text: str) -> str:
+    """The one key after the prefix."""
+    if not re.fullmatch(r"[0-9*#]", text):
+        raise ValueError(f"{text!r} is no key; write one of 0 to 9, * and #")
+    return text
+
+
 def trusted_header(text: str) -> str:
     """A header that goes along to the staff leg: X-, and none of ours."""
     if not re.fullmatch(r"X-[A-Za-z0-9\-]{1,60}", text, re.IGNORECASE) or text.lower().startswith("x-callrec-"):

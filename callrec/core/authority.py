@@ -25,6 +25,10 @@ class Act(Enum):
     CODE = "make copies in which nobody is known"
     DISCLOSE = "ask for a disclosure"
     AGREE = "agree to a disclosure"
+    NARROW = "take a purpose away"
+    WITHDRAW = "enter a caller's withdrawal"
+    REVIEW = "lift a suspension"
+    ERASE = "decide that it is not kept as a record of advice"
 
 
 _DECIDES: Final = frozenset({Role.MEDICO_LEGAL, Role.GUARDIAN})
@@ -43,6 +47,10 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     Act.CODE: _DECIDES,
     Act.DISCLOSE: _DECIDES,
     Act.AGREE: _DECIDES,
+    Act.NARROW: _MANAGES | {Role.AUDITOR, Role.TRAINER},
+    Act.WITHDRAW: _MANAGES,
+    Act.REVIEW: _DECIDES,
+    Act.ERASE: _DECIDES,
 }
 """A hold only protects, so nearly everybody may place one. What destroys needs somebody who answers for it."""
 

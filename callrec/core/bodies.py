@@ -55,6 +55,7 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.SALT_ERASED: _fields("seqs by"),
     Kind.TAG_CHANGED: _fields("change"),
     Kind.DISCLOSURE: _fields("disclosure_id step basis recordings paper_sha256 person login"),
+    Kind.WITHDRAWN: _fields("recording_id by list_sha256"),
     Kind.HOLD_PLACED: _fields("hold_id hold_kind scope reason review_by person login"),
     Kind.HOLD_RELEASED: _fields("hold_id step reason person login"),
     Kind.DISPOSAL_PROPOSED: _fields("list_sha256 recordings person login"),

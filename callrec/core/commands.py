@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from callrec.core.events import Timer
 from callrec.core.evidence import Observation
 from callrec.core.proof import Granted, NoticeProof
+from callrec.core.purposes import TagSource
 from callrec.core.reasons import Reason
-from callrec.core.values import Leg, Purpose, Tone
+from callrec.core.retention import Subject
+from callrec.core.values import KeyMethod, Leg, Purpose, Signal, Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +69,12 @@ class RecordRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordChoice:
-    """Append `choice.made`."""
+    """Append `choice.made`: what was pressed, how it reached us and what it was taken for."""
 
     digit: str
     choice: str
+    leg: Leg = Leg.CALLER
+    method: KeyMethod = KeyMethod.TELEPHONE_EVENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,18 +103,60 @@ class StartRecording:
     proof: NoticeProof
     segment: int
     purposes: frozenset[Purpose]
+    subject: Subject | None = None
+    """Who the call is about, where that was said before; else as the line says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuspendRecording:
-    """Capture nothing from now on, keep the time line: a marked gap."""
+    """Capture nothing from now on, keep the time line: a marked gap. Within a gap, one more reason for it."""
 
     why: str
+    actor: str = "agent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeRecording:
     """End the gap."""
+
+    actor: str = "agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeTags:
+    """Append `tag.changed` of this segment: these purposes are gone for good, or may not be used until somebody
+    looked at it. Never anything that adds.
+    """
+
+    segment: int
+    suspended: bool
+    purposes: frozenset[Purpose]
+    source: TagSource
+    actor: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWithdrawal:
+    """Append `withdrawn` of this segment: its caller stopped it, and it is quarantined until that is decided (R16)."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifySubject:
+    """The running segment is about this person: date it so, and append `tag.changed`."""
+
+    segment: int
+    subject: Subject
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalStaff:
+    """A few beeps to the staff leg alone."""
+
+    signal: Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +234,10 @@ Command = (
     | ResumeRecording
     | StopRecording
     | DiscardRecording
+    | ChangeTags
+    | RecordWithdrawal
+    | ClassifySubject
+    | SignalStaff
     | EndWithTone
     | HangUp
     | CloseCall

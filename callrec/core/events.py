@@ -8,7 +8,7 @@ from enum import Enum, unique
 from callrec.core.evidence import Observation
 from callrec.core.proof import Granted, NoticeProof
 from callrec.core.reasons import Reason
-from callrec.core.values import DialFailure, KeyMethod, Leg
+from callrec.core.values import DialFailure, KeyMethod, Leg, Order
 from callrec.core.wire_records import TakenWindow
 
 
@@ -29,6 +29,7 @@ class Timer(Enum):
     NOTICE_WAIT = "notice wait"
     DECIDE = "decide"
     CHOICE_WINDOW = "choice window"
+    PAUSE = "pause"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +218,14 @@ class StopRequested(Event):
     """Somebody other than the caller's keys asked to stop the recording; `actor` is who."""
 
     reason: Reason
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderGiven(Event):
+    """Somebody who is not the caller ordered something about the recording; `actor` is who, as in "uid:1000"."""
+
+    order: Order
     actor: str
 
 

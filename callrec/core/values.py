@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, unique
+from typing import Final
 
 
 @unique
@@ -29,6 +30,40 @@ class KeyMethod(Enum):
     TELEPHONE_EVENT = "rfc4733"
     INFO = "info"
     INBAND = "inband"
+
+
+@unique
+class Order(Enum):
+    """What staff order by a code, and operators by a command. Every one of them only takes away."""
+
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+    WITHOUT_TRAINING = "without training"
+    WITHOUT_AUDIT = "without audit"
+    DISTRESS = "distress"
+    CAPACITY_DOUBT = "capacity doubt"
+    CHILD = "child"
+
+    @property
+    def word(self) -> str:
+        """As it is written on a command line."""
+        return self.value.replace(" ", "-")
+
+
+FLAGS: Final = tuple(order for order in Order if order not in (Order.STOP, Order.PAUSE, Order.RESUME))
+"""Orders that say what must be known of a call."""
+
+
+@unique
+class Signal(Enum):
+    """What staff alone hear of an order."""
+
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    STILL_PAUSED = "still paused"
+    DONE = "done"
+    REFUSED = "refused"
 
 
 @unique

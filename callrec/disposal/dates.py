@@ -37,7 +37,9 @@ class Known:
         return self.schedule.file.on
 
     def not_yet(self, day: date) -> str:
-        """Why it is not due on this day, as a sentence; empty where it is."""
+        """Why it is not due on this day, as a sentence; empty where it is. What is kept for nothing is due at once."""
+        if not self.standing.tags.live:
+            return ""
         due = self.due_on()
         if due is None:
             return "its rule sets no end"
@@ -45,7 +47,7 @@ class Known:
 
     def needs_review(self) -> bool:
         """True where its rule asks for a review and not for its destruction."""
-        return self.schedule.file.action is Action.REVIEW
+        return self.schedule.file.action is Action.REVIEW and bool(self.standing.tags.live)
 
     def open_tasks(self) -> tuple[str, ...]:
         """What must be found out before it may be destroyed at all: classified facts close them."""

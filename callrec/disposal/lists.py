@@ -14,12 +14,14 @@ from callrec.disposal.clock import believed
 from callrec.disposal.dates import Dates, Known
 from callrec.disposal.papers import MOST_ITEMS, Draft, Item, Left, parse_list
 from callrec.disposal.places import Places
-from callrec.disposal.register import DisposalList, Register
+from callrec.disposal.register import DisposalList, Register, Standing
 from callrec.errors import Broken, Refused
 from callrec.ledger.entry import utc_text
 from callrec.ports import Clock, Entry, Store
 
 _STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
+WITHDRAWN: Final = "WITHDRAWN"
+"""What a certificate gives as the rule of what was destroyed because nothing was left that it could be kept for."""
 ANEW: Final = "draw a new list with `callrec recordings dispose --propose FILE`; nothing was destroyed"
 
 
@@ -58,7 +60,7 @@ async def draw(
         if why:
             out.append(Left(recording_id=name, why=why))
         elif len(items) < MOST_ITEMS:
-            items.append(_item(known, reviewed.get(name, "")))
+            items.append(_item(known, reviewed.get(name, ""), today))
     if not items:
         said = "; ".join(f"{left.recording_id}: {left.why}" for left in out[:5]) or "nothing is due"
         raise Refused(f"there is nothing to propose: {said}", next_step="see `callrec recordings due`")
@@ -83,8 +85,10 @@ async def _due(bench: Bench, candidates: Sequence[str], today: date) -> list[Kno
     return found
 
 
-def _item(known: Known, reviewed: str) -> Item:
+def _item(known: Known, reviewed: str, today: date) -> Item:
     standing, due = known.standing, known.schedule.file
+    if not standing.tags.live:
+        return _withdrawn(standing, today)
     return Item(
         recording_id=standing.recording_id,
         cipher_sha256=standing.cipher_sha256,
@@ -94,6 +98,30 @@ def _item(known: Known, reviewed: str) -> Item:
         trigger=due.trigger.isoformat(),
         due="" if due.on is None else due.on.isoformat(),
         reviewed=reviewed if known.needs_review() else "",
+    )
+
+
+def drawn_for_withdrawal(bench: Bench, standing: Standing) -> Draft:
+    """The list of one recording that its caller withdrew and that is kept for nothing else. `Refused` where it is not
+    kept, where it is disposed of, or where the clock is not believed.
+    """
+    today = believed(bench.clock, bench.register.newest).date()
+    if not standing.kept or standing.disposed:
+        raise Refused(f"{standing.recording_id} is not in the store", next_step="see `callrec recordings show`")
+    item = _withdrawn(standing, today)
+    return Draft(log_id=bench.log_id, drawn_utc=utc_text(bench.clock.utc()), until=today.isoformat(), items=(item,))
+
+
+def _withdrawn(standing: Standing, today: date) -> Item:
+    """Why it goes is not a rule of the schedule: nothing is left that it could be kept for."""
+    return Item(
+        recording_id=standing.recording_id,
+        cipher_sha256=standing.cipher_sha256,
+        manifest_sha256=standing.manifest_sha256,
+        rule=WITHDRAWN,
+        version=1,
+        trigger=today.isoformat(),
+        due=today.isoformat(),
     )
 
 

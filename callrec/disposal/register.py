@@ -11,10 +11,13 @@ from typing import Any, Final
 
 from callrec.core.holds import Hold, Person, Scope
 from callrec.core.kinds import Kind
+from callrec.core.tags import Tags, recorded_for, replayed
 from callrec.ledger.entry import LogEntry
 
 RETENTION: Final = "retention"
 """What `change` of a `tag.changed` says where facts arrived that move dates."""
+CALLER: Final = Person("caller")
+"""Who agrees to the destruction of what they withdrew, where nothing else is left that it is kept for."""
 DONE: Final = "done"
 ASKED: Final = "asked"
 """Steps of a `hold.released`: the first person asks, another ends the hold."""
@@ -37,6 +40,7 @@ class Standing:
     damaged: str = ""
     done_leaf: str = ""
     certificate_sha256: str = ""
+    tags: Tags = field(default_factory=lambda: replayed((), ()))
 
     @property
     def disposed(self) -> bool:
@@ -79,7 +83,7 @@ class Register:
         self.newest: Newest | None = None
         self.wrong: list[tuple[str, int]] = []
         self._lines: dict[str, str] = {}
-        self._started: dict[str, tuple[str, str]] = {}
+        self._started: dict[str, tuple[str, str, Tags]] = {}
         self._steps: Mapping[str, Callable[[LogEntry], None]] = {
             Kind.CALL_OFFERED.value: self._offered,
             Kind.CALL_CLOSED.value: self._closed,
@@ -88,6 +92,7 @@ class Register:
             Kind.RECORDING_KEPT.value: self._kept,
             Kind.RECORDING_DAMAGED.value: self._damaged,
             Kind.TAG_CHANGED.value: self._changed,
+            Kind.WITHDRAWN.value: self._withdrawn,
             Kind.HOLD_PLACED.value: self._placed,
             Kind.HOLD_RELEASED.value: self._released,
             Kind.DISPOSAL_PROPOSED.value: self._proposed,
@@ -132,11 +137,12 @@ class Register:
         self._lines.pop(entry.call_uid, None)
 
     def _begun(self, entry: LogEntry) -> None:
-        self._started[_name(entry)] = (self._lines.get(entry.call_uid, ""), entry.utc)
+        purposes = recorded_for(entry.body.get("purposes"))
+        self._started[_name(entry)] = (self._lines.get(entry.call_uid, ""), entry.utc, replayed(purposes, ()))
 
     def _sealed(self, entry: LogEntry) -> None:
         name = _name(entry)
-        line, started_utc = self._started.pop(name, ("", ""))
+        line, started_utc, tags = self._started.pop(name, ("", "", replayed((), ())))
         self.standings[name] = Standing(
             recording_id=name,
             call_uid=entry.call_uid,
@@ -145,6 +151,7 @@ class Register:
             started_utc=started_utc,
             cipher_sha256=_text(entry.body, "cipher_sha256"),
             manifest_sha256=_text(entry.body, "manifest_sha256"),
+            tags=tags,
         )
 
     def _kept(self, entry: LogEntry) -> None:
@@ -158,6 +165,34 @@ class Register:
     def _changed(self, entry: LogEntry) -> None:
         if entry.body.get("change") == RETENTION:
             self.batches.append(_text(entry.body, "batch_sha256"))
+        self._retagged(entry)
+
+    def _retagged(self, entry: LogEntry) -> None:
+        name = _name(entry)
+        if (standing := self.standings.get(name)) is not None:
+            standing.tags = standing.tags.after(entry.kind, entry.body)
+        elif name in self._started:
+            line, utc, tags = self._started[name]
+            self._started[name] = (line, utc, tags.after(entry.kind, entry.body))
+
+    def _withdrawn(self, entry: LogEntry) -> None:
+        """The caller's word. Where nothing is left that it is kept for, it agrees to the list that it names (R16)."""
+        self._retagged(entry)
+        sha256, standing = _text(entry.body, "list_sha256"), self.standings.get(_name(entry))
+        if not sha256:
+            return
+        if standing is None or standing.tags.live:
+            self.wrong.append(("a withdrawal agrees to destroy what is still kept for something", entry.seq))
+            return
+        self.lists[sha256] = DisposalList(
+            list_sha256=sha256,
+            proposed_leaf=entry.leaf,
+            proposer=CALLER,
+            recordings=(standing.recording_id,),
+            approved_leaf=entry.leaf,
+            approver=CALLER,
+            approved_utc=entry.utc,
+        )
 
     def _scanned(self, entry: LogEntry) -> None:
         self.scanned_to = _text(entry.body, "last")

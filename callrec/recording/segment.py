@@ -215,6 +215,11 @@ class OpenSegment:
     def _write_gaps(self, gaps: tuple[Gap, ...]) -> None:
         write_file(self.folder / GAPS_FILE, canonical([asdict(gap) for gap in gaps]))
 
+    def describe(self, facts: SegmentFacts) -> None:
+        """What became known of it while it ran; durable on return. `Unavailable` where it cannot be written."""
+        write_description(self.folder, self.header, self.key.wrapped, facts)
+        self.facts = facts
+
     def sync(self) -> None:
         """Wait until what was appended is on the disk; a failure fails the segment. Harmless once closed."""
         with self._handle:

@@ -212,9 +212,9 @@ class Session:
 
     # ------------------------------------------------------------ orders: keys and ends
 
-    def swallow_keys(self, words: str) -> None:
-        """Keys of the caller that are not passed on; staff's all are."""
-        self._sides[Leg.CALLER].keys.swallow(words)
+    def swallow_keys(self, leg: Leg, words: str) -> None:
+        """Keys of this leg that are not passed on."""
+        self._sides[leg].keys.swallow(words)
 
     def end_with_tone(self, tone: Tone, cause: str) -> None:
         """The tone, then BYE."""

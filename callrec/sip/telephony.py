@@ -281,9 +281,9 @@ class PjsuaTelephony:
         """Play a short text over the conversation."""
         self._order(call_uid, lambda session: session.announce(pcm, legs))
 
-    def swallow_keys(self, call_uid: str, keys: str) -> None:
-        """Keys and sequences (words separated by spaces, such as `2 **2 999`) that are not relayed."""
-        self._order(call_uid, lambda session: session.swallow_keys(keys))
+    def swallow_keys(self, call_uid: str, leg: Leg, keys: str) -> None:
+        """Keys and sequences of this leg (words separated by spaces, such as `2 **2 999`) that are not relayed."""
+        self._order(call_uid, lambda session: session.swallow_keys(leg, keys))
 
     def end_with_tone(self, call_uid: str, tone: Tone, cause: str) -> None:
         """A tone to the caller, then BYE with Reason."""

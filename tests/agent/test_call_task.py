@@ -10,12 +10,14 @@ from uuid import uuid4
 
 import pytest
 
+from callrec._canonical import parse
 from callrec.agent.call import CallTask
+from callrec.agent.signals import sound_of
 from callrec.core import events as e
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
-from callrec.core.values import KeyMethod, Leg
-from callrec.errors import Unavailable
+from callrec.core.values import KeyMethod, Leg, Order, Signal
+from callrec.errors import Refused, Unavailable
 from callrec.store.contacts import NAME, ContactOpener
 from callrec.store.keys import unwrap
 from tests.agent.world import INVITE, MEMORY, UID, a_world, heard_whole, leg_ended
@@ -313,3 +315,79 @@ async def test_a_contact_that_cannot_be_sealed_costs_nothing_but_itself(services
     assert NAME not in kept[0]
     assert [entry.body["what"] for entry in services.ledger.of(Kind.INCIDENT)] == ["contact not kept"]
     assert summary(services)["decision"] == "RECORDED"
+
+
+async def test_a_pause_is_a_gap_in_recording_and_ledger_and_staff_hear_both_ends(services):
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+        paused = await call.ordered(Order.PAUSE, "uid:7")
+        resumed = await call.ordered(Order.RESUME, "uid:7")
+
+    assert (paused["recording"], paused["paused"]) == ("suspended", True)
+    assert (resumed["recording"], resumed["paused"]) == ("on", False)
+    told = [services.ledger.of(kind, UID) for kind in (Kind.RECORDING_PAUSED, Kind.RECORDING_RESUMED)]
+    assert [(one.body.get("why"), one.actor) for found in told for one in found] == [
+        ("paused", "uid:7"),
+        (None, "uid:7"),
+    ]
+    assert [gap["why"] for gap in services.ledger.of(Kind.RECORDING_SEALED, UID)[0].body["gaps"]] == ["paused"]
+    beeps = [order[1:] for order in services.telephony.orders if order[0] == "announce"]
+    assert beeps == [(sound_of(Signal.PAUSED), (Leg.STAFF,)), (sound_of(Signal.RESUMED), (Leg.STAFF,))]
+
+
+async def test_a_stop_by_staff_suspends_every_use_and_names_who(services):
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+        for digit in "*70":
+            call.happened(e.KeyPressed(at_ns=99, leg=Leg.STAFF, digit=digit, method=KeyMethod.TELEPHONE_EVENT))
+
+    assert summary(services)["decision"] == "RECORDED"
+    stopped = services.ledger.of(Kind.RECORDING_STOPPED, UID)[0]
+    assert (stopped.body["reason"], stopped.body["stopped_by"]) == ("STAFF_STOPPED", "staff")
+    changed = services.ledger.of(Kind.TAG_CHANGED, UID)[0]
+    assert changed.actor == "staff"
+    assert changed.body == {
+        "change": "suspended",
+        "purposes": ["audit", "medico-legal", "training"],
+        "recording_id": f"{UID}-0",
+        "source": "staff",
+        "why": "stopped",
+    }
+
+
+async def test_a_recording_that_turns_out_to_be_about_a_child_is_kept_by_a_childs_dates(services):
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+        await call.ordered(Order.CHILD, "uid:7")
+
+    (folder,) = (services.spool.ready(name) for name in services.spool.ready_ids())
+    retention = parse((folder / "manifest.json").read_bytes())["retention"]
+    assert retention["facts"]["subject"] == "child"
+    assert retention["rule"] == "ML-C?"
+    said = services.ledger.of(Kind.TAG_CHANGED, UID)[0].body
+    assert said == {
+        "started_leaf": services.ledger.of(Kind.RECORDING_STARTED, UID)[0].leaf,
+        "change": "subject",
+        "subject": "child",
+        "recording_id": f"{UID}-0",
+    }
+
+
+async def test_an_order_for_a_call_that_is_over_is_refused(services):
+    async with a_call(services) as call:
+        await bridged(call)
+
+    with pytest.raises(Refused, match="is over"):
+        await call.ordered(Order.PAUSE, "uid:7")
+
+
+async def test_codes_are_kept_from_the_caller_and_the_callers_keys_from_staff(services):
+    async with a_call(services) as call:
+        await bridged(call)
+
+    kept = [order[1:] for order in services.telephony.orders if order[0] == "swallow_keys"]
+    assert (Leg.STAFF, "*70 *71 *74 *72 *73 *75 *76 *78") in kept
+    assert (Leg.CALLER, "2 3 **2 999") in kept

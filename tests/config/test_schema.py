@@ -18,8 +18,11 @@ FLAGS = {
     "sip.trunks.*.register",
     "lines.*.health_record",
     "lines.*.keep_number",
+    "lines.*.pause_resumes",
 }
-"""Every yes-or-no there is, so that a new one is seen here; none has to do with the notice."""
+"""Every yes-or-no there is, so that a new one is seen here; none has to do with the notice.
+`pause_resumes` ends a pause of a recording whose notice was proven, as a person's order does.
+"""
 
 
 def test_the_only_key_about_whether_to_record_knows_no_always():

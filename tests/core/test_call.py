@@ -17,12 +17,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Capture, Keys, Notice, Stage, advance, keys_in_use, open_call
+from callrec.core.call import TABLE, Call, Capture, Keys, Notice, StaffCodes, Stage, advance, keys_in_use, open_call
 from callrec.core.evidence import Interruption, KeyHeard
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.permission import PERMISSIONS, Permission, PermissionFact
+from callrec.core.purposes import SECONDARY, TagSource
 from callrec.core.reasons import Reason
-from callrec.core.values import DialFailure, Grade, KeyMethod, Leg, Purpose, Tone
+from callrec.core.values import DialFailure, Grade, KeyMethod, Leg, Order, Purpose, Tone
 from tests.core.builders import GOOD_OBSERVATION, a_granted_verdict, a_plan, a_proof
 
 PROOF = a_proof()
@@ -52,7 +53,7 @@ def alphabet(attempt):
         e.ProofRecorded(at_ns=4, proof=PROOF),
         e.ProofRecorded(at_ns=4, proof=ACKNOWLEDGED_PROOF),
         e.ProofUnrecorded(at_ns=4, attempt=attempt),
-        *(key(digit) for digit in "239*0"),
+        *(key(digit) for digit in "23*0"),
         key("1", at_ns=GOOD_OBSERVATION.start_ns + 5_000_000_000),
         key("2", at_ns=9),
         *(timer(which) for which in e.Timer),
@@ -66,6 +67,23 @@ def alphabet(attempt):
         e.RecordingFailed(at_ns=8, reason=Reason.STORE_UNAVAILABLE, started=True),
         e.RecordingFailed(at_ns=8, reason=Reason.STORE_UNAVAILABLE, started=False),
     )
+
+
+def with_orders(attempt):
+    """Orders of staff beside the alphabet, less of the caller's keys and holds: else there are too many states."""
+    left_out = (e.LegHeld, e.LegResumed)
+    fewer = (each for each in alphabet(attempt) if not (isinstance(each, left_out) and each.leg is Leg.CALLER))
+    fewer = (each for each in fewer if not isinstance(each, e.KeyPressed) or each.digit == "2")
+    orders = (Order.PAUSE, Order.RESUME, Order.DISTRESS)
+    return (*fewer, *(e.OrderGiven(at_ns=8, order=order, actor="uid:0") for order in orders))
+
+
+EVERY_ORDER = (
+    key("9"),
+    *(e.OrderGiven(at_ns=8, order=order, actor="uid:0") for order in Order),
+    *(key(digit, leg=Leg.STAFF, at_ns=8) for digit in "*7012345689"),
+)
+"""Beside the alphabet, where chance seeks and not every state is visited."""
 
 
 def walk(*events, plan=None):
@@ -85,19 +103,30 @@ def check_step(before, event, after, orders):
             assert after.permission is Permission.GRANTED
             assert after.stage is Stage.BRIDGED
             assert not after.held
+            assert not after.paused
             assert not after.window_open
             assert before.capture is Capture.OFF
-            assert order.purposes <= order.proof.granted.purposes - after.without
+            assert order.purposes <= (order.proof.granted.purposes & after.plan.purposes) - after.without
         if isinstance(order, c.ResumeRecording):
             assert after.permission is Permission.GRANTED
             assert not after.held
+            assert not after.paused
     if before.proof is None and after.proof is not None:
         assert isinstance(event, e.ProofRecorded)
     if before.permission is Permission.WITHDRAWN:
         assert after.permission is Permission.WITHDRAWN
         assert not any(isinstance(order, c.StartRecording | c.ResumeRecording) for order in orders)
-    if after.permission is Permission.WITHDRAWN or after.held:
+    if after.permission is Permission.WITHDRAWN or after.held or after.paused:
         assert after.capture is not Capture.ON
+
+
+def check_purposes(before, after, orders):
+    """Tags come with a start, within what the notice named, and only ever become fewer."""
+    started = [order for order in orders if isinstance(order, c.StartRecording)]
+    assert started or after.purposes <= before.purposes
+    for order in orders:
+        if isinstance(order, c.ChangeTags):
+            assert order.purposes <= before.purposes
 
 
 def reaches_the_line(call):
@@ -109,28 +138,24 @@ def reaches_the_line(call):
     return call.stage in (Stage.DIALLING, Stage.BRIDGED) and any(isinstance(order, c.Dial) for order in orders)
 
 
-def unfinished(digits):
-    """What of the keys so far can still become a sequence: the rest makes no difference to what follows."""
-    return next(digits[i:] for i in range(len(digits) + 1) if any(w.startswith(digits[i:]) for w in ("999", "**2")))
-
-
 def essence(call):
-    """The state without what no rule looks at: which reason was written first, and keys that lead nowhere."""
-    return replace(call, digits=unfinished(call.digits), reason=call.reason and Reason.AGENT_FAILED)
+    """The state without what no rule looks at: which reason was written first, and which strange keys were told."""
+    return replace(call, reason=call.reason and Reason.AGENT_FAILED, strange=frozenset())
 
 
-def explore(plan):
-    """Every reachable state, breadth first; states are values, so each is visited once."""
+def explore(plan, facts=alphabet):
+    """Every state that these facts reach, breadth first; states are values, so each is visited once."""
     start, _ = open_call(plan)
     seen, queue = {start}, deque([start])
     while queue:
         before = queue.popleft()
-        for event in alphabet(before.attempt) if before.stage is not Stage.CLOSED else ():
+        for event in facts(before.attempt) if before.stage is not Stage.CLOSED else ():
             try:
                 after, orders = advance(before, event)
             except OutOfOrder:
                 continue
             check_step(before, event, after, orders)
+            check_purposes(before, after, orders)
             after = essence(after)
             if after not in seen:
                 seen.add(after)
@@ -145,9 +170,17 @@ WAITS_FOR_THE_KEY = {
 }
 
 
-@pytest.mark.parametrize(("window", "waits"), [(True, {}), (False, {}), (True, WAITS_FOR_THE_KEY)])
-def test_no_reachable_state_records_without_proof_or_keeps_a_caller_waiting(window, waits):
-    states = explore(a_plan(has_choice_window=window, destinations=1, **waits))
+@pytest.mark.parametrize(
+    ("window", "facts", "waits"),
+    [
+        (True, alphabet, {}),
+        (False, alphabet, {}),
+        (True, with_orders, {}),
+        (True, alphabet, WAITS_FOR_THE_KEY),
+    ],
+)
+def test_no_reachable_state_records_without_proof_or_keeps_a_caller_waiting(window, facts, waits):
+    states = explore(a_plan(has_choice_window=window, destinations=1, **waits), facts)
 
     assert any(state.capture is Capture.ON for state in states), (
         "the search never reached a recording: it proves nothing"
@@ -189,6 +222,8 @@ def test_an_unknown_event_raises_and_changes_nothing(stage):
             advance(call, event)
         assert call == copy
 
+
+CODES = StaffCodes(prefix="*7", orders=tuple(zip("01423568", Order, strict=True)))
 
 GOOD = (
     e.CallerAnswered(at_ns=1),
@@ -269,6 +304,23 @@ def test_a_decline_pressed_in_time_that_arrives_late_destroys_what_was_captured(
     assert not call.recorded
 
 
+def test_a_no_that_comes_when_it_was_stopped_already_quarantines_what_is_kept():
+    stop = e.StopRequested(at_ns=98, reason=Reason.MAX_LENGTH, actor="agent")
+    call, orders = walk(*GOOD, stop, key("2", at_ns=4))
+
+    told, removed, withdrawn = orders[-3:]
+    assert told == c.RecordChoice(digit="2", choice="stop")
+    assert (removed.purposes, removed.why, withdrawn) == (SECONDARY, "stop", c.RecordWithdrawal(segment=0))
+    assert call.permission is Permission.WITHDRAWN
+
+
+def test_training_left_out_when_it_was_stopped_already_is_taken_from_what_is_kept():
+    stop = e.StopRequested(at_ns=98, reason=Reason.MAX_LENGTH, actor="agent")
+    _, orders = walk(*GOOD, stop, key("3", at_ns=4))
+
+    assert (orders[-1].purposes, orders[-1].source) == ({Purpose.TRAINING}, TagSource.CALLER)
+
+
 def test_a_two_pressed_during_the_talk_is_the_callers_own_business():
     call, orders = walk(*GOOD, key("2", at_ns=99))
 
@@ -303,6 +355,10 @@ def test_the_stop_sequence_ends_the_recording_and_keeps_what_was_captured():
     call, orders = walk(*GOOD, *(key(digit, at_ns=99) for digit in "**2"))
 
     assert orders[-1] == c.StopRecording(reason=Reason.CALLER_STOPPED, actor="caller", announce=True)
+    removed, withdrawn = orders[-3:-1]
+    assert (removed.purposes, removed.source, removed.suspended) == (SECONDARY, TagSource.CALLER, False)
+    assert withdrawn == c.RecordWithdrawal(segment=0)
+    assert call.purposes == {Purpose.MEDICO_LEGAL}
     assert call.recorded
     assert call.permission is Permission.WITHDRAWN
 
@@ -427,20 +483,21 @@ class AnyJourney(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.call, _ = open_call(a_plan())
+        self.call, _ = open_call(a_plan(codes=CODES))
         self.starts = 0
         self.proven = False
         self.dialled = False
 
     @rule(data=st.data())
     def anything_happens(self, data):
-        event = data.draw(st.sampled_from(alphabet(self.call.attempt)))
+        event = data.draw(st.sampled_from((*alphabet(self.call.attempt), *EVERY_ORDER)))
         before = self.call
         try:
             self.call, orders = advance(before, event)
         except OutOfOrder:
             return
         check_step(before, event, self.call, orders)
+        check_purposes(before, self.call, orders)
         self.proven |= isinstance(event, e.ProofRecorded)
         self.starts += sum(isinstance(order, c.StartRecording) for order in orders)
         self.dialled |= any(isinstance(order, c.Dial) for order in orders)

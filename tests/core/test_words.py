@@ -78,4 +78,4 @@ def test_no_entry_must_carry_a_name_or_a_number_of_a_caller():
 def test_a_body_that_lacks_a_required_field_is_told_which():
     assert missing_fields(Kind.AGENT_STOPPED, {"why": "asked"}) == ("calls_offered",)
     assert missing_fields(Kind.AGENT_STOPPED, {"why": "asked", "calls_offered": 3}) == ()
-    assert missing_fields(Kind.WITHDRAWN, {}) == ()
+    assert missing_fields(Kind.CLOCK_STEPPED, {}) == ()

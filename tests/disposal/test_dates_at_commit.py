@@ -1,23 +1,21 @@
 """What is written into a manifest when a recording is kept: by the line's own kind, each purpose with its date."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from types import SimpleNamespace
 
 import pytest
 
-from callrec.agent.call import CallTask
+from callrec.agent.segment_facts import retention_of
 from callrec.core.retention import LineKind, Nation, Subject
 from callrec.core.values import Purpose
 from tests.core.test_retention import RULES
 
 
 def written(*, kind=LineKind.GENERAL, subject=Subject.ADULT, health_record=True, nation=Nation.ENGLAND):
-    clock = SimpleNamespace(utc=lambda: datetime(2026, 11, 22, 23, tzinfo=UTC))
     config = SimpleNamespace(retention=SimpleNamespace(nation=nation))
-    call = CallTask.__new__(CallTask)
-    call.services = SimpleNamespace(clock=clock, config=config, rules=RULES)
-    call.line = SimpleNamespace(kind=kind, subject=subject, health_record=health_record)
-    return call._retention(frozenset(Purpose))
+    services = SimpleNamespace(config=config, rules=RULES)
+    line = SimpleNamespace(kind=kind, health_record=health_record)
+    return retention_of(services, line, frozenset(Purpose), subject, date(2026, 11, 22))
 
 
 @pytest.mark.parametrize(

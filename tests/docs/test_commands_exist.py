@@ -37,14 +37,17 @@ _WITH_MORE = ("evidence", "tag-history", "reconcile")
 BUILT = {
     "keys": ("callrec.cli.keys:keys_group", ("create", "list", "rotate")),
     "agent": ("callrec.cli.agent:agent_group", ("run", "status", "reload")),
-    "call": ("callrec.cli.call:call_group", ("list", "stop")),
+    "call": ("callrec.cli.call:call_group", ("list", "stop", "pause", "resume", "flag")),
     "demo": ("callrec.cli.demo:demo", ()),
     "init": ("callrec.cli.init:init", ()),
     "audit": ("callrec.cli.audit:audit", ("call", "sample", "report", "pack", "verify", *_WITH_MORE)),
     "ledger": ("callrec.cli.ledger:ledger", ("verify", "checkpoint", "export")),
     "recordings": (
         "callrec.cli.recordings:recordings",
-        ("list", "show", "play", "export", "copy", "classify", "hold", "holds", "release", "due", "dispose", "fixity"),
+        (
+            *("list", "show", "play", "export", "copy", "classify", "hold", "holds", "release", "due", "dispose"),
+            *("fixity", "tag", "withdraw"),
+        ),
     ),
     "config": ("callrec.cli.config_check:config_group", ("check",)),
     "prompts": (

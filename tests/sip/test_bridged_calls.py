@@ -298,7 +298,7 @@ def test_keys_are_told_and_those_of_ours_are_not_passed_on(calls):
     staff = calls.speaking_staff()
     calls.caller(invite(), stream(calls.voices["caller"]), talk(1500), keys_by_info("2*57"), until_bye())
     uid = calls.bridged(staff)
-    calls.engine.order("swallow_keys", uid, keys="2 **2 999")
+    calls.engine.order("swallow_keys", uid, leg="caller", keys="2 **2 999")
 
     pressed = [calls.engine.wait("KeyPressed", uid)["fact"] for _ in range(4)]
 
@@ -320,7 +320,7 @@ def test_keys_that_are_not_ours_are_passed_on_as_rfc_4733(calls, tmp_path):
     heard = other.wait("invited")["uid"]
     other.order("answer", heard)
     calls.engine.wait("StaffAnswered", uid)
-    calls.engine.order("swallow_keys", uid, keys="2 **2 999")
+    calls.engine.order("swallow_keys", uid, leg="caller", keys="2 **2 999")
     calls.engine.order("bridge", uid)
 
     told = [other.wait("KeyPressed", heard)["fact"] for _ in range(4)]

@@ -19,12 +19,14 @@ in events. Theory of operation:
    stand there is a defect, and raises.
 
 Rooms, each importing only those above it: `state` (the value), `capture` (may it be recorded, what ends it), `dialling`
-(towards the line), `notice`, `keys` (of the caller), `segments`, `legs`, `table` (what may happen when).
+(towards the line), `notice`, `orders` (of staff and operators), `keys` (of the caller), `segments`, `legs`, `table`
+(what may happen when).
 """
 
-from callrec.core.call.keys import keys_in_use
+from callrec.core.call.keys import keys_in_use, words_in_use
+from callrec.core.call.orders import staff_keys_in_use
 from callrec.core.call.segments import line_changed
-from callrec.core.call.state import EMERGENCY, Call, CallPlan, Capture, Keys, Notice, Stage, Step
+from callrec.core.call.state import EMERGENCY, Call, CallPlan, Capture, Keys, Notice, StaffCodes, Stage, Step
 from callrec.core.call.table import TABLE, advance, open_call
 
 __all__ = [
@@ -35,10 +37,13 @@ __all__ = [
     "Capture",
     "Keys",
     "Notice",
+    "StaffCodes",
     "Stage",
     "Step",
     "advance",
     "keys_in_use",
     "line_changed",
     "open_call",
+    "staff_keys_in_use",
+    "words_in_use",
 ]

@@ -8,8 +8,10 @@ from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.state import Call, Capture, Notice, Stage, Step
 from callrec.core.permission import Permission, PermissionFact, after
+from callrec.core.purposes import TagSource, effective
 from callrec.core.reasons import Reason
-from callrec.core.values import Leg
+from callrec.core.retention import Subject
+from callrec.core.values import Leg, Purpose
 
 
 def proof_recorded(call: Call, event: e.ProofRecorded) -> Step:
@@ -49,22 +51,24 @@ def silence(call: Call) -> str:
             return f"{leg.value} leg on hold"
         if leg in call.held_behind:
             return f"{leg.value} side on hold behind the PBX"
+    if call.paused:
+        return "paused"
     return "" if call.staff_there else "nobody of the line is there"
 
 
-def settle(call: Call) -> Step:
+def settle(call: Call, actor: str = "agent") -> Step:
     """Suspend or resume what runs, or begin what may begin, as the facts stand now."""
     why = silence(call)
     if call.capture is Capture.ON and why:
-        return replace(call, capture=Capture.SUSPENDED), (c.SuspendRecording(why=why),)
+        return replace(call, capture=Capture.SUSPENDED), (c.SuspendRecording(why=why, actor=actor),)
     if call.capture is Capture.SUSPENDED and not why:
-        return replace(call, capture=Capture.ON), (c.ResumeRecording(),)
+        return replace(call, capture=Capture.ON), (c.ResumeRecording(actor=actor),)
     return start_when_permitted(call)
 
 
 def may_record(call: Call) -> bool:
-    """The one rule: bridged, every outside party proven, choice made or not made in time, nobody on hold, a person of
-    the line there, and this segment never before.
+    """The one rule: bridged, every outside party proven, choice made or not made in time, nobody on hold, no pause, a
+    person of the line there, and this segment never before.
     """
     return (
         call.stage is Stage.BRIDGED
@@ -80,29 +84,35 @@ def start_when_permitted(call: Call) -> Step:
     """The one place that orders a recording."""
     if not may_record(call) or call.proof is None:
         return call, ()
-    purposes = (call.proof.granted.purposes & call.plan.purposes) - call.without
+    purposes = effective(
+        proposed=call.plan.purposes,
+        granted_by_notice=call.proof.granted.purposes,
+        declined=call.without,
+        protections=call.protections,
+    )
     if not purposes:
         return replace(call, capture=Capture.ENDED, reason=call.reason or Reason.NO_PURPOSE), ()
-    order = c.StartRecording(proof=call.proof, segment=call.segment, purposes=purposes)
-    return replace(call, capture=Capture.ON, recorded=True), (order,)
+    subject = Subject.CHILD if call.about_child else None
+    order = c.StartRecording(proof=call.proof, segment=call.segment, purposes=purposes, subject=subject)
+    return replace(call, capture=Capture.ON, recorded=True, purposes=purposes), (order,)
 
 
 def stop(call: Call, reason: Reason | None, actor: str, *, announce: bool = False) -> Step:
     """End the segment and keep what was captured; nothing where nothing runs."""
-    if call.capture not in (Capture.ON, Capture.SUSPENDED):
+    if not call.captures:
         return call, ()
     return replace(call, capture=Capture.ENDED), (c.StopRecording(reason=reason, actor=actor, announce=announce),)
 
 
 def discard(call: Call, reason: Reason) -> Step:
     """End the segment and destroy what was captured."""
-    ended = replace(call, capture=Capture.ENDED, recorded=False, reason=reason)
+    ended = replace(call, capture=Capture.ENDED, recorded=False, purposes=frozenset(), reason=reason)
     return ended, (c.DiscardRecording(reason=reason),)
 
 
 def stop_requested(call: Call, event: e.StopRequested) -> Step:
     """A stop before capture began forbids it; one while it runs ends it. Either way it does not start again."""
-    if call.capture in (Capture.ON, Capture.SUSPENDED):
+    if call.captures:
         return stop(call, event.reason, event.actor, announce=True)
     if call.capture is Capture.ENDED:
         return call, ()
@@ -115,4 +125,17 @@ def recording_failed(call: Call, event: e.RecordingFailed) -> Step:
         return call, ()
     if event.started:
         return stop(call, event.reason, "agent")
-    return replace(call, capture=Capture.ENDED, recorded=False, reason=event.reason), ()
+    return replace(call, capture=Capture.ENDED, recorded=False, purposes=frozenset(), reason=event.reason), ()
+
+
+def tags_changed(
+    call: Call, purposes: frozenset[Purpose], *, suspended: bool, source: TagSource, actor: str, why: str
+) -> tuple[c.Command, ...]:
+    """These purposes are gone from every segment of the call that still has them, or suspended there."""
+    return tuple(
+        c.ChangeTags(
+            segment=segment, suspended=suspended, purposes=tags & purposes, source=source, actor=actor, why=why
+        )
+        for segment, tags in call.tagged
+        if tags & purposes
+    )

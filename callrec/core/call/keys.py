@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call.capture import discard, stop
+from callrec.core.call.capture import discard, stop, tags_changed
 from callrec.core.call.notice import acknowledged, go_on, play
-from callrec.core.call.state import EMERGENCY, Call, Capture, Notice, Step, and_then
+from callrec.core.call.orders import staff_key, staff_keys_in_use
+from callrec.core.call.state import EMERGENCY, Call, Capture, Notice, Step, and_then, unfinished
 from callrec.core.permission import Permission, PermissionFact, after
+from callrec.core.purposes import SECONDARY, TagSource
 from callrec.core.reasons import Reason
 from callrec.core.values import Leg, Purpose
 
+CALLER: Final = "caller"
+"""Who chooses by keys."""
+
 
 def key_pressed(call: Call, event: e.KeyPressed) -> Step:
-    """One key of the caller; keys of staff mean nothing here."""
-    if event.leg is not Leg.CALLER or call.permission is Permission.WITHDRAWN:
+    """One key. Those of staff are orders. Of the caller's, only what may still become a word of ours is kept."""
+    if event.leg is Leg.STAFF:
+        return staff_key(call, event)
+    if call.permission is Permission.WITHDRAWN:
         return call, ()
-    digits = (call.digits + event.digit)[-8:]
-    call = replace(call, digits=digits)
     keys = call.plan.keys
+    digits = call.digits + event.digit
+    call = replace(call, digits=unfinished(digits, keys_in_use(call) if call.paused else keys.words()))
     if _choosing(call, event) and digits.endswith(EMERGENCY):
-        return _withdraw(call, EMERGENCY, Reason.EMERGENCY_BYPASS)
+        return _withdraw(call, event, EMERGENCY, Reason.EMERGENCY_BYPASS)
     if keys.stop and digits.endswith(keys.stop):
         return _caller_stops(call, event, keys.stop)
-    if not _choosing(call, event):
-        return call, ()
-    return _choose(call, event)
+    return _choose(call, event) if _choosing(call, event) else (call, ())
 
 
 def keys_in_use(call: Call) -> tuple[str, ...]:
@@ -39,6 +45,11 @@ def keys_in_use(call: Call) -> tuple[str, ...]:
     return (call.plan.keys.stop,) if call.plan.keys.stop else ()
 
 
+def words_in_use(call: Call, leg: Leg) -> tuple[str, ...]:
+    """What this leg may press that is for us, and is not passed on."""
+    return keys_in_use(call) if leg is Leg.CALLER else staff_keys_in_use(call)
+
+
 def _choosing(call: Call, event: e.KeyPressed) -> bool:
     """Single keys count from the first sound of the notice until the window closed, told by when they were pressed."""
     asked = call.permission in (Permission.PENDING, Permission.GRANTED)
@@ -46,30 +57,46 @@ def _choosing(call: Call, event: e.KeyPressed) -> bool:
 
 
 def _choose(call: Call, event: e.KeyPressed) -> Step:
-    keys, digit = call.plan.keys, event.digit
-    if digit == keys.decline:
-        return _withdraw(call, digit, Reason.CALLER_DECLINED)
-    if digit == keys.decline_training:
-        return _without_training(call, digit)
-    if digit == keys.acknowledge:
+    keys = call.plan.keys
+    if event.digit == keys.decline:
+        return _withdraw(call, event, event.digit, Reason.CALLER_DECLINED)
+    if event.digit == keys.decline_training:
+        return _without_training(call, event)
+    if event.digit == keys.acknowledge:
         return acknowledged(call, event)
-    if digit == keys.repeat and call.notice is Notice.PLAYING and call.attempts_left:
-        again = (c.RecordChoice(digit=digit, choice="repeat"), c.StopNotice(attempt=call.attempt))
+    if event.digit == keys.repeat and call.notice is Notice.PLAYING and call.attempts_left:
+        again = (_told(event, event.digit, "repeat"), c.StopNotice(attempt=call.attempt))
         return and_then(again, play(call))
-    return call, ()
+    return _strange(call, event)
 
 
-def _without_training(call: Call, digit: str) -> Step:
-    told = (c.RecordChoice(digit=digit, choice="without training"),)
-    reduced = replace(call, without=call.without | {Purpose.TRAINING})
-    if call.capture in (Capture.ON, Capture.SUSPENDED):  # pressed in time, arrived late: captured under too much
+def _told(event: e.KeyPressed, word: str, choice: str) -> c.RecordChoice:
+    return c.RecordChoice(digit=word, choice=choice, leg=event.leg, method=event.method)
+
+
+def _strange(call: Call, event: e.KeyPressed) -> Step:
+    """A key that the notice does not name: written down once, and nothing else comes of it."""
+    if call.paused or call.digits or event.digit in call.strange or event.digit == call.plan.keys.repeat:
+        return call, ()
+    return replace(call, strange=call.strange | {event.digit}), (_told(event, event.digit, "unknown key"),)
+
+
+def _without_training(call: Call, event: e.KeyPressed) -> Step:
+    told = (_told(event, event.digit, "without training"),)
+    training = frozenset({Purpose.TRAINING})
+    reduced = replace(call.less(training), without=call.without | training)
+    if call.recorded and not call.captures:  # later still: it was stopped meanwhile, and is sealed
+        return reduced, _removed(call, training, "without training")
+    if call.captures:  # pressed in time, arrived late: captured under too much
         return and_then(told, discard(reduced, Reason.NO_PURPOSE))
     return reduced, told
 
 
-def _withdraw(call: Call, digit: str, reason: Reason) -> Step:
+def _withdraw(call: Call, event: e.KeyPressed, word: str, reason: Reason) -> Step:
     """No, or an emergency: nothing is recorded, what a race had begun is destroyed, and the line is dialled at once."""
-    told = (c.RecordChoice(digit=digit, choice="emergency" if digit == EMERGENCY else "decline"),)
+    if call.recorded and not call.captures:  # it was stopped meanwhile, and is sealed: as if the caller had stopped it
+        return _stopped_by_caller(call, event, word)
+    told = (_told(event, word, "emergency" if word == EMERGENCY else "decline"),)
     stopped = (c.StopNotice(attempt=call.attempt),) if call.notice is Notice.PLAYING else ()
     no = replace(
         call,
@@ -79,15 +106,28 @@ def _withdraw(call: Call, digit: str, reason: Reason) -> Step:
         unjudged=None,
         reason=reason,
     )
-    if call.capture in (Capture.ON, Capture.SUSPENDED):
+    if call.captures:
         return and_then(told, discard(no, reason))
     return and_then((*told, *stopped), go_on(no))
 
 
-def _caller_stops(call: Call, event: e.KeyPressed, sequence: str) -> Step:
-    """Before capture a stop is a decline; while it runs it ends the segment, and what was captured is kept (R15)."""
-    if call.capture not in (Capture.ON, Capture.SUSPENDED) or event.at_ns <= call.window_closed_ns:
-        return _withdraw(call, sequence, Reason.CALLER_DECLINED) if call.capture is not Capture.ENDED else (call, ())
-    told = (c.RecordChoice(digit=sequence, choice="stop"),)
-    no = replace(call, permission=after(call.permission, PermissionFact.WITHDRAWN))
-    return and_then(told, stop(no, Reason.CALLER_STOPPED, "caller", announce=True))
+def _caller_stops(call: Call, event: e.KeyPressed, word: str) -> Step:
+    """Before capture a stop is a decline; while it runs it ends the segment (R15). What was captured is for no
+    secondary use, and is quarantined until somebody decided (R16).
+    """
+    if not call.captures or event.at_ns <= call.window_closed_ns:
+        declines = call.capture is not Capture.ENDED
+        return _withdraw(call, event, word, Reason.CALLER_DECLINED) if declines else (call, ())
+    return _stopped_by_caller(call, event, word)
+
+
+def _stopped_by_caller(call: Call, event: e.KeyPressed, word: str) -> Step:
+    permission = after(call.permission, PermissionFact.WITHDRAWN)
+    told: tuple[c.Command, ...] = (_told(event, word, "stop"), *_removed(call, SECONDARY, "stop"))
+    told += tuple(c.RecordWithdrawal(segment=segment) for segment, _ in call.tagged)
+    no = replace(call.less(SECONDARY), permission=permission)
+    return and_then(told, stop(no, Reason.CALLER_STOPPED, CALLER, announce=True))
+
+
+def _removed(call: Call, purposes: frozenset[Purpose], why: str) -> tuple[c.Command, ...]:
+    return tags_changed(call, purposes, suspended=False, source=TagSource.CALLER, actor=CALLER, why=why)

@@ -86,7 +86,7 @@ def acknowledged(call: Call, event: e.KeyPressed) -> Step:
     key = KeyHeard(digit=event.digit, method=event.method, leg=event.leg, at_ms=at_ms)
     if not _acknowledges(call, key):
         return call, ()
-    told = (c.RecordChoice(digit=event.digit, choice="acknowledge"),)
+    told = (c.RecordChoice(digit=event.digit, choice="acknowledge", method=event.method),)
     return and_then(told, _judge(replace(call, unjudged=replace(seen, keys=(*seen.keys, key)))))
 
 

@@ -89,6 +89,8 @@ def _next_segment(call: Call, *, announce: bool) -> Step:
         window_closed_ns=-1,
         capture=Capture.OFF,
         recorded=False,
+        purposes=frozenset(),
+        earlier=call.tagged,
         reason=call.plan.obstacle,
         digits="",
     )

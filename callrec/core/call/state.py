@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, unique
 from typing import Any, Final
 
@@ -12,8 +12,9 @@ from callrec.core import events as e
 from callrec.core.evidence import Observation
 from callrec.core.permission import Permission
 from callrec.core.proof import NoticeProof
+from callrec.core.purposes import Protection
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Leg, Purpose
+from callrec.core.values import Grade, Leg, Order, Purpose
 
 EMERGENCY: Final = "999"
 """Always means emergency: connected at once, unrecorded."""
@@ -69,6 +70,22 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaffCodes:
+    """What staff press: one prefix, then one key for each order. Without a prefix there are no codes."""
+
+    prefix: str = ""
+    orders: tuple[tuple[str, Order], ...] = ()
+
+    def words(self) -> tuple[str, ...]:
+        """Every code, whole."""
+        return tuple(self.prefix + key for key, _ in self.orders) if self.prefix else ()
+
+    def order(self, key: str) -> Order | None:
+        """What this key after the prefix means; None where it means nothing."""
+        return dict(self.orders).get(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan:
     """The line's rules for this one call, and what was found wrong before anything was promised."""
 
@@ -83,6 +100,8 @@ class CallPlan:
     required_grade: Grade = Grade.SENT
     essential_ms: int = 0
     declined_before: bool = False
+    codes: StaffCodes = StaffCodes()
+    pause_resumes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +132,42 @@ class Call:
     target: int = 0
     capture: Capture = Capture.OFF
     recorded: bool = False
+    purposes: frozenset[Purpose] = frozenset()
+    earlier: tuple[tuple[int, frozenset[Purpose]], ...] = ()
+    paused: bool = False
+    protections: frozenset[Protection] = frozenset()
+    about_child: bool = False
     reason: Reason | None = None
     digits: str = ""
     unjudged: Observation | None = None
+    staff_digits: str = ""
+    strange: frozenset[str] = frozenset()
+
+    @property
+    def captures(self) -> bool:
+        """True while a segment runs, in a gap or not."""
+        return self.capture in (Capture.ON, Capture.SUSPENDED)
 
     @property
     def attempts_left(self) -> bool:
         """True while this segment's notice may be begun again."""
         return self.attempt - self.earlier_attempts < self.plan.attempts
+
+    @property
+    def tagged(self) -> tuple[tuple[int, frozenset[Purpose]], ...]:
+        """Every segment that was recorded or is, with the purposes it still has."""
+        return (*self.earlier, (self.segment, self.purposes)) if self.purposes else self.earlier
+
+    def less(self, gone: frozenset[Purpose]) -> Call:
+        """Without these purposes in any segment."""
+        earlier = tuple((segment, tags - gone) for segment, tags in self.earlier)
+        return replace(self, purposes=self.purposes - gone, earlier=earlier)
+
+
+def unfinished(digits: str, words: tuple[str, ...]) -> str:
+    """What of these keys can still become one of these words; nothing else of them is kept."""
+    ends = (digits[at:] for at in range(len(digits)))
+    return next((end for end in ends if any(word != end and word.startswith(end) for word in words)), "")
 
 
 Step = tuple[Call, tuple[c.Command, ...]]

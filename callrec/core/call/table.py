@@ -29,6 +29,7 @@ from callrec.core.call.legs import (
     staff_transferred,
 )
 from callrec.core.call.notice import answered, granted, notice_ended, notice_timer, refused
+from callrec.core.call.orders import order_given, with_pauses
 from callrec.core.call.segments import outside_joined, outside_left, party_changed
 from callrec.core.call.state import Call, CallPlan, Handler, Stage, Step, nothing
 from callrec.core.outoforder import OutOfOrder
@@ -63,6 +64,7 @@ _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
     e.StopRequested: stop_requested,
     e.ReportsHeard: nothing,
     e.ProofContradicted: proof_contradicted,
+    e.OrderGiven: order_given,
     e.StaffJoined: staff_joined,
     e.StaffLeft: staff_left,
     e.StaffTransferred: staff_transferred,
@@ -79,7 +81,7 @@ _NOTICE: Final[Mapping[type[e.Event], Handler]] = {
     e.NoticeEnded: notice_ended,
     e.NoticeGranted: granted,
     e.NoticeRefused: refused,
-    e.TimerExpired: notice_timer,
+    e.TimerExpired: with_pauses(notice_timer),
 }
 """A notice plays before the line is dialled, and again where another party comes. A verdict that comes after it was
 settled is late, and changes nothing any more.

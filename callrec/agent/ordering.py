@@ -1,0 +1,46 @@
+"""An order from outside the call: it waits its turn among the facts, and whoever gave it hears how the call stands."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from callrec.core import events as e
+from callrec.core.call import Call
+from callrec.errors import Refused
+
+WAIT_S: Final = 2.0
+"""How long whoever orders waits for a call that may just be ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """An order on its way. Make it on the event loop."""
+
+    event: e.OrderGiven
+    done: asyncio.Future[dict[str, Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def carried_out(self, standing: dict[str, Any]) -> None:
+        """Tell whoever still waits how the call stands now."""
+        if not self.done.done():
+            self.done.set_result(standing)
+
+    async def outcome(self, call_uid: str) -> dict[str, Any]:
+        """How the call stands after it. `Refused` where the call is over."""
+        try:
+            return await asyncio.wait_for(self.done, WAIT_S)
+        except TimeoutError:
+            raise Refused(f"the call {call_uid} is over", next_step="see `callrec call list`") from None
+
+
+def standing(call_uid: str, line: str, call: Call | None, *, seconds: int) -> dict[str, Any]:
+    """For `callrec call list`: states, no number of anybody."""
+    return {
+        "call": call_uid,
+        "line": line,
+        "stage": call.stage.value if call else "offered",
+        "recording": call.capture.value if call else "off",
+        "paused": call.paused if call else False,
+        "seconds": seconds,
+    }

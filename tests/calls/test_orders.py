@@ -1,0 +1,187 @@
+"""What staff press and operators order on a real call: pause, go on, stop; and who hears what of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callrec.agent.signals import HIGH_HZ, sound_of
+from callrec.core.values import Signal
+from tests.calls.office import CALLER_HZ, PATIENCE_S, RECORDED, STAFF_HZ, Office
+from tests.peers import audio, ports
+from tests.peers.audio import RATE, Samples
+from tests.peers.baresip import Ear
+
+pytestmark = pytest.mark.calls
+
+SOFT_DBFS = -38
+CARD = "4929123456789012"
+
+
+def soft(hz: float) -> Samples:
+    return audio.tone(hz, 90, dbfs=SOFT_DBFS)
+
+
+@pytest.fixture
+def talk(office: Office) -> Iterator[tuple[Ear, Ear]]:
+    """A caller and staff who talk, and are being recorded."""
+    with _talking(office) as both:
+        yield both
+
+
+@contextmanager
+def _talking(office: Office) -> Iterator[tuple[Ear, Ear]]:
+    with office.staff(soft(STAFF_HZ)) as staff, office.phone(soft(CALLER_HZ)) as caller:
+        caller.dial(office.house.uri(RECORDED))
+        staff.established(within_s=PATIENCE_S)
+        office.wait_told("recording.started")
+        more(staff, 1)
+        yield caller, staff
+
+
+def more(ear: Ear, seconds: float) -> None:
+    """Wait until so much more was heard: a clock that counts what was said."""
+    so_far = sum(path.stat().st_size for path in ear._files("dec")) / 2 / RATE
+    ear.heard_so_far(so_far + seconds, within_s=PATIENCE_S)
+
+
+def announcement(office: Office) -> Samples:
+    """What is said to both when a recording ends."""
+    listed = json.loads(office.house.callrec("prompts", "list", "--json"))
+    chosen = next(one for one in listed if one["id"] == "recording-stopped" and one["language"] == "en")
+    return audio.read_wav(office.house.var / "prompts" / chosen["file"])
+
+
+def beeps(signal: Signal) -> Samples:
+    return np.frombuffer(sound_of(signal), "<i2")
+
+
+def everything_written(office: Office) -> Iterator[Path]:
+    for place in (office.house.folder, office.house.runtime):
+        yield from (path for path in place.rglob("*") if path.is_file())
+
+
+def card_payment(office: Office, caller: Ear, staff: Ear) -> None:
+    """Staff pause, the caller types a card number, staff go on, and stop in the end."""
+    staff.press("*71")
+    office.wait_told("recording.paused")
+    for digit in CARD:
+        caller.press(digit)
+    ports.until(lambda: staff.pressed == CARD, seconds=PATIENCE_S, what="the card number reaches staff")
+    more(staff, 1)
+    staff.press("*74")
+    office.wait_told("recording.resumed")
+    more(staff, 2)
+    staff.press("*70")
+    office.wait_told("recording.stopped")
+    more(staff, 3)
+    caller.hang_up()
+
+
+def test_staff_pause_for_a_card_go_on_and_stop(office: Office, talk):
+    caller, staff = talk
+    card_payment(office, caller, staff)
+
+    assert office.decided() == ("RECORDED", "", "")
+    assert [one["why"] for one in office.told("recording.paused")] == ["paused"]
+    stopped = office.told("recording.stopped")[0]
+    assert (stopped["reason"], stopped["stopped_by"]) == ("STAFF_STOPPED", "staff")
+    (changed,) = office.told("tag.changed")
+    assert (changed["change"], changed["why"]) == ("suspended", "stopped")
+    check_gap(office)
+    check_heard(office, caller, staff)
+    check_no_digit_was_written(office)
+
+
+def check_gap(office: Office) -> None:
+    """Nothing of the pause was captured, and both voices before and after it were."""
+    left, right = office.recording()
+    (gap,) = office.told("recording.sealed")[0]["gaps"]
+    begin, end, some = gap["from_sample"], gap["to_sample"], RATE // 5
+    assert gap["why"] == "paused"
+    assert end - begin > RATE
+    assert not left[begin + some : end - some].any()
+    assert not right[begin + some : end - some].any()
+    assert audio.hears(left[:begin], CALLER_HZ, dbfs=SOFT_DBFS - 10).mean() > 0.9
+    assert audio.hears(right[end + some :], STAFF_HZ, dbfs=SOFT_DBFS - 10).mean() > 0.8
+    for side in (left, right):
+        assert not audio.hears(side, HIGH_HZ, dbfs=-30).any()
+
+
+def check_heard(office: Office, caller: Ear, staff: Ear) -> None:
+    """Staff alone hear codes and beeps; both hear that recording has stopped."""
+    assert caller.pressed == ""
+    for signal in (Signal.PAUSED, Signal.RESUMED):
+        assert audio.find(staff.heard, beeps(signal)).share > 0.7
+        assert audio.find(caller.heard, beeps(signal)).share < 0.4
+    for ear in (caller, staff):
+        assert audio.find(ear.heard, announcement(office)).share > 0.9
+
+
+def check_no_digit_was_written(office: Office) -> None:
+    """Not the card's number, and not its digits one after the other with something short between them."""
+    assert office.told("choice.made") == []
+    spaced = re.compile(rb"[^0-9]{1,40}".join(bytes([digit]) for digit in CARD.encode()))
+    for path in everything_written(office):
+        data = path.read_bytes()
+        assert CARD.encode() not in data, path
+        assert not spaced.search(data), path
+
+
+def test_what_was_stopped_by_staff_is_not_used_until_somebody_looked_at_it(office: Office, talk):
+    caller, staff = talk
+    staff.press("*70")
+    office.wait_told("recording.kept")
+    more(staff, 1)
+    caller.hang_up()
+    name = f"{office.house.entries('call.offered')[-1].call_uid}-0"
+
+    said = office.house.callrec("recordings", "export", name, "--purpose", "audit", "-o", "audit.flac", code=10)
+    shown = json.loads(office.house.callrec("recordings", "show", name, "--json"))
+
+    assert "suspended until somebody has looked at it" in said
+    assert shown["usable_for"] == []
+    assert office.told("access.denied")[-1]["why"].startswith("its use for audit is suspended")
+
+
+def test_an_operator_pauses_goes_on_and_says_that_it_is_about_a_child(office: Office, talk):
+    caller, staff = talk
+    (up,) = json.loads(office.house.callrec("call", "list", "--json"))
+    office.house.callrec("call", "pause", up["call"])
+    (paused,) = json.loads(office.house.callrec("call", "list", "--json"))
+    more(staff, 1)
+    office.house.callrec("call", "resume", up["call"])
+    office.house.callrec("call", "flag", up["call"], "child")
+    refused = office.house.callrec("call", "flag", up["call"], "adult", code=2)
+    more(staff, 1)
+    caller.hang_up()
+
+    assert (paused["recording"], paused["paused"]) == ("suspended", True)
+    assert "adult" in refused
+    me = f"uid:{os.getuid()}"
+    uid = office.house.entries("call.offered")[-1].call_uid
+    by = {entry.kind: entry.actor for entry in office.house.entries() if entry.call_uid == uid}
+    office.wait_told("recording.kept")
+    assert (by["recording.paused"], by["recording.resumed"], by["tag.changed"]) == (me, me, me)
+    shown = json.loads(office.house.callrec("recordings", "show", f"{uid}-0", "--json"))
+    assert shown["manifest"]["retention"]["facts"]["subject"] == "child"
+
+
+def test_a_code_that_means_nothing_changes_nothing_and_is_written_down(office: Office, talk):
+    caller, staff = talk
+    staff.press("*79")
+    written = office.wait_told("choice.made")
+    more(staff, 1)
+    caller.hang_up()
+
+    assert (written["leg"], written["choice"], written["digit"]) == ("staff", "unknown code", "*79")
+    assert written["method"] == "rfc4733"
+    assert office.decided() == ("RECORDED", "", "")
+    assert audio.find(staff.heard, beeps(Signal.REFUSED)).share > 0.7
