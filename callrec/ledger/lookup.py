@@ -42,14 +42,15 @@ class VerifiedLookup:
 
     async def entry(self, leaf: str, *, call_uid: str) -> Mapping[str, Json] | None:
         """The entry of this call with this hex leaf, as it stands in the log, or None. `Broken` where the log is."""
-        return await asyncio.to_thread(self._entry, leaf, call_uid)
+        return await asyncio.to_thread(lambda: self.look_up(leaf, call_uid=call_uid))
 
     def _find(self, kind: Kind, call_uid: str, segment: int) -> str | None:
         with open_log(self._database) as log:
             entries = [e for e in log.of_call(call_uid) if (e.kind, e.segment) == (kind.value, segment)]
         return entries[-1].leaf if entries else None
 
-    def _entry(self, leaf: str, call_uid: str) -> Mapping[str, Json] | None:
+    def look_up(self, leaf: str, *, call_uid: str) -> Mapping[str, Json] | None:
+        """As `entry`, blocking."""
         with self._lock, open_log(self._database) as log:
             self._catch_up(log)
             for body in log.bodies_of_call(call_uid):

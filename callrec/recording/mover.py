@@ -27,7 +27,7 @@ AT_ONCE: Final = 4
 _APPEND_S: Final = 10.0
 Sleep = Callable[[float], Awaitable[None]]
 OnKept = Callable[[Sealed, Kept, str], None]
-"""Told of each recording that is kept, with the leaf of its `recording.kept`; for the index."""
+"""Told of each recording that is kept, with the leaf of its `recording.kept`; for the index. Blocking, on a worker."""
 
 
 class EntryFinder(Protocol):
@@ -230,11 +230,14 @@ class Mover:
             "readback_sha256": kept.cipher_sha256,
         }
         leaf = await self._once(Kind.RECORDING_KEPT, sealed, body)
+        self.backoff.worked()
+        await asyncio.to_thread(self._let_go, sealed, kept, leaf)
+        self.forget(sealed.recording_id)
+
+    def _let_go(self, sealed: Sealed, kept: Kept, leaf: str) -> None:
         if self._on_kept is not None:
             self._on_kept(sealed, kept, leaf)
-        self.backoff.worked()
-        await asyncio.to_thread(self._spool.hand_off, sealed.recording_id)
-        self.forget(sealed.recording_id)
+        self._spool.hand_off(sealed.recording_id)
 
     async def _set_aside(self, recording_id: str, why: str) -> None:
         await self._incident(recording_id, "recording.corrupt", why)

@@ -5,7 +5,6 @@ The recorder promises the same, but a store that believes its client keeps whate
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
@@ -23,23 +22,27 @@ RETENTION_FIELDS: Final = ("rule", "version", "trigger", "due")
 class Admission(Protocol):
     """Decides whether a store may keep an object."""
 
-    async def check(self, sealed: Sealed) -> None:
-        """Return where it may be kept; `Refused` with the first rule that it breaks; `Unavailable` if unknown."""
+    def check(self, sealed: Sealed) -> None:
+        """Return where it may be kept; `Refused` with the first rule that it breaks; `Unavailable` if unknown.
+
+        Blocking.
+        """
 
 
 class EntryLookup(Protocol):
     """The ledger, for those who only look things up."""
 
-    async def entry(self, leaf: str, *, call_uid: str) -> Mapping[str, Json] | None:
+    def look_up(self, leaf: str, *, call_uid: str) -> Mapping[str, Json] | None:
         """This call's entry with this hex leaf as it stands in the log (kind, call_uid, segment, seq, log_id, body),
         once its inclusion under a signed checkpoint was verified; None where there is none. `Unavailable` if unknown.
+        Blocking.
         """
 
 
 class UnsafeAdmitEverything:
     """No door at all: for tests of what is behind it. Never wired."""
 
-    async def check(self, sealed: Sealed) -> None:
+    def check(self, sealed: Sealed) -> None:
         """Admit it."""
 
 
@@ -56,27 +59,27 @@ class LedgerAdmission:
         self._logs = logs
         self._evidence = evidence
 
-    async def check(self, sealed: Sealed) -> None:
+    def check(self, sealed: Sealed) -> None:
         """See `Admission`."""
         manifest = sealed.manifest
         _retention(sealed)
         header = _mapping(sealed, manifest.get("header"), "its header")
-        if header.get("log_id") not in await asyncio.to_thread(self._logs):
+        if header.get("log_id") not in self._logs():
             _refuse(sealed, "its ledger is not one that was registered with this store")
-        closed = await self._entry(sealed, await asyncio.to_thread(_noted_leaf, sealed), Kind.RECORDING_SEALED)
+        closed = self._entry(sealed, _noted_leaf(sealed), Kind.RECORDING_SEALED)
         _same(sealed, "sealed", closed["body"], _sealed_as(sealed, header))
-        started = await self._entry(sealed, header.get("started_leaf"), Kind.RECORDING_STARTED)
+        started = self._entry(sealed, header.get("started_leaf"), Kind.RECORDING_STARTED)
         _same(sealed, "started", started["body"], _started_as(manifest, header))
-        proofs = [await self._entry(sealed, leaf, Kind.NOTICE_PROVEN) for leaf in _proven(sealed, started, header)]
+        proofs = [self._entry(sealed, leaf, Kind.NOTICE_PROVEN) for leaf in _proven(sealed, started, header)]
         _in_order(sealed, *proofs, started, closed)
         _covered(sealed, proofs)
         if self._evidence is not None:
-            await asyncio.to_thread(_judged_again, sealed, proofs, self._evidence)
+            _judged_again(sealed, proofs, self._evidence)
 
-    async def _entry(self, sealed: Sealed, leaf: Any, kind: Kind) -> Mapping[str, Json]:
+    def _entry(self, sealed: Sealed, leaf: Any, kind: Kind) -> Mapping[str, Json]:
         """The entry of this kind for this very segment."""
         uid = str(sealed.manifest["header"].get("call_uid"))
-        found = await self._lookup.entry(leaf, call_uid=uid) if isinstance(leaf, str) and leaf else None
+        found = self._lookup.look_up(leaf, call_uid=uid) if isinstance(leaf, str) and leaf else None
         if found is None:
             _refuse(sealed, f"the ledger holds no {kind.value} for it")
         header = sealed.manifest["header"]

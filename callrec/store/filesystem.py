@@ -68,7 +68,6 @@ class FilesystemStore:
 
     async def put(self, sealed: Sealed) -> Kept:
         """See `RecordingStore`. `Refused` too where the object was destroyed before."""
-        await self._admission.check(sealed)
         return await asyncio.to_thread(self._put, sealed)
 
     async def stat(self, recording_id: str) -> Kept | None:
@@ -132,6 +131,7 @@ class FilesystemStore:
     # ------------------------------------------------------------ work, blocking
 
     def _put(self, sealed: Sealed) -> Kept:
+        self._admission.check(sealed)
         given = whole(sealed)
         target = self._object(given.recording_id)
         if not target.exists():

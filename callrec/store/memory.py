@@ -47,7 +47,7 @@ class MemoryStore:
     async def put(self, sealed: Sealed) -> Kept:
         """See `RecordingStore`."""
         self.accuse()
-        await self._admission.check(sealed)
+        await asyncio.to_thread(self._admission.check, sealed)
         given = await asyncio.to_thread(whole, sealed)
         audio = await asyncio.to_thread(given.audio.read_bytes)
         kept = Kept(

@@ -124,7 +124,7 @@ class S3Store:
 
     async def put(self, sealed: Sealed) -> Kept:
         """See `RecordingStore`. `Refused` too where the object was destroyed before."""
-        await self._admission.check(sealed)
+        await asyncio.to_thread(self._admission.check, sealed)
         async with self._putting.setdefault(sealed.recording_id, asyncio.Lock()):
             return await asyncio.to_thread(self._put, sealed)
 

@@ -41,7 +41,7 @@ class Finder:
         found = [entry.leaf for entry in self.ledger.of(kind, call_uid) if entry.segment == segment]
         return found[-1] if found else None
 
-    async def entry(self, leaf, *, call_uid):
+    def look_up(self, leaf, *, call_uid):
         for entry in self.ledger.entries:
             if (entry.leaf, entry.call_uid) == (leaf, call_uid):
                 names = ("kind", "log_id", "call_uid", "segment", "seq", "body")

@@ -115,7 +115,7 @@ class LedgerOf:
         target[field] = value
         self.entries[leaf] = entry
 
-    async def entry(self, leaf, *, call_uid):
+    def look_up(self, leaf, *, call_uid):
         self.asked.append(leaf)
         return self.entries.get(leaf)
 

@@ -18,33 +18,33 @@ def sealed(tmp_path):
     return a_sealed(tmp_path)
 
 
-async def test_a_recording_with_all_its_entries_is_admitted(sealed):
+def test_a_recording_with_all_its_entries_is_admitted(sealed):
     ledger = LedgerOf(sealed)
 
-    await a_door(ledger).check(sealed)
+    a_door(ledger).check(sealed)
 
     assert ledger.asked == [SEALED_LEAF, STARTED, PROVEN]
 
 
 @pytest.mark.parametrize("leaf", [PROVEN, STARTED, SEALED_LEAF])
-async def test_one_missing_entry_is_a_refusal(sealed, leaf):
+def test_one_missing_entry_is_a_refusal(sealed, leaf):
     ledger = LedgerOf(sealed)
     del ledger.entries[leaf]
 
     with pytest.raises(Refused, match="the ledger holds no"):
-        await a_door(ledger).check(sealed)
+        a_door(ledger).check(sealed)
 
 
 @pytest.mark.parametrize("leaf", [PROVEN, STARTED, SEALED_LEAF])
 @pytest.mark.parametrize(
     ("field", "value"), [("kind", "incident"), ("call_uid", "f" * 32), ("segment", 7), ("log_id", "0" * 64)]
 )
-async def test_an_entry_of_another_kind_call_segment_or_log_is_a_refusal(sealed, leaf, field, value):
+def test_an_entry_of_another_kind_call_segment_or_log_is_a_refusal(sealed, leaf, field, value):
     ledger = LedgerOf(sealed)
     ledger.change(leaf, field, value)
 
     with pytest.raises(Refused, match="another segment"):
-        await a_door(ledger).check(sealed)
+        a_door(ledger).check(sealed)
 
 
 @pytest.mark.parametrize(
@@ -71,45 +71,45 @@ async def test_an_entry_of_another_kind_call_segment_or_log_is_a_refusal(sealed,
         (PROVEN, "body", None),
     ],
 )
-async def test_an_entry_that_says_something_else_is_a_refusal(sealed, leaf, field, value):
+def test_an_entry_that_says_something_else_is_a_refusal(sealed, leaf, field, value):
     ledger = LedgerOf(sealed)
     ledger.change(leaf, field, value)
 
     with pytest.raises(Refused):
-        await a_door(ledger).check(sealed)
+        a_door(ledger).check(sealed)
 
 
 @pytest.mark.parametrize("field", RETENTION)
 @pytest.mark.parametrize("value", [None, ""])
-async def test_no_retention_rule_no_admission(tmp_path, field, value):
+def test_no_retention_rule_no_admission(tmp_path, field, value):
     sealed = a_sealed(tmp_path, retention={**RETENTION, field: value})
 
     with pytest.raises(Refused, match=f"no {field}"):
-        await a_door(LedgerOf(sealed)).check(sealed)
+        a_door(LedgerOf(sealed)).check(sealed)
 
 
 @pytest.mark.parametrize("changes", [{"retention": None}, {"purposes": []}, {"notice": None}, {"notice": {}}])
-async def test_a_manifest_without_rule_purpose_or_notice_is_refused(tmp_path, changes):
+def test_a_manifest_without_rule_purpose_or_notice_is_refused(tmp_path, changes):
     sealed = a_sealed(tmp_path, **changes)
 
     with pytest.raises(Refused):
-        await a_door(LedgerOf(sealed)).check(sealed)
+        a_door(LedgerOf(sealed)).check(sealed)
 
 
 @pytest.mark.parametrize("hint", [None, "", "0" * 64, PROVEN, "é"])
-async def test_the_noted_leaf_is_only_a_hint(sealed, hint):
+def test_the_noted_leaf_is_only_a_hint(sealed, hint):
     path = sealed.folder / SEALED_LEAF_FILE
     path.unlink()
     if hint is not None:
         path.write_text(hint)
 
     with pytest.raises(Refused):
-        await a_door(LedgerOf(sealed)).check(sealed)
+        a_door(LedgerOf(sealed)).check(sealed)
 
 
-async def test_a_ledger_that_was_not_registered_with_the_store_is_a_refusal(sealed):
+def test_a_ledger_that_was_not_registered_with_the_store_is_a_refusal(sealed):
     with pytest.raises(Refused, match="registered with this store"):
-        await a_door(LedgerOf(sealed), logs={"b" * 64}).check(sealed)
+        a_door(LedgerOf(sealed), logs={"b" * 64}).check(sealed)
 
 
 class WithEvidence:
@@ -127,14 +127,14 @@ class WithEvidence:
         self.ledger.change(PROVEN, "evidence_sha256", self.digest)
         self.ledger.change(PROVEN, "attempt", 1)
 
-    async def check(self):
-        await a_door(self.ledger, evidence=self.folder).check(self.sealed)
+    def check(self):
+        a_door(self.ledger, evidence=self.folder).check(self.sealed)
 
 
-async def test_evidence_that_is_enough_is_admitted(tmp_path):
+def test_evidence_that_is_enough_is_admitted(tmp_path):
     given = WithEvidence(tmp_path)
 
-    await given.check()
+    given.check()
 
     assert given.path.exists()
 
@@ -145,27 +145,27 @@ async def test_evidence_that_the_recorder_thought_enough_and_that_is_not_is_a_re
         await WithEvidence(tmp_path, renegotiations=1).check()
 
 
-async def test_evidence_that_was_changed_is_a_refusal(tmp_path):
+def test_evidence_that_was_changed_is_a_refusal(tmp_path):
     given = WithEvidence(tmp_path)
     given.ledger.change(PROVEN, "evidence_sha256", "0" * 64)
     given.sealed.manifest["notice"]["evidence_sha256"] = "0" * 64
 
     with pytest.raises(Refused, match="is not what was proven"):
-        await given.check()
+        given.check()
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[", b"null"])
-async def test_evidence_that_cannot_be_read_is_a_refusal(tmp_path, data):
+def test_evidence_that_cannot_be_read_is_a_refusal(tmp_path, data):
     given = WithEvidence(tmp_path)
     given.path.write_bytes(data)
 
     with pytest.raises(Refused, match="cannot be read"):
-        await given.check()
+        given.check()
 
 
-async def test_evidence_that_is_not_there_now_is_waited_for(tmp_path):
+def test_evidence_that_is_not_there_now_is_waited_for(tmp_path):
     given = WithEvidence(tmp_path)
     given.path.unlink()
 
     with pytest.raises(Unavailable, match="evidence"):
-        await given.check()
+        given.check()
