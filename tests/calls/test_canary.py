@@ -1,5 +1,8 @@
 """A marker in the caller's voice, number and keys: after a recorded call it is nowhere but in the sealed recording.
 
+But for the number, in the process's own memory: SIP messages stay in the engine's memory until other calls use that. The
+last test but one says so.
+
 The marker is a sound that repeats every 20 ms, different for each run. Any 64 samples in a row of it hold one of a few
 pieces whole; these are looked for as A-law, as 16-bit and as 32-bit samples, alone and between the other leg's, so that
 neither the engine's buffers nor a file can hold it unseen. The search itself is tried on what does hold it.
@@ -232,6 +235,7 @@ def test_a_forced_core_of_the_agent_holds_no_more_of_the_call_than_its_last_fram
     assert held["callrec.agent.agent"] > 0
     assert spoken * PIECE / audio.RATE < STILL_IN_USE_S
     assert held[KEYS] == 0
+    assert held[NUMBER] > 0, "deploy/README.md says that the number is there"
 
 
 # ---------------------------------------------------------------- and there is no core

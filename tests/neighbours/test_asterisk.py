@@ -222,6 +222,7 @@ def test_what_staff_ask_a_colleague_before_an_attended_transfer_is_not_recorded(
         staff.press("6012")
         colleague.established(within_s=PATIENCE_S)
         staff.heard_so_far(len(staff.heard) / RATE + 1, within_s=PATIENCE_S)
+        music = caller.heard[-RATE // 2 :]
         staff.hang_up()
         exchange.wait_told("recording.resumed")
         more(caller, 1)
@@ -232,6 +233,7 @@ def test_what_staff_ask_a_colleague_before_an_attended_transfer_is_not_recorded(
     inside = slice(gap["from_sample"] + RATE // 4, gap["to_sample"] - RATE // 4)
     assert not np.any(left[inside])
     assert not np.any(right[inside])
+    assert audio.share(music, MUSIC_HZ) > 0.9
     assert not audio.tone_spans(right[gap["to_sample"] :], STAFF_HZ)
     assert audio.share(right[gap["to_sample"] + RATE // 4 :], COLLEAGUE_HZ) > 0.9
 
