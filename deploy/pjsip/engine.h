@@ -12,7 +12,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum {
-    FACE = 2,           /* changes with every change to what is declared here */
+    FACE = 3,           /* changes with every change to what is declared here */
     MAX_NETWORKS = 256  /* in the SIP source filter */
 };
 
@@ -50,7 +50,7 @@ enum record_kind {
     RTP_SENT = 1,   /* the kernel took it */
     RTP_REFUSED,    /* the kernel did not; with EAGAIN the library tries again, and an RTP_SENT follows */
     RTCP_SENT,      /* taken or not: status */
-    RTCP_RECEIVED,  /* from the address in the peer's SDP; without DECRYPTED on an SRTP leg: not authentic */
+    RTCP_RECEIVED,  /* from the address in the peer's SDP, any port; without DECRYPTED on an SRTP leg: not authentic */
     RTP_FOREIGN,    /* from elsewhere: its header */
     RTCP_FOREIGN,   /* from elsewhere, whole */
     PEER_ADDRESS,   /* where RTP goes from now on; the first record of a window, family 0 when still unknown */

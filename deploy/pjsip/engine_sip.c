@@ -4,7 +4,7 @@
  *   pj_sock_accept                 a stranger's connection is closed before a byte of it is read      linked with
  *   pjsip_tpmgr_receive_packet     a stranger's packet is forgotten before it is parsed               -Wl,--wrap=...
  *   source_filter                  a module of the library below its transaction layer: of whom we only call, requests
- *                                  within dialogs alone; and the rate
+ *                                  within dialogs alone; what is no business of ours is told so; and the rate
  *
  * Two kinds of address are heard: those of the configuration, wholly; and those that we sent a request to, for their
  * responses and for what they say within the dialogs that they have with us.
@@ -218,6 +218,40 @@ static bool starts_a_call(pjsip_rx_data *received, pj_str_t *key)
     return received->msg_info.to && received->msg_info.to->tag.slen == 0 && !is_copy(received, key);
 }
 
+/* A request that belongs to no dialog and starts nothing here. The library would leave most of them without an answer, so
+ * that a peer that lost its way asks for half a minute; MESSAGE it would take, and nobody would read it. What has a To tag
+ * it tells 481 itself, but for REGISTER. 0: another's business. */
+static int status_outside(pjsip_rx_data *received)
+{
+    static const char *const within_dialogs[] = {"BYE", "UPDATE", "PRACK", "INFO", "NOTIFY"};
+    static const char *const elsewhere[] = {"REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "REFER"};
+    static const char *const taken_here[] = {"INVITE", "ACK", "CANCEL", "OPTIONS"};
+    const pj_str_t *method = &received->msg_info.msg->line.req.method.name;
+
+    for (unsigned i = 0; i < PJ_ARRAY_SIZE(taken_here); i++)
+        if (pj_strcmp2(method, taken_here[i]) == 0)
+            return 0;
+    if (received->msg_info.to && received->msg_info.to->tag.slen && pj_strcmp2(method, "REGISTER") != 0)
+        return 0;
+    for (unsigned i = 0; i < PJ_ARRAY_SIZE(within_dialogs); i++)
+        if (pj_strcmp2(method, within_dialogs[i]) == 0)
+            return PJSIP_SC_CALL_TSX_DOES_NOT_EXIST;
+    for (unsigned i = 0; i < PJ_ARRAY_SIZE(elsewhere); i++)
+        if (pj_strcmp2(method, elsewhere[i]) == 0)
+            return PJSIP_SC_METHOD_NOT_ALLOWED;
+    return PJSIP_SC_NOT_IMPLEMENTED;
+}
+
+static void tell_status(pjsip_rx_data *received, int status)
+{
+    static const pj_str_t name = {"Allow", 5}, value = {"INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO", 54};
+    pjsip_hdr headers;
+    pj_list_init(&headers);
+    if (status == PJSIP_SC_METHOD_NOT_ALLOWED)
+        pj_list_push_back(&headers, pjsip_generic_string_hdr_create(received->tp_info.pool, &name, &value));
+    pjsip_endpt_respond_stateless(pjsua_get_pjsip_endpt(), received, status, NULL, &headers, NULL);
+}
+
 /* PJ_TRUE means handled: nothing above sees it. */
 static pj_bool_t on_request(pjsip_rx_data *received)
 {
@@ -230,8 +264,11 @@ static pj_bool_t on_request(pjsip_rx_data *received)
     sip.requests++;
     sip.strangers += !pass;
     pthread_mutex_unlock(&filter_mutex);
-    if (!pass || !starts_a_call(received, &key))
-        return !pass;
+    const int status = pass ? status_outside(received) : 0;
+    if (status)
+        tell_status(received, status);
+    if (!pass || status || !starts_a_call(received, &key))
+        return !pass || status;
     pthread_mutex_lock(&filter_mutex);
     const enum verdict verdict = judge(hash_of(&key));
     pthread_mutex_unlock(&filter_mutex);

@@ -383,20 +383,25 @@ static void rtcp_source(pjmedia_transport *udp, pj_sockaddr *source)
 
 struct rtcp_in { bool ours, late, pass_on; void *above; rtp_callback *up; pj_sockaddr source; };
 
+/* What comes from the peer's address is the peer's, and kept, whatever port it left from: some send RTCP from a port that
+ * their SDP does not name, and what a report says is judged by what it knows of us. It reaches the stream only from where
+ * the SDP says: a stranger beside the peer cannot say goodbye in its name. */
 static struct rtcp_in look_at_rtcp(struct leg *leg, pj_ssize_t size)
 {
     const int filter = rtcp_filter;
     struct rtcp_in in = {0};
+    bool expected = false;
 
     pthread_mutex_lock(&leg->mutex);
     if (size > 0) {
         rtcp_source(leg->udp, &in.source);
-        in.ours = leg->peer_known && same_source(filter, &leg->peer_rtcp, &in.source);
+        in.ours = leg->peer_known && same_source(ADDRESS_ONLY, &leg->peer_rtcp, &in.source);
+        expected = leg->peer_known && same_source(filter, &leg->peer_rtcp, &in.source);
         in.late = !in.ours && is_late(leg, &leg->last_rtcp, &in.source);
         if (!in.late)
             count(leg, in.ours ? COUNT_RTCP_RECEIVED : COUNT_RTCP_FOREIGN);
     }
-    in.pass_on = leg->rtcp_up && (size <= 0 || in.ours || filter == COUNT_ONLY);
+    in.pass_on = leg->rtcp_up && (size <= 0 || expected || filter == COUNT_ONLY);
     in.above = leg->above;
     in.up = leg->rtcp_up;
     pthread_mutex_unlock(&leg->mutex);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -20,9 +21,10 @@ SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n
 class Stranger:
     """A UDP port that sends what it likes and reads what comes back."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, host: str = LOOPBACK) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((LOOPBACK, 0))
+        self.socket.bind((host, 0))
+        self.host = host
         self.socket.settimeout(0.1)
         self.port = self.socket.getsockname()[1]
         self.to = (LOOPBACK, office.house.port)
@@ -34,13 +36,13 @@ class Stranger:
         uri = f"sip:{dialled}@{LOOPBACK}:{self.to[1]}"
         headers: dict[str, str | None] = {
             "start": f"{method} {uri} SIP/2.0",
-            "via": f"Via: SIP/2.0/UDP {LOOPBACK}:{self.port};branch=z9hG4bK{self.port}n{self.number}",
+            "via": f"Via: SIP/2.0/UDP {self.host}:{self.port};branch=z9hG4bK{self.port}n{self.number}",
             "forwards": "Max-Forwards: 70",
             "sender": f"From: <sip:odd@{LOOPBACK}>;tag=t{self.number}",
             "to": f"To: <{uri}>",
             "call_id": f"Call-ID: odd-{self.port}-{self.number}",
             "cseq": f"CSeq: 1 {method}",
-            "contact": f"Contact: <sip:odd@{LOOPBACK}:{self.port}>",
+            "contact": f"Contact: <sip:odd@{self.host}:{self.port}>",
             "kind": "Content-Type: application/sdp" if body else None,
             "length": f"Content-Length: {len(body)}",
         }
@@ -61,6 +63,10 @@ class Stranger:
             return text if text.startswith(start) else None
 
         return ports.until(come, seconds=seconds, what=f"an answer {start}")
+
+    def has_heard(self) -> bool:
+        """True where anything came in that was not read yet; does not wait."""
+        return bool(select.select([self.socket], [], [], 0)[0])
 
     def close(self) -> None:
         self.socket.close()
@@ -134,6 +140,46 @@ def test_after_malformed_messages_of_every_kind_a_good_call_is_recorded(office: 
     assert office.house.process.pid == pid
     assert "\x1b" not in office.house.process.output
     assert "\x1b" not in office.house.callrec("agent", "status", code=None)
+
+
+OUTSIDE = {
+    **dict.fromkeys(("BYE", "UPDATE", "PRACK", "INFO", "NOTIFY"), "481"),
+    **dict.fromkeys(("REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "REFER"), "405"),
+    **dict.fromkeys(("NOSUCH", "bye"), "501"),
+}
+"""What belongs to no call, and how it is answered (RFC 3261 sections 8.2.1, 12.2.2, 21.5.2): methods differ by case."""
+
+
+def test_a_request_that_belongs_to_no_call_is_answered_by_its_kind(office: Office, stranger: Stranger):
+    for method, status in OUTSIDE.items():
+        stranger.send(stranger.request(method))
+        told = stranger.answers("SIP/2.0 ", seconds=20)
+
+        assert told.startswith(f"SIP/2.0 {status} "), method
+        assert ("\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO\r" in told) is (status == "405"), (
+            method
+        )
+
+
+@pytest.mark.parametrize("method", ["BYE", "UPDATE", "PRACK", "INFO", "INVITE", "REFER"])
+def test_a_request_in_a_call_that_is_none_is_told_that_there_is_none(office: Office, stranger: Stranger, method: str):
+    uri = f"sip:{NOBODYS}@{LOOPBACK}:{office.house.port}"
+    stranger.send(stranger.request(method, to=f"To: <{uri}>;tag=of-a-call-that-never-was"))
+
+    assert stranger.answers("SIP/2.0 ", seconds=20).startswith("SIP/2.0 481 ")
+
+
+def test_who_may_not_speak_to_callrec_hears_nothing_whatever_the_method(office: Office, stranger: Stranger):
+    outsider = Stranger(office, host="127.0.0.9")
+    for method in (*OUTSIDE, "INVITE", "OPTIONS", "ACK", "CANCEL"):
+        outsider.send(outsider.request(method))
+        uri = f"sip:{NOBODYS}@{LOOPBACK}:{office.house.port}"
+        outsider.send(outsider.request(method, to=f"To: <{uri}>;tag=of-a-call-that-never-was"))
+    stranger.send(stranger.request("OPTIONS"))
+    stranger.answers("SIP/2.0 200", seconds=20)  # by the same socket, so that what came before it was read
+
+    assert not outsider.has_heard()
+    outsider.close()
 
 
 def test_a_caller_who_gives_up_before_the_answer_leaves_a_row_and_nothing_else(office: Office, stranger: Stranger):

@@ -168,7 +168,7 @@ def test_forged_reports_from_the_right_address_are_not_believed(house, tmp_path)
 
 
 def test_a_stranger_in_the_notice_costs_the_recording_and_not_the_call(house, tmp_path):
-    with call(house, tmp_path, "5000") as (media, (host, port)), Media() as stranger:
+    with call(house, tmp_path, "5000") as (media, (host, port)), Media("127.0.0.9") as stranger:
         media.heard_so_far(1, within_s=10)
         stranger.send(rtcp.receiver_report(media.ssrc) + rtcp.goodbye(media.ssrc), to=(host, port + 1), rtcp=True)
         forged = rtcp.block(media.packets[-1].ssrc, highest=media.packets[-1].sequence + 5000, last_report=0)

@@ -112,6 +112,23 @@ def test_rtcp_of_the_caller_is_kept_with_its_source(agent, caller, call):
     assert (str(received.address[0]), received.address[1]) == (LOOPBACK, caller.port + 1)
 
 
+def test_rtcp_from_another_port_of_the_callers_address_is_kept_as_the_callers_and_its_rtp_is_foreign(
+    agent, caller, call
+):
+    host, port = engine_media(call())
+    agent.order("open")
+    report = struct.pack(">BBHI", 0x80, 201, 1, caller.ssrc)
+    with Media() as beside:
+        beside.send(report, to=(host, port + 1), rtcp=True)
+        ports.until(lambda: agent.order("counts")["rtcp_received"], seconds=20, what="RTCP comes in")
+        beside.send(b"\x80\x08" + bytes(170), to=(host, port))
+        ports.until(lambda: agent.order("counts")["rtp_foreign"], seconds=20, what="RTP comes in")
+        (received,) = agent.take().of(Kind.RTCP_RECEIVED)
+
+    assert (received.packet, received.address[1]) == (report, beside.port + 1)
+    assert agent.order("counts")["rtcp_foreign"] == 0
+
+
 @pytest.mark.parametrize("caller_first", [False, True], ids=["before the caller's first packet", "after it"])
 def test_a_stranger_gets_no_media_and_is_counted(agent, tone, caller, caller_first, call):
     placed = call()
@@ -121,7 +138,7 @@ def test_a_stranger_gets_no_media_and_is_counted(agent, tone, caller, caller_fir
     if caller_first:
         caller.speak(audio.tone(600, 1), to=(host, port))
         ports.until(lambda: agent.order("counts")["rtp_received"] >= 5, seconds=5, what="the caller is heard")
-    with Media() as stranger:
+    with Media("127.0.0.9") as stranger:
         stranger.speak(audio.tone(700, 1), to=(host, port))
         for _ in range(5):
             stranger.send(struct.pack(">BBHI", 0x80, 201, 1, stranger.ssrc), to=(host, port + 1), rtcp=True)
@@ -132,8 +149,8 @@ def test_a_stranger_gets_no_media_and_is_counted(agent, tone, caller, caller_fir
 
         assert stranger.packets == []
         assert stranger.rtcp == []
-        assert counts["rtcp_foreign"] == 5
-        assert counts["first_foreign"] == f"{LOOPBACK}:{stranger.port}"
+        assert (counts["rtcp_foreign"], counts["rtcp_received"]) == (5, 0)
+        assert counts["first_foreign"] == f"127.0.0.9:{stranger.port}"
         assert {one.address[1] for one in taken.of(Kind.RTP_FOREIGN)} == {stranger.port}
         assert {one.address[1] for one in taken.of(Kind.RTP_SENT)} == {caller.port}
 

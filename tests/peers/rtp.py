@@ -46,14 +46,15 @@ class Packet:
 
 
 class Media:
-    """One RTP port, and its RTCP port above it. Takes everything in from the start; sends when told."""
+    """One RTP port, and its RTCP port above it or elsewhere. Takes everything in from the start; sends when told."""
 
-    def __init__(self, host: str = LOOPBACK) -> None:
+    def __init__(self, host: str = LOOPBACK, *, rtcp_port: int | None = None) -> None:
         self.port = ports.free_range(2)
+        self.rtcp_port = rtcp_port or self.port + 1
         self.packets: list[Packet] = []
         self.rtcp: list[bytes] = []
         self.ssrc = secrets.randbits(32)
-        self._rtp, self._rtcp = (self._open(host, self.port), self._open(host, self.port + 1))
+        self._rtp, self._rtcp = (self._open(host, self.port), self._open(host, self.rtcp_port))
         self._over = threading.Event()
         self._quiet = threading.Event()
         self._speaking: threading.Thread | None = None
@@ -143,14 +144,15 @@ class Media:
         """Send these very bytes once."""
         (self._rtcp if rtcp else self._rtp).sendto(data, to)
 
-    def report(self, *, to: Address, **wrong: int) -> None:
+    def report(self, *, to: Address, from_rtp: bool = False, **wrong: int) -> None:
         """Report what came in (RFC 3550 section 6.4.2) on the newest stream, in answer to the newest sender report that
-        came; `wrong` names parts of the block that are to be others. Waits for both.
+        came; `wrong` names parts of the block that are to be others. Waits for both. `from_rtp`: from the port of RTP.
         """
         heard = ports.until(lambda: rtcp.newest_report(list(self.rtcp)), seconds=10, what="a sender report comes in")
         newest = ports.until(lambda: self.packets[-1:], seconds=10, what="sound comes in")[0]
         said = {"ssrc": newest.ssrc, "highest": newest.sequence, "last_report": heard.middle_ntp} | wrong
-        self.send(rtcp.receiver_report(self.ssrc, rtcp.block(said.pop("ssrc"), **said)), to=to, rtcp=True)
+        report = rtcp.receiver_report(self.ssrc, rtcp.block(said.pop("ssrc"), **said))
+        self.send(report, to=to, rtcp=not from_rtp)
 
     # ------------------------------------------------------------ ending
 

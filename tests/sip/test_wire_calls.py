@@ -80,7 +80,7 @@ def attack(stranger: Media, to: Address, ssrc: int) -> None:
 @pytest.mark.parametrize("caller_first", [False, True], ids=["before the caller's first packet", "after it"])
 def test_a_stranger_moves_nothing_ends_nothing_and_is_counted(calls, caller, notice, caller_first):
     uid, to = called(calls, caller)
-    with Media() as stranger:
+    with Media("127.0.0.9") as stranger:
         if caller_first:
             caller.speak(audio.tone(600, 1), to=to)
             caller.heard_so_far(0.2, within_s=5)
@@ -99,6 +99,45 @@ def test_a_stranger_moves_nothing_ends_nothing_and_is_counted(calls, caller, not
         assert audio.share(caller.heard, NOTICE_HZ) > 0.7
     assert calls.engine.kinds(uid) == []
     calls.over(uid, "caller")
+
+
+def test_a_stranger_beside_the_caller_is_not_believed_and_cannot_end_the_stream(calls, caller, notice):
+    """From the caller's own address, but another port: its sound is a stranger's, what it reports is judged and found
+    wrong, and its goodbye does not reach the stream.
+    """
+    uid, to = called(calls, caller)
+    caller.speak(audio.tone(600, 1), to=to)
+    with Media() as stranger:
+        play(calls.engine, uid, notice)
+        attack(stranger, to, caller.ssrc)
+        seen = ended(calls.engine, uid, notice)
+
+    assert is_whole(seen, notice)
+    assert seen.foreign_packets > 50
+    assert seen.rtp_received > 0
+    assert seen.rtcp.accepted == 0
+    assert {one.why: one.packets for one in seen.rtcp.rejected} == {RtcpFault.NOT_OUR_STREAM: 2}
+    calls.over(uid, "caller")
+
+
+@pytest.mark.parametrize("how", ["the port of RTP", "a port that the SDP names"])
+def test_a_report_counts_whichever_port_of_the_callers_address_it_leaves_from(calls, notice, how):
+    """RFC 3605, and those who send RTCP from where they take RTP: what a report knows of us tells whose it is."""
+    named = ports.free_port() if how == "a port that the SDP names" else None
+    with Media(rtcp_port=named) as caller:
+        offer = sipp_steps.sdp(port=str(caller.port)) + (f"\na=rtcp:{named}" if named else "")
+        placed = calls.caller(sipp_steps.invite(offer=offer), sipp_steps.until_bye())
+        uid = calls.answered()
+        host, port = placed.wait_received("SIP/2.0 200", seconds=20).media_address
+        caller.speak(audio.tone(600, 1), to=(host, port))
+        play(calls.engine, uid, notice, await_report_s=0.8)
+        caller.heard_so_far(len(notice) / 16000 + 0.06, within_s=20)
+        caller.report(to=(host, port + 1), from_rtp=named is None)
+        seen = ended(calls.engine, uid, notice)
+
+        assert (seen.foreign_packets, seen.rtcp.accepted, seen.rtcp.rejected) == (0, 1, ())
+        assert seen.rtcp.newest.source == f"{LOOPBACK}:{named or caller.port}"
+        calls.over(uid, "caller")
 
 
 def test_an_authentic_report_counts_and_forged_ones_from_the_same_address_do_not(calls, caller, notice):
