@@ -1,7 +1,7 @@
 """A marker in the caller's voice, number and keys: after a recorded call it is nowhere but in the sealed recording.
 
-But for the number, in the process's own memory: SIP messages stay in the engine's memory until other calls use that. The
-last test but one says so.
+But for the number, in the process's own memory: the engine's SIP messages stay there until other calls use the place.
+The last test but one says so.
 
 The marker is a sound that repeats every 20 ms, different for each run. Any 64 samples in a row of it hold one of a few
 pieces whole; these are looked for as A-law, as 16-bit and as 32-bit samples, alone and between the other leg's, so that

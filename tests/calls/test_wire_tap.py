@@ -98,14 +98,17 @@ def told(house: House, kind: str) -> Any:
 
 def heard_to_the_end(house: House, media: Media) -> None:
     """The last packet of the notice came in; what follows is silence until the judge has spoken."""
-    length = len(house.prompt_samples()) / audio.RATE
-    media.heard_so_far(length + 0.06, within_s=PATIENCE_S)
+    media.heard_so_far(notice_s(house), within_s=PATIENCE_S)
+
+
+def notice_s(house: House) -> float:
+    """With a little of the silence after it."""
+    return len(house.prompt_samples()) / audio.RATE + 0.06
 
 
 def test_a_notice_that_the_next_hop_received_is_recorded_as_that(house, tmp_path, witness):
     with call(house, tmp_path, STRICT) as (media, (host, port)):
-        heard_to_the_end(house, media)
-        media.report(to=(host, port + 1))
+        media.report_after(notice_s(house), to=(host, port + 1))
         proven = told(house, "notice.proven")
         told(house, "recording.started")
         passed = witness.sent((host, port), (LOOPBACK, media.port))

@@ -17,7 +17,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,6 +55,7 @@ class Media:
         self.rtcp: list[bytes] = []
         self.ssrc = secrets.randbits(32)
         self._rtp, self._rtcp = (self._open(host, self.port), self._open(host, self.rtcp_port))
+        self._due: tuple[float, Callable[[], None]] | None = None
         self._over = threading.Event()
         self._quiet = threading.Event()
         self._speaking: threading.Thread | None = None
@@ -77,6 +78,9 @@ class Media:
             except TimeoutError:
                 continue
             self.packets.append(_parse(data, source))
+            if self._due is not None and len(self.packets) * FRAME / RATE >= self._due[0]:
+                (_, report), self._due = self._due, None
+                report()
 
     def _take_rtcp(self) -> None:
         while not self._over.is_set():
@@ -153,6 +157,10 @@ class Media:
         said = {"ssrc": newest.ssrc, "highest": newest.sequence, "last_report": heard.middle_ntp} | wrong
         report = rtcp.receiver_report(self.ssrc, rtcp.block(said.pop("ssrc"), **said))
         self.send(report, to=to, rtcp=not from_rtp)
+
+    def report_after(self, seconds: float, *, to: Address, from_rtp: bool = False) -> None:
+        """As above, once so much sound has come in: told by the packet itself, since who asked may wake too late."""
+        self._due = (seconds, lambda: self.report(to=to, from_rtp=from_rtp))
 
     # ------------------------------------------------------------ ending
 
