@@ -10,6 +10,9 @@ from callrec.audit.fields import text, texts
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Places, verify
 from callrec.core.kinds import Kind
+from callrec.core.purposes import SECONDARY, TagSource
+from callrec.core.tags import replayed
+from callrec.core.values import Purpose
 from callrec.ledger.entry import LogEntry
 from callrec.rights.disclosure import Disclosure, Disclosures
 
@@ -292,3 +295,42 @@ def _late(entry: LogEntry) -> bool:
 
 def _unsigned(entry: LogEntry) -> bool:
     return entry.body.get("purpose") == "training" and not entry.body.get("signed")
+
+
+# ---------------------------------------------------------------- 19
+
+
+def protected(places: Places, filters: Filters) -> Report:
+    """Where staff flagged a child, doubt or distress: is any use for audit or training left? Errors as `verify`."""
+    seen = Gathered(filters, Kind.RECORDING_STARTED, Kind.TAG_CHANGED, Kind.WITHDRAWN)
+    verification = verify(places, also=(seen.see,))
+    started = {recording_of(entry): entry for entry in seen.of(Kind.RECORDING_STARTED)}
+    flags = [entry for entry in seen.of(Kind.TAG_CHANGED) if entry.body.get("source") == TagSource.PROTECTION.value]
+    asked = Asked(
+        name="protected",
+        question="children, capacity, distress: is any use for audit or training left?",
+        filters=filters,
+        verification=verification,
+        answered=seen.spoken,
+        columns=("recording", "flagged", "why", "by", "change", "usable for"),
+    )
+    rows = [_flagged(entry, started.get(recording_of(entry)), seen.entries) for entry in flags]
+    left = {row[0]: row[5] for row in rows if set(row[5].split(", ")) & {each.value for each in SECONDARY}}
+    wrong = [f"{name} was flagged, and is still to be used for {usable}" for name, usable in left.items()]
+    return asked.report(f"{count(len({row[0] for row in rows}), 'recording')} flagged", rows=rows, exceptions=wrong)
+
+
+def _flagged(flag: LogEntry, started: LogEntry | None, entries: list[LogEntry]) -> tuple[Any, ...]:
+    name, body = recording_of(flag), flag.body
+    purposes = () if started is None else texts(started.body.get("purposes"))
+    known = [Purpose(each) for each in purposes if each in {purpose.value for purpose in Purpose}]
+    tags = replayed(known, ((each.kind, each.body) for each in entries if recording_of(each) == name))
+    usable = ", ".join(sorted(each.value for each in tags.usable)) or "nothing"
+    return (
+        name,
+        flag.utc,
+        text(body.get("why")),
+        text(body.get("person")) or flag.actor,
+        text(body.get("change")),
+        usable,
+    )

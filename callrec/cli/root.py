@@ -21,6 +21,7 @@ from callrec.cli.ledger import ledger
 from callrec.cli.prompts import prompts
 from callrec.cli.recordings import recordings
 from callrec.cli.subject import subject
+from callrec.cli.subject_decide import decide
 from callrec.cli.subject_forget import forget
 from callrec.cli.subject_pack import pack as subject_pack
 
@@ -47,5 +48,5 @@ _GROUPS = (
 )
 for _command in (*_GROUPS, demo, init):
     root.add_command(_command)
-for _of_subject in (subject_pack, forget):
+for _of_subject in (subject_pack, forget, decide):
     subject.add_command(_of_subject)

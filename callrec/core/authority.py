@@ -20,6 +20,7 @@ class Act(Enum):
     APPROVE = "approve a disposal"
     FIND = "find a caller's calls"
     ROTATE = "wrap keys for another keeper"
+    DECIDE = "decide on a caller's request"
     FORGET = "let a caller's number go"
     HAND_OVER = "hand everything over"
     CODE = "make copies in which nobody is known"
@@ -42,6 +43,7 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     Act.APPROVE: _DECIDES,
     Act.FIND: _DECIDES,
     Act.ROTATE: _MANAGES,
+    Act.DECIDE: _DECIDES,
     Act.FORGET: _DECIDES,
     Act.HAND_OVER: frozenset({Role.GUARDIAN}),
     Act.CODE: _DECIDES,

@@ -8,7 +8,7 @@ from callrec.audit.call_questions import evidence, orphans, recorded_before_noti
 from callrec.audit.keeping_questions import holds, retention_due
 from callrec.audit.reconcile import read_records, reconcile
 from callrec.audit.report import Filters
-from callrec.audit.use_questions import access, choices, tag_history, training_consent, withdrawals
+from callrec.audit.use_questions import access, choices, protected, tag_history, training_consent, withdrawals
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.errors import ConfigError, Unavailable
@@ -195,6 +195,18 @@ def test_withdrawals_are_listed_with_what_became_of_them(story):
     story.tell(Kind.WITHDRAWN, uid, recording_id=f"{uid}-0", person="ann")
 
     assert [row[1:] for row in withdrawals(story.places(), EVER).rows] == [(f"{uid}-0", "withdrawn", "ann", "-")]
+
+
+def test_what_staff_flagged_has_no_secondary_use_left_and_where_it_has_that_is_an_exception(story):
+    uid, other = story.day()
+    flag = {"source": "protection", "why": "child objects", "change": "removed"}
+    story.tell(Kind.TAG_CHANGED, uid, recording_id=f"{uid}-0", purposes=["audit", "training"], **flag)
+    story.tell(Kind.TAG_CHANGED, other, recording_id=f"{other}-0", purposes=["training"], **flag)
+
+    report = protected(story.places(), EVER)
+
+    assert {row[0]: row[5] for row in report.rows} == {f"{uid}-0": "medico-legal", f"{other}-0": "audit, medico-legal"}
+    assert report.exceptions == (f"{other}-0 was flagged, and is still to be used for audit, medico-legal",)
 
 
 # ---------------------------------------------------------------- keeping

@@ -22,7 +22,7 @@ PROMISED = {
         *("hold", "holds", "release", "due", "dispose", "fixity"),
     ),
     "keys": ("create", "list", "rotate"),
-    "subject": ("find", "pack", "forget"),
+    "subject": ("find", "pack", "forget", "decide"),
     "handover": ("export", "check"),
     "disclosure": ("request", "approve", "make", "list"),
     "ledger": ("verify", "checkpoint", "export"),
@@ -54,7 +54,7 @@ BUILT = {
         "callrec.cli.prompts:prompts",
         ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
     ),
-    "subject": ("callrec.cli.root:subject", ("find", "pack", "forget")),
+    "subject": ("callrec.cli.root:subject", ("find", "pack", "forget", "decide")),
     "handover": ("callrec.cli.handover:handover", ("export", "check")),
     "disclosure": ("callrec.cli.disclosure:disclosure", ("request", "approve", "make", "list")),
 }
