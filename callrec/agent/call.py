@@ -187,6 +187,8 @@ class CallTask:
         try:
             self._watch(self.uid, event)
             self._note_leg(event)
+            if isinstance(event, e.ReportsHeard):
+                self._desk.reports_heard(event)
             self._advance(event)
         except OutOfOrder as error:
             self._incident("out of order", str(error))

@@ -9,21 +9,27 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from callrec.agent import judging
+from callrec.agent import bodies, judging
 from callrec.agent.plan import Prepared
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
 from callrec.core import events as e
 from callrec.core.evidence import Binding, Observation, rtcp_standing
-from callrec.core.kinds import Kind
+from callrec.core.kinds import CONTRADICTED, Kind
 from callrec.core.proof import RECEIPT_MAX_AGE_NS, Granted, NoticeProof, Receipt
 from callrec.core.reasons import Reason
 from callrec.core.values import Grade, Leg
+from callrec.core.wire_records import TakenWindow
 from callrec.errors import CallrecError
+from callrec.notice import wire
 from callrec.notice.register import ApprovedPrompt
 from callrec.ports import Entry, Invite
 
 Noted = asyncio.Task[Receipt | None]
+
+
+TESTCALL_DIGITS = 6
+"""Pressed in a notice, they make a call that an auditor can find again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class NoticeDesk:
         self._tell = tell
         self._judged: dict[int, judging.Judged] = {}
         self._played: dict[int, _Played] = {}
+        self._reported: dict[int, list[TakenWindow]] = {}
+        self._said: set[tuple[int, str]] = set()
         self.prepared: Prepared | None = None
         self.offered: Noted | None = None
         self.answered: Noted | None = None
@@ -96,6 +104,8 @@ class NoticeDesk:
             self._refused(attempt, (Reason.LEDGER_UNAVAILABLE,))
             return
         self._judged[attempt] = judged
+        self._look_at_reports(attempt)
+        self._note_testcall(judged)
         if isinstance(judged.verdict, Granted):
             self._tell(e.NoticeGranted(at_ns=self._now(), attempt=attempt, verdict=judged.verdict))
         else:
@@ -147,6 +157,50 @@ class NoticeDesk:
             answered_leaf=answered.leaf,
             boot_id=self._services.clock.boot_id(),
         )
+
+    def _note_testcall(self, judged: judging.Judged) -> None:
+        """Just six keys in the notice: perhaps an auditor's own call. Nobody but who pressed them can tell."""
+        digits = "".join(key.digit for key in judged.evidence.keys if key.leg is Leg.CALLER)
+        if len(digits) != TESTCALL_DIGITS or not digits.isdecimal():
+            return
+        commitments, salts = bodies.committed({"digits": digits})
+        named = {"attempt": judged.evidence.binding.attempt, "evidence_sha256": judged.evidence_sha256}
+        self._writer.note(Kind.TESTCALL_MATCHED, {**named, "commitments": commitments}, salts=salts)
+
+    # ------------------------------------------------------------ reports that come later
+
+    def reports_heard(self, event: e.ReportsHeard) -> None:
+        """RTCP that came after this notice: the first that is authentic and covers it may contradict the proof."""
+        self._reported.setdefault(event.attempt, []).append(event.taken)
+        self._look_at_reports(event.attempt)
+
+    def _look_at_reports(self, attempt: int) -> None:
+        judged, taken = self._judged.get(attempt), self._reported.get(attempt)
+        if judged is None or not taken or not isinstance(judged.verdict, Granted):
+            return
+        found = wire.later(judged.evidence, taken)
+        if found.rejected and self._first(attempt, "rejected"):
+            what = f"{found.rejected} RTCP packets after the notice count for nothing: not authentic, or not ours"
+            self._services.mishap(self._invite.call_uid, what)
+        if found.contradicts and self._first(attempt, "contradicted"):
+            self._contradicted(attempt, judged, found)
+
+    def _first(self, attempt: int, what: str) -> bool:
+        new = (attempt, what) not in self._said
+        self._said.add((attempt, what))
+        return new
+
+    def _contradicted(self, attempt: int, judged: judging.Judged, found: wire.Later) -> None:
+        lost, highest = (found.report.lost, found.report.highest_sequence) if found.report else (0, 0)
+        body = {
+            "what": CONTRADICTED,
+            "reason": f"the next hop reports {found.share or 0:.1%} of the notice's packets as lost",
+            "attempt": attempt,
+            "evidence_sha256": judged.evidence_sha256,
+            "report": {"sha256": found.sha256, "lost": lost, "highest_sequence": highest},
+        }
+        self._writer.note(Kind.INCIDENT, body)
+        self._tell(e.ProofContradicted(at_ns=self._now(), attempt=attempt))
 
     # ------------------------------------------------------------ prove or refuse
 

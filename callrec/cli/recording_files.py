@@ -16,7 +16,7 @@ from callrec.cli.disposal_bench import followed_index
 from callrec.config import Config
 from callrec.config.people import whose
 from callrec.core import authority
-from callrec.core.kinds import Kind
+from callrec.core.kinds import CONTRADICTED, Kind
 from callrec.core.purposes import why_not
 from callrec.core.recording import RecordingState
 from callrec.core.retention_record import parse_schedule
@@ -180,8 +180,9 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     it waits for the store, `Broken` where it is not what was sealed, ConfigError where the keeper's key is not usable.
     """
     row, manifest = _as_sealed(desk, prefix)
-    tags = tags_of(manifest, entries_of(desk.config, row), row)
-    if why := tags.why_not(purpose) or _why_not(desk, row, manifest, purpose, action):
+    entries = entries_of(desk.config, row)
+    denied = _quarantined(entries) or tags_of(manifest, entries, row).why_not(purpose)
+    if why := denied or _why_not(desk, row, manifest, purpose, action):
         _deny(desk, row, manifest, purpose=purpose, action=action, why=why)
     _require_kept(row)
     return Access(row=row, manifest=manifest, purpose=purpose.value, action=action, unwrap=opener(desk.config, key))
@@ -215,6 +216,13 @@ def _require_kept(row: IndexRow) -> None:
     if row.state is RecordingState.SEALED:
         step = "look at `callrec agent status`: the agent hands it over when the store takes it"
         raise Unavailable(f"{row.recording_id} waits in the spool for the store", next_step=step)
+
+
+def _quarantined(entries: list[LogEntry]) -> str:
+    """Why nobody may use it, whatever for: its proof was contradicted (R62)."""
+    said = (Kind.INCIDENT.value, CONTRADICTED)
+    against = any((entry.kind, entry.body.get("what")) == said for entry in entries)
+    return "quarantined: a later report speaks against the proof that its notice was received" if against else ""
 
 
 def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose, action: str) -> str:

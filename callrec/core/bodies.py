@@ -62,6 +62,8 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.DISPOSAL_APPROVED: _fields("list_sha256 proposed_leaf person login"),
     Kind.DISPOSAL_DONE: _fields("recording_id list_sha256 approved_leaf certificate_sha256"),
     Kind.RECORDING_DAMAGED: _fields("recording_id what"),
+    Kind.TESTCALL_MATCHED: _fields("attempt evidence_sha256 commitments"),
+    Kind.SELFTEST_DONE: _fields("passed software engine config_sha256 running_agent lines"),
     Kind.FIXITY_OK: _fields("first last items bytes damaged"),
 }
 """Kinds that are not listed have no use yet and no required field."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, unique
+from typing import Final
 
 
 @unique
@@ -55,3 +56,9 @@ class Kind(Enum):
     SELFTEST_DONE = "selftest.done"
     TESTCALL_MATCHED = "testcall.matched"
     FIXITY_OK = "fixity.ok"
+
+
+CONTRADICTED: Final = "proof contradicted"
+"""The `what` of an incident whose call's recording is quarantined: an authentic report came later that speaks against
+the proof (design: What may fail).
+"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from callrec._canonical import sha256_hex
 from callrec.core.evidence import (
+    Evidence,
     RtcpFacts,
     RtcpFault,
     RtcpRejected,
@@ -26,11 +28,13 @@ from callrec.core.evidence import (
     TapFacts,
     WireFacts,
 )
+from callrec.core.proof import LOSS_CEILING, share_lost
 from callrec.core.rtcp import ReportBlock
 from callrec.core.values import Tap
+from callrec.core.wire_records import TakenWindow
 from callrec.notice.compare import compare
 from callrec.notice.g711 import LAWS
-from callrec.notice.wire_window import KeptWindow, RtcpHeard, Run, read
+from callrec.notice.wire_window import KeptWindow, RtcpHeard, Run, keep, read
 
 _HALF: Final = 1 << 15
 _NUMBERS: Final = 1 << 16
@@ -209,6 +213,71 @@ def _judged(heard: RtcpHeard, window: KeptWindow, seen: _Seen, *, srtp: bool) ->
     answered = {sent.middle_ntp for sent in window.reports_sent if sent.ssrc in ours and sent.at_us <= heard.at_us}
     if block.last_report not in answered:
         return RtcpFault.NO_REPORT_OF_OURS
+    return RtcpReport(
+        at_ms=heard.at_us // 1000,
+        source=heard.source,
+        highest_sequence=block.highest_sequence % _NUMBERS,
+        lost=block.lost,
+    )
+
+
+# ---------------------------------------------------------------- what is reported later
+
+_IN_FLIGHT: Final = 100
+"""Packets that may have left between two windows of reports: two seconds of the smallest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """The first authentic report, after the window of a notice, that covers its last packet; None where none came.
+    `share` is the share of packets lost until then, `sha256` that of the RTCP packet; `rejected` RTCP packets counted
+    for nothing.
+    """
+
+    report: RtcpReport | None = None
+    share: float | None = None
+    sha256: str = ""
+    rejected: int = 0
+
+    @property
+    def contradicts(self) -> bool:
+        """More was lost than a proof allows."""
+        return self.share is not None and self.share >= LOSS_CEILING
+
+
+def later(evidence: Evidence, taken: Sequence[TakenWindow]) -> Later:
+    """What windows of reports alone, taken one after the other since, say of this notice. The rule is that of its own
+    window; how far our numbers had come is known by count.
+    """
+    if evidence.wire is None or len(evidence.streams) != 1:
+        return Later()
+    ours, last = evidence.streams[0], evidence.wire.notice_last_sequence
+    answered: set[int] = set()
+    rejected, sent = 0, _IN_FLIGHT
+    for one in taken:
+        window, _ = read(keep(one))
+        answered |= {report.middle_ntp for report in window.reports_sent if report.ssrc == ours.ssrc}
+        sent += one.counts.rtp_sent
+        rejected += one.counts.rtcp_foreign + window.rtcp_unkept
+        for heard in window.rtcp_heard:
+            report = _later_report(heard, ours, answered, sent, srtp=evidence.wire.srtp)
+            share = None if report is None else share_lost(report, first=ours.first_sequence, last=last)
+            if share is not None:
+                return Later(report=report, share=share, sha256=heard.sha256, rejected=rejected)
+            rejected += report is None
+    return Later(rejected=rejected)
+
+
+def _later_report(
+    heard: RtcpHeard, ours: StreamIncarnation, answered: AbstractSet[int], sent: int, *, srtp: bool
+) -> RtcpReport | None:
+    """None where it counts for nothing."""
+    block = next((block for block in heard.blocks if block.ssrc == ours.ssrc), None)
+    if not heard.understood or (srtp and not heard.srtp) or block is None or ours.last_sequence is None:
+        return None
+    ahead = (block.highest_sequence - ours.last_sequence) % _NUMBERS
+    if block.last_report not in answered or sent < ahead < _HALF:
+        return None
     return RtcpReport(
         at_ms=heard.at_us // 1000,
         source=heard.source,

@@ -8,7 +8,7 @@ the packet that may still wait for its last samples is out too, SETTLE_S more, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final, Protocol
@@ -52,9 +52,6 @@ class Stage(Protocol):
     def rewire(self) -> None:
         """Connect what is wanted now."""
 
-    def other_ports(self) -> Iterable[pj.AudioMedia]:
-        """Every source that might feed the leg beside the player."""
-
     def notice_ending(self, play: NoticePlay) -> None:
         """It plays no more."""
 
@@ -67,6 +64,7 @@ class NoticePlay:
 
     def __init__(self, stage: Stage, house: House, *, attempt: int, name: str, linger_s: float = 0.0) -> None:
         self._stage, self._thread, self._media = stage, house.thread, house.media
+        self._conference = house.conference
         self.attempt = attempt
         self._linger_s = linger_s
         self._tap_path = house.media.taps / f"{name}-{attempt}.wav"
@@ -159,7 +157,7 @@ class NoticePlay:
         self._look_at_level(call)
 
     def _others_feed(self, port: int, player: int) -> bool:
-        others = (one for one in self._stage.other_ports() if one.getPortId() != player)
+        others = (one for one in self._conference() if one.getPortId() != player)
         return any(_feeds(one, port) for one in others)
 
     def _look_at_level(self, call: LegCall) -> None:

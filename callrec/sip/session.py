@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from callrec.sip.media import RINGBACK, TONES
 from callrec.sip.message import SipMessage
 from callrec.sip.parking import Parking
 from callrec.sip.play import NoticePlay
+from callrec.sip.reports import ReportWatch
 from callrec.sip.sound import Sound
 from callrec.sip.translate import dial_failure_of, dialled_uri, ending_of, status_of
 
@@ -46,6 +46,7 @@ class Session:
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
         self._dial_number = 0
+        self._reports = ReportWatch(house, lambda: self.caller, self._tell)
         self._ringing = self._bridged = self._over = False
 
     def adopt(self, call: LegCall) -> None:
@@ -58,10 +59,6 @@ class Session:
     def caller(self) -> LegCall | None:
         """The caller leg while it is there."""
         return self._sides[Leg.CALLER].call
-
-    def other_ports(self) -> Iterable[pj.AudioMedia]:
-        """Every source that might feed the leg beside the player."""
-        return self._house.conference()
 
     # ------------------------------------------------------------ orders: answering
 
@@ -87,8 +84,8 @@ class Session:
         """Play; the running one, if any, is stopped."""
         if self._over:
             return
-        if self._sound.play is not None:
-            self._interrupt(Interruption.STOPPED)
+        self._interrupt(Interruption.STOPPED)
+        self._reports.end()
         uid = self._invite.call_uid
         self._sound.play = play = NoticePlay(self, self._house, attempt=attempt, name=uid, linger_s=await_report_s)
         play.begin(pcm)
@@ -117,6 +114,8 @@ class Session:
             waiting, self._waiting = self._waiting, []
             for event in waiting:
                 self._tell(event)
+        if observation.complete and not self._over:
+            self._reports.begin(play.attempt)
         self._close_if_over()
 
     # ------------------------------------------------------------ orders: the advice line
@@ -347,6 +346,7 @@ class Session:
         replied, was_up, dialled = side.call.alerted, side.up, leg is Leg.STAFF and not side.up
         if leg is Leg.CALLER:
             self._interrupt(Interruption.HUNG_UP)
+            self._reports.end()
         self._release(leg)
         if dialled and not was_up and self.caller is not None:
             self._dial_number += 1

@@ -30,6 +30,9 @@ _RECORD_BYTES: Final = 80
 _SPARE_BYTES: Final = 1 << 16
 """For RTCP, foreign headers, and the silence around a notice: two seconds in the smallest packets leave half of it."""
 
+REPORTS_BYTES: Final = 1 << 14
+"""Room of a window for reports alone: about a hundred."""
+
 _NO_SUCH_LEG, _WINDOW_IS_OPEN = -1, -2
 
 
@@ -121,6 +124,8 @@ class Additions:
         self._library, self._filtering = library, False
         library.callrec_tap_stop.restype = library.callrec_tap_take.restype = ctypes.c_int64
         library.callrec_tap_start.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_uint64)
+        if hasattr(library, "callrec_tap_start_reports"):
+            library.callrec_tap_start_reports.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_uint64)
         library.callrec_tap_take.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64)
         library.callrec_tap_memory.restype = ctypes.c_uint64
         library.callrec_sip_rate.argtypes = (ctypes.c_double, ctypes.c_double)
@@ -166,7 +171,15 @@ class Additions:
         """Open the one window that a leg may have; None where this leg cannot be tapped. Unavailable when memory for
         windows is used up, or the leg's last window was not taken.
         """
-        handle = int(self._library.callrec_tap_start(call, media, room))
+        return self._opened(int(self._library.callrec_tap_start(call, media, room)), room)
+
+    def open_for_reports(self, call: int, media: int = 0, room: int = REPORTS_BYTES) -> WireWindow | None:
+        """As `open`, for RTCP alone: no voice is in it. None also where the engine has no such windows."""
+        if not hasattr(self._library, "callrec_tap_start_reports"):
+            return None
+        return self._opened(int(self._library.callrec_tap_start_reports(call, media, room)), room)
+
+    def _opened(self, handle: int, room: int) -> WireWindow | None:
         if handle > 0:
             return WireWindow(self._library, handle)
         if handle == _NO_SUCH_LEG:

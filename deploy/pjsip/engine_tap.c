@@ -54,6 +54,7 @@ struct window {
     uint8_t *records;
     size_t room, used;
     bool open;              /* takes records */
+    bool reports_only;      /* of RTCP, and no RTP: who speaks on the leg by now is none of its business */
     bool held;              /* its handle has not been given back; outlives the leg */
     struct counters counters;
 };
@@ -144,7 +145,8 @@ static struct record make_record(enum record_kind kind, unsigned flags, pj_statu
 static void store(struct leg *leg, enum record_kind kind, unsigned flags, pj_status_t status, const pj_sockaddr *address,
                   struct stored packet)
 {
-    if (!leg->window.open)
+    const bool rtp = kind == RTP_SENT || kind == RTP_REFUSED || kind == RTP_FOREIGN;
+    if (!leg->window.open || (rtp && leg->window.reports_only))
         return;
     const struct record record = make_record(kind, flags, status, address, packet);
     append(leg, &record, packet.bytes);
@@ -746,7 +748,7 @@ static struct leg *leg_of_handle(int handle)
 }
 
 /* The registry is locked. */
-static int open_window(struct leg *leg, size_t room)
+static int open_window(struct leg *leg, size_t room, bool reports_only)
 {
     if (leg->window.held)
         return WINDOW_IS_OPEN;
@@ -757,23 +759,29 @@ static int open_window(struct leg *leg, size_t room)
         return NO_MEMORY;
     memory_used += room;
     pthread_mutex_lock(&leg->mutex);
-    leg->window = (struct window){.records = records, .room = room, .open = true, .held = true};
+    leg->window = (struct window){
+        .records = records, .room = room, .open = true, .reports_only = reports_only, .held = true};
     store_peer(leg);
     store_earlier_reports(leg);
     pthread_mutex_unlock(&leg->mutex);
     return handle_of(leg);
 }
 
-/* Opens the one window a leg may have, for at most `room` bytes of records. A handle above 0, or enum refusal. Its memory
- * and place are taken until callrec_tap_take, also when the leg is gone before. */
-EXPORT int callrec_tap_start(int call, int media, uint64_t room)
+static int start_window(int call, int media, uint64_t room, bool reports_only)
 {
     pthread_mutex_lock(&registry);
     struct leg *leg = in_table(call, media) ? leg_of_call[call][media] : NULL;
-    const int result = leg ? open_window(leg, room) : NO_SUCH_LEG;
+    const int result = leg ? open_window(leg, room, reports_only) : NO_SUCH_LEG;
     pthread_mutex_unlock(&registry);
     return result;
 }
+
+/* Opens the one window a leg may have, for at most `room` bytes of records. A handle above 0, or enum refusal. Its memory
+ * and place are taken until callrec_tap_take, also when the leg is gone before. */
+EXPORT int callrec_tap_start(int call, int media, uint64_t room) { return start_window(call, media, room, false); }
+
+/* The same, without RTP: it holds reports alone, whatever is spoken meanwhile. */
+EXPORT int callrec_tap_start_reports(int call, int media, uint64_t room) { return start_window(call, media, room, true); }
 
 /* Nothing is added from now on. Bytes of records held, or -1: no such handle. `out` may be NULL; of this window only. */
 EXPORT int64_t callrec_tap_stop(int handle, struct counters *out)

@@ -14,10 +14,13 @@ from callrec._canonical import parse
 from callrec.agent.call import CallTask
 from callrec.agent.signals import sound_of
 from callrec.core import events as e
+from callrec.core.evidence import RtcpReport
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.core.values import KeyMethod, Leg, Order, Signal
+from callrec.core.wire_records import Counts, TakenWindow
 from callrec.errors import Refused, Unavailable
+from callrec.notice import wire
 from callrec.store.contacts import NAME, ContactOpener
 from callrec.store.keys import unwrap
 from tests.agent.world import INVITE, MEMORY, UID, a_world, heard_whole, leg_ended
@@ -190,6 +193,23 @@ async def test_a_telephony_that_never_tells_the_end_of_a_notice_does_not_keep_th
     assert [entry.body["what"] for entry in services.ledger.of(Kind.INCIDENT)] == ["notice never ended"]
     assert summary(services)["decision"] == "NOT_RECORDED"
     nothing_was_captured(services)
+
+
+async def test_a_report_that_contradicts_the_proof_stops_the_recording_and_is_an_incident_once(services, monkeypatch):
+    report = RtcpReport(at_ms=9, source="192.0.2.5:4001", highest_sequence=7, lost=80)
+    monkeypatch.setattr(wire, "later", lambda *_: wire.Later(share=0.4, report=report, sha256="9" * 64))
+    taken = TakenWindow(records=b"", counts=Counts(**dict.fromkeys(Counts.__dataclass_fields__, 0)))
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+        call.happened(e.ReportsHeard(at_ns=9, attempt=1, taken=taken))
+        call.happened(e.ReportsHeard(at_ns=10, attempt=1, taken=taken))
+        await services.telephony.asked("stop_capture")
+
+    (incident,) = services.ledger.of(Kind.INCIDENT)
+    assert (incident.body["what"], incident.body["report"]["lost"]) == ("proof contradicted", 80)
+    assert services.ledger.of(Kind.RECORDING_STOPPED)[0].body["reason"] == Reason.PROOF_CONTRADICTED.value
+    assert summary(services)["decision"] == "RECORDED"
 
 
 async def test_an_event_that_cannot_happen_in_the_talk_stops_capture_and_keeps_it(services):

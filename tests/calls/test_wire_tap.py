@@ -158,6 +158,36 @@ def test_a_key_before_the_notice_named_it_is_no_acknowledgement_and_the_call_goe
     assert house.entries("call.closed")[-1].body["connected"]
 
 
+def test_a_report_that_much_was_lost_which_comes_after_the_proof_stops_the_recording_and_nobody_may_use_it(
+    house, tmp_path
+):
+    with call(house, tmp_path, "5000") as (media, (host, port)):
+        told(house, "recording.started")
+        media.report(to=(host, port + 1), lost=200)
+        stopped = told(house, "recording.stopped")
+    incident, kept = told(house, "incident"), told(house, "recording.kept")
+
+    assert stopped.body["reason"] == "PROOF_CONTRADICTED"
+    assert (incident.body["what"], incident.body["report"]["lost"]) == ("proof contradicted", 200)
+    assert house.entries("call.closed")[-1].body["connected"]
+    denied = house.callrec(
+        "recordings", "export", kept.call_uid, "--purpose", "audit", "-o", str(tmp_path / "x"), code=10
+    )
+    assert "quarantined" in denied
+
+
+def test_a_forged_report_after_the_proof_is_obeyed_in_nothing(house, tmp_path):
+    with call(house, tmp_path, "5000") as (media, (host, port)):
+        told(house, "recording.started")
+        media.report(to=(host, port + 1), lost=200, last_report=1)
+        media.report(to=(host, port + 1), lost=200, ssrc=1)
+        media.report(to=(host, port + 1), lost=0)
+        media.report(to=(host, port + 1), lost=200)
+    kept = told(house, "recording.kept")
+
+    assert not [one for one in house.entries("incident") if one.call_uid == kept.call_uid]
+
+
 def test_forged_reports_from_the_right_address_are_not_believed(house, tmp_path):
     with call(house, tmp_path, STRICT) as (media, (host, port)):
         heard_to_the_end(house, media)
