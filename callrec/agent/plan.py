@@ -10,6 +10,7 @@ from callrec import config
 from callrec.agent.services import Services
 from callrec.config import CaptureFrom, Line, OnNoNotice, Record
 from callrec.core.call import CallPlan, Keys, StaffCodes
+from callrec.core.numbers import comparable
 from callrec.core.reasons import Reason
 from callrec.core.values import Order
 from callrec.errors import CallrecError
@@ -33,7 +34,7 @@ class Prepared:
 
 async def prepare(services: Services, line: Line, invite: Invite) -> Prepared:
     """Ask everything that recording needs (design: Life of a call, 2). Any no: the call is carried unrecorded."""
-    language, source = choose_language(line, invite)
+    language, source = choose_language(line, invite, country=services.config.sip.country_code)
     prompt, obstacle, why = await first_obstacle(services, line, language)
     return Prepared(
         plan=_plan(services, line, obstacle, prompt), prompt=prompt, language=language, language_source=source, why=why
@@ -46,12 +47,16 @@ def without_recording(services: Services, line: Line, reason: Reason, why: str) 
     return Prepared(plan=plan, prompt=None, language="", language_source="", why=why)
 
 
-def choose_language(line: Line, invite: Invite) -> tuple[str, str]:
-    """A trusted header chooses among the line's languages; otherwise its first (R59)."""
+def choose_language(line: Line, invite: Invite, *, country: str) -> tuple[str, str]:
+    """Of the line's languages: as a trusted header says, else as the number that was dialled, else the first (R59)."""
     if line.language_header:
         asked = invite.headers.get(line.language_header, "").strip().lower()
         if asked in line.languages:
             return asked, f"header {line.language_header}"
+    dialled = comparable(invite.dialled, country=country)
+    for language, numbers in line.language_numbers:
+        if dialled in {comparable(each, country=country) for each in numbers}:
+            return language, "number dialled"
     return line.languages[0] if line.languages else "", "line default"
 
 

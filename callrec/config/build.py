@@ -72,6 +72,7 @@ def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...]) -> m.Line:
     line["fallback"] = tuple(resolve(uri, trunks) for uri in line["fallback"])
     line["purposes"] = frozenset(line["purposes"])
     line["keys"] = m.LineKeys(**line["keys"])
+    line["language_numbers"] = tuple(line["language_numbers"].items())
     return m.Line(name=name, **line)
 
 

@@ -198,6 +198,7 @@ class Line:
     record: Record
     notice: str | None
     languages: tuple[str, ...]
+    language_numbers: tuple[tuple[str, tuple[str, ...]], ...]
     language_header: str | None
     purposes: frozenset[Purpose]
     health_record: bool

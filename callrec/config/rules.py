@@ -263,6 +263,22 @@ def _acknowledged(config: Config) -> Iterator[Wrong]:
             yield f"{at}.choice_window_s", f"must be 1 to {most}, as require is acknowledged: the key is waited for"
 
 
+def _language_numbers(config: Config) -> Iterator[Wrong]:
+    for line in config.lines:
+        taken = {comparable(each, country=config.sip.country_code) for each in line.dialled}
+        seen: dict[str, str] = {}
+        for language, numbers in line.language_numbers:
+            at = f"lines.{line.name}.language_numbers.{language}"
+            if language not in line.languages:
+                yield at, f"is none of the line's languages: {', '.join(line.languages)}"
+            for number in (comparable(each, country=config.sip.country_code) for each in numbers):
+                if number not in taken:
+                    yield at, f"{number} must stand in lines.{line.name}.match.dialled too"
+                elif number in seen:
+                    yield at, f"{number} stands for {seen[number]} already; a number chooses one language"
+                seen.setdefault(number, language)
+
+
 def _language_header(config: Config) -> Iterator[Wrong]:
     trusted = {header.lower() for header in config.sip.trusted_headers}
     for line in config.lines:
@@ -322,6 +338,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _recordable,
     _training_key,
     _acknowledged,
+    _language_numbers,
     _language_header,
     _waits,
     _folders_apart,

@@ -127,6 +127,8 @@ KEYS: Final[tuple[Key, ...]] = (
         "Languages of the notice; first is the default",
         ("en",),
     ),
+    Key("lines.*.language_numbers", Shape.NAMES, "Numbers whose callers chose a language by dialling them", ()),
+    Key("lines.*.language_numbers.*", ListOf(Text(values.dialled_number), least=1), "Numbers for this language"),
     Key("lines.*.language_header", Text(values.trusted_header), "Trusted header that names the language", None),
     Key("lines.*.purposes", ListOf(Choice(Purpose, _CLOSED_PURPOSES)), "What recordings may be kept and used for"),
     Key("lines.*.health_record", Flag(), "Its calls contribute to care (R26)", default=True),
