@@ -29,6 +29,7 @@ class AudioStream:
         self.socket.bind((host, 0))
         self.socket.settimeout(0)
         self.towards: Address | None = None
+        self.muted = False
         self._says = says or SILENCE
         self._at = 0
         self._sequence, self._timestamp = secrets.randbelow(1 << 15), secrets.randbelow(1 << 31)
@@ -55,7 +56,7 @@ class AudioStream:
 
     def tick(self) -> None:
         """Send what is due: a piece of a key, else 20 ms of voice."""
-        if self.towards is None:
+        if self.towards is None or self.muted:
             return
         self._timestamp = (self._timestamp + FRAME) & 0xFFFFFFFF
         voice = self._says[self._at : self._at + FRAME]
@@ -63,7 +64,10 @@ class AudioStream:
         kind, timestamp, payload = self._key.popleft() if self._key else (PCMA, self._timestamp, voice)
         self._sequence = (self._sequence + 1) & 0xFFFF
         header = _HEADER.pack(0x80, kind, self._sequence, timestamp & 0xFFFFFFFF, self._ssrc)
-        self.socket.sendto(header + payload, self.towards)
+        self._send(header + payload, self.towards)
+
+    def _send(self, packet: bytes, towards: Address) -> None:
+        self.socket.sendto(packet, towards)
 
     def receive(self) -> None:
         """Take every packet that waits; what is not A-law is let go."""

@@ -75,7 +75,7 @@ def built_house(folder: Path, *, line_port: int) -> Iterator[House]:
 
 
 def _settings(*, line_port: int, memory: Path) -> dict[str, Any]:
-    sip_port, audio = _free_ports(1), _free_ports(_AUDIO_PORTS)
+    sip_port, audio = free_ports(1), free_ports(_AUDIO_PORTS)
     return {
         "agent": {"name": "demo", "data_dir": "var", "runtime_dir": str(memory), "max_calls": 2, "drain_s": 5},
         "responsible": {
@@ -110,8 +110,8 @@ def _settings(*, line_port: int, memory: Path) -> dict[str, Any]:
     }
 
 
-def _free_ports(count: int) -> int:
-    """First of so many neighbouring UDP ports that are free now."""
+def free_ports(count: int) -> int:
+    """First of so many neighbouring UDP ports that are free now. `Unavailable` where there are none."""
     for _ in range(200):
         first = (_FROM + secrets.randbelow(_TO - _FROM - count)) & ~1
         if _all_free(first, count):

@@ -1,7 +1,7 @@
 """A synthetic telephone: one call at a time, SIP over UDP and A-law on loopback, a thread of its own.
 
-It answers, rings, calls, presses keys, hangs up, and keeps what it heard. It knows no re-INVITE, no authentication and
-no forking: its only peer is an agent on this machine.
+It answers, rings, calls, presses keys, holds, hangs up, and keeps what it heard. It takes no re-INVITE, and knows no
+authentication and no forking: its only peer is an agent on this machine.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Phone:
     `answered` and `over` are set when the newest call is up, and when it is over.
     """
 
-    def __init__(self, user: str, *, says: bytes, rings_s: float | None = None) -> None:
+    def __init__(self, user: str, *, says: bytes, rings_s: float | None = None, host: str = LOOPBACK) -> None:
         self.answered, self.over = threading.Event(), threading.Event()
-        self._user, self._rings_s = user, rings_s
+        self._user, self._rings_s, self._host = user, rings_s, host
         self._sip = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sip.bind((LOOPBACK, 0))
-        self._audio = AudioStream(LOOPBACK, says)
+        self._sip.bind((host, 0))
+        self._audio = AudioStream(host, says)
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._dialog: Dialog | None = None
         self._unanswered: tuple[bytes, Address] | None = None
@@ -73,6 +73,11 @@ class Phone:
         return int(self._sip.getsockname()[1])
 
     @property
+    def call_id(self) -> str:
+        """Call-ID of the newest call, empty before it."""
+        return self._dialog.call_id if self._dialog else ""
+
+    @property
     def heard(self) -> Samples:
         """All that this telephone heard so far."""
         return self._audio.heard
@@ -84,6 +89,19 @@ class Phone:
     def press(self, digit: str) -> None:
         """Press one key (RFC 4733)."""
         self._orders.put(lambda: self._audio.press(digit))
+
+    def hold(self) -> None:
+        """Put the other side on hold: it is to send nothing, and we send nothing (RFC 3264 section 8.4)."""
+        self._orders.put(self._hold)
+
+    def mute(self) -> None:
+        """Send no audio from now on, and say nothing about it."""
+        self._audio.muted = True
+
+    @property
+    def media_towards(self) -> Address | None:
+        """Where our audio goes, once the other side said so."""
+        return self._audio.towards
 
     def hang_up(self) -> None:
         """Say BYE; `over` tells when the other side agreed."""
@@ -148,10 +166,10 @@ class Phone:
 
     @property
     def _contact(self) -> str:
-        return f"<sip:{self._user}@{LOOPBACK}:{self.port}>"
+        return f"<sip:{self._user}@{self._host}:{self.port}>"
 
     def _dial(self, uri: str, towards: Address) -> None:
-        ours = f"<sip:{self._user}@{LOOPBACK}>;tag={secrets.token_hex(6)}"
+        ours = f"<sip:{self._user}@{self._host}>;tag={secrets.token_hex(6)}"
         self._dialog = dialog = Dialog(
             call_id=secrets.token_hex(12),
             ours=ours,
@@ -160,12 +178,20 @@ class Phone:
             towards=towards,
             branch=branch(),
         )
-        body = sdp(LOOPBACK, self._audio.port)
+        body = sdp(self._host, self._audio.port)
         self._send(self._written("INVITE", dialog, body), towards, until_answered=True)
+
+    def _hold(self) -> None:
+        dialog = self._dialog
+        if dialog is None or not self.answered.is_set():
+            return
+        dialog.sequence, dialog.branch = dialog.sequence + 1, branch()
+        body = sdp(self._host, self._audio.port).replace("a=sendrecv", "a=inactive")
+        self._send(self._written("INVITE", dialog, body), dialog.towards, until_answered=True)
 
     def _written(self, method: str, dialog: Dialog, body: str = "") -> bytes:
         headers = [
-            ("Via", f"SIP/2.0/UDP {LOOPBACK}:{self.port};rport;branch={dialog.branch}"),
+            ("Via", f"SIP/2.0/UDP {self._host}:{self.port};rport;branch={dialog.branch}"),
             ("Max-Forwards", "70"),
             ("From", dialog.ours),
             ("To", dialog.theirs),
@@ -241,7 +267,7 @@ class Phone:
         if self._asked is None or self._dialog is None:
             return
         towards = self._dialog.towards
-        self._said = self._say(self._asked, "200 OK", towards, sdp(LOOPBACK, self._audio.port))
+        self._said = self._say(self._asked, "200 OK", towards, sdp(self._host, self._audio.port))
         self._unanswered, self._again_at = (self._said, towards), time.monotonic() + _AGAIN_S
         self._audio.towards = self._asked.media
         self.answered.set()

@@ -163,7 +163,7 @@ class Show:
         """The newest entry of this kind of this call, once it is there."""
         deadline = self._clock.boottime_ns() + int(_SETTLED_S * 1e9)
         while self._clock.boottime_ns() < deadline:
-            if found := await asyncio.to_thread(_newest, self._house.config.ledger.database, kind, uid):
+            if found := await asyncio.to_thread(newest, self._house.config.ledger.database, kind, uid):
                 return found
             await asyncio.sleep(0.1)
         raise Unavailable(f"the ledger has no {kind.value} of this call after {_SETTLED_S:g} s", next_step=QUIET)
@@ -188,6 +188,7 @@ class Show:
         return await open_recording(grant, store, store, lambda wrapped: unwrap(wrapped, private))
 
 
-def _newest(database: Database, kind: Kind, uid: str) -> LogEntry | None:
+def newest(database: Database, kind: Kind, uid: str) -> LogEntry | None:
+    """The newest entry of this kind of this call, where there is one by now."""
     with open_log(database) as log:
         return next((entry for entry in reversed(log.of_call(uid)) if entry.kind == kind.value), None)
