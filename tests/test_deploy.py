@@ -76,6 +76,17 @@ def test_nothing_in_the_recipe_answers_plays_or_records():
     assert not re.findall(r"\b(?:Answer|Playback|Background|MixMonitor|Monitor|Record)\(", code)
 
 
+def test_the_nightly_selftest_is_a_command_of_the_agents_own_user():
+    unit = (DEPLOY / "systemd" / "callrec-selftest.service").read_text()
+    timer = (DEPLOY / "systemd" / "callrec-selftest.timer").read_text()
+
+    assert setting(unit, "ExecStart").split()[-1] in root.commands
+    assert setting(unit, "User") == setting(UNIT, "User")
+    assert "AF_INET" in setting(unit, "RestrictAddressFamilies")
+    assert setting(timer, "OnCalendar").startswith("*-*-* ")
+    assert setting(timer, "Persistent") == "yes"
+
+
 def test_the_weekly_scan_is_a_command_and_takes_only_what_calls_leave():
     unit = (DEPLOY / "systemd" / "callrec-fixity.service").read_text()
     timer = (DEPLOY / "systemd" / "callrec-fixity.timer").read_text()

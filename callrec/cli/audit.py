@@ -15,6 +15,7 @@ from callrec.audit.casefile import CaseFile, gather
 from callrec.audit.packed import verify_pack
 from callrec.audit.queries import QUESTIONS
 from callrec.audit.report import anchored_text, trust_lines, verification_json, verification_text
+from callrec.audit.testcall import testcalls
 from callrec.audit.verify import LIMITS, Verification
 from callrec.audit.verify import verify as verify_places
 from callrec.audit.wording import lines_of, one_line
@@ -121,6 +122,27 @@ class _Uids:
             what = f"{len(self._found)} calls begin with {one_line(self._prefix):.40}"
             raise ConfigError(what, next_step="give more of the id")
         return next(iter(self._found), self._prefix)
+
+
+@audit.command()
+@click.argument("digits")
+@place_options
+@json_option
+@click.pass_context
+def testcall(ctx: click.Context, /, digits: str, as_json: bool, **given: Any) -> None:
+    """Find a call of your own by the six DIGITS that you pressed in its notice. Exit 0, or 1 where there is none.
+
+    Press digits that the notice does not name, without 9, and nothing else; write down the time and keep what you
+    heard. The ledger holds no digits, only what they open.
+    """
+    found = testcalls(named(ctx.obj, given).ledger, digits)
+    if as_json:
+        click.echo(json.dumps([each.to_value() for each in found], indent=2))
+    for each in () if as_json else found:
+        click.echo(f"{each.utc} call {each.call_uid}, entry {each.seq}: callrec audit call {each.call_uid[:12]}")
+    if not found and not as_json:
+        click.echo("no call in whose notice just these were pressed")
+    ctx.exit(0 if found else 1)
 
 
 audit.add_command(pack)

@@ -20,6 +20,7 @@ from callrec.cli.keys import keys_group
 from callrec.cli.ledger import ledger
 from callrec.cli.prompts import prompts
 from callrec.cli.recordings import recordings
+from callrec.cli.selftest import selftest
 from callrec.cli.subject import subject
 from callrec.cli.subject_decide import decide
 from callrec.cli.subject_forget import forget
@@ -46,7 +47,7 @@ _GROUPS = (
     *(agent_group, audit, call_group, config_group, disclosure, handover),
     *(keys_group, ledger, prompts, recordings, subject),
 )
-for _command in (*_GROUPS, demo, init):
+for _command in (*_GROUPS, demo, init, selftest):
     root.add_command(_command)
 for _of_subject in (subject_pack, forget, decide):
     subject.add_command(_of_subject)

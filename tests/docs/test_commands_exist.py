@@ -26,7 +26,7 @@ PROMISED = {
     "handover": ("export", "check"),
     "disclosure": ("request", "approve", "make", "list"),
     "ledger": ("verify", "checkpoint", "export"),
-    "audit": ("call", "sample", "report", "pack", "verify", "evidence", "tag-history", "reconcile"),
+    "audit": ("call", "sample", "report", "pack", "verify", "evidence", "tag-history", "reconcile", "testcall"),
     "web": (),
 }
 """Every command of the design, by group. Questions of `audit` are commands of their own besides these."""
@@ -40,7 +40,8 @@ BUILT = {
     "call": ("callrec.cli.call:call_group", ("list", "stop", "pause", "resume", "flag")),
     "demo": ("callrec.cli.demo:demo", ()),
     "init": ("callrec.cli.init:init", ()),
-    "audit": ("callrec.cli.audit:audit", ("call", "sample", "report", "pack", "verify", *_WITH_MORE)),
+    "audit": ("callrec.cli.audit:audit", ("call", "sample", "report", "pack", "testcall", "verify", *_WITH_MORE)),
+    "selftest": ("callrec.cli.selftest:selftest", ()),
     "ledger": ("callrec.cli.ledger:ledger", ("verify", "checkpoint", "export")),
     "recordings": (
         "callrec.cli.recordings:recordings",
