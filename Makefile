@@ -10,12 +10,13 @@
 #              acknowledged is looked for (ROUNDS= SEED= STORE=s3, for a real S3 server); about half an hour
 # make bench-keeping   CPU of sealing and keeping a minute of talk; 300 calls that end at once
 # make tap-cost   what the wire tap takes of a call's CPU: seconds
+# make trials  how often the tolerant verifier errs, for each kind of fault, on prompts it never heard (N= SEED= JOBS=)
 # make relay   1000 calls through a relay that loses, delays and doubles packets, captured on both sides (CALLS= AT_ONCE= SEED=)
 # make soak    half an hour of 100 calls with holds and hang-ups at random (MINUTES= CALLS= SEED=)
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test test-evaluation lint venv install pjsip bench bench-keeping chaos tap-cost relay soak clean
+.PHONY: demo test test-evaluation lint venv install pjsip bench bench-keeping chaos tap-cost trials relay soak clean
 .DEFAULT_GOAL := demo
 
 # most tests wait for sounds to pass: three processes for two cores
@@ -91,6 +92,9 @@ bench: pjsip
 
 tap-cost: pjsip
 	@$(RUN) tests.bench.tap
+
+trials: .venv/.dev
+	@$(RUN) tests.notice.trials $(if $(N),--n $(N)) $(if $(SEED),--seed $(SEED)) --jobs $(if $(JOBS),$(JOBS),2)
 
 relay: pjsip
 	@$(RUN) tests.relay $(if $(CALLS),--calls $(CALLS)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) $(if $(SEED),--seed $(SEED))
