@@ -17,14 +17,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import yaml
 
+from callrec._canonical import canonical, parse, sha256_hex
+from callrec.audit import standalone
 from callrec.config.people import account
+from callrec.core.evidence_json import judged_from_json
+from callrec.core.proof import Granted, judge
+from callrec.errors import ConfigError
 from callrec.ledger.reading import read_entries
+from callrec.notice.audio import read_prompt
+from callrec.notice.wire import weigh
+from callrec.notice.wire_window import SUFFIX
 from callrec.recording.access import AccessGrant
 from callrec.recording.open import open_recording
 from callrec.store.admission import UnsafeAdmitEverything
@@ -190,6 +199,7 @@ class House:
         try:
             if kind is None:
                 self.stop()
+                self.judge_again()
         finally:
             if self.process is not None and self.process.alive:
                 self.process.signal(signal.SIGCONT)
@@ -197,6 +207,33 @@ class House:
             shutil.rmtree(self.runtime, ignore_errors=True)
 
     # ------------------------------------------------------------ what is there
+
+    def judge_again(self) -> None:
+        """Every evidence that was kept here, weighed and judged anew, by the core and by what an auditor is handed: the
+        same verdict and reasons.
+        """
+        prompts = self._prompts()
+        for path in sorted((self.var / "evidence").glob("*.json")):
+            judged = judged_from_json(parse(path.read_bytes()))
+            verdict = judge(judged.evidence, evidence_sha256=sha256_hex(canonical(dict(judged.evidence_json))))
+            reasons = () if isinstance(verdict, Granted) else verdict
+            assert (isinstance(verdict, Granted), reasons) == (judged.granted, judged.reasons), path.name
+            assert tuple(standalone.judge(judged.evidence_json)) == tuple(reason.value for reason in reasons), path.name
+            if judged.grade is not None:
+                assert standalone.grade_of(judged.evidence_json) == judged.grade.value, path.name
+            of, tapped = judged.evidence, path.with_suffix(SUFFIX)
+            if tapped.exists() and of.prompt.pcm_sha256 in prompts:
+                seen = weigh(tapped.read_bytes(), prompts[of.prompt.pcm_sha256])
+                assert (seen.tap, seen.wire, seen.streams, seen.rtcp) == (of.tap, of.wire, of.streams, of.rtcp), path
+
+    def _prompts(self) -> dict[str, bytes]:
+        """What may have been played, by its hash; a prompt that a test spoiled was not."""
+        found = {}
+        for path in (self.var / "prompts").glob("*.wav"):
+            with suppress(ConfigError):
+                pcm = read_prompt(path)
+                found[sha256_hex(pcm)] = pcm
+        return found
 
     def entries(self, kind: str | None = None) -> list[Any]:
         """Ledger entries, of this kind or all."""
