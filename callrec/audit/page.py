@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from callrec._canonical import sha256_hex
 from callrec.audit import standalone
-from callrec.audit.standalone import RATE, notice_lines, shown
+from callrec.audit.standalone import RATE, contradicted_lines, notice_lines, shown
 
 VERIFIER: Final = Path(standalone.__file__)
 """The file that goes into every pack as `verify.py`."""
@@ -215,6 +215,8 @@ def _head(call: _Call) -> str:
     kind = "yes" if proven else "no" if sealed else "not"
     verdict = [line for entry, evidence in judged for line in notice_lines(entry["body"], evidence)]
     verdict = verdict or ["notice played: not proven (no notice was played to its end)"]
+    against = contradicted_lines(entry["body"] for entry in call.of("incident"))
+    kind, verdict = ("no" if against else kind), [*against, *verdict]
     said = "".join(
         f'<p class="soft">{_text(line.partition(":")[2].strip().capitalize())}.</p>'
         if line.startswith("remark:")

@@ -28,7 +28,7 @@ import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -1315,6 +1315,7 @@ class _Pack:
             self.to.told.append(f"recorded:     {seconds:.1f} s, segment {entry.segment}, after the proof")
         if not self.of("recording.started"):
             self.to.told.append("recorded:     nothing")
+        self.to.told += contradicted_lines(entry.body for entry in self.of("incident"))
 
 
 LINKS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
@@ -1343,10 +1344,18 @@ def notice_lines(body: Mapping[str, Any], evidence: Mapping[str, Any] | None) ->
     if "grade" not in body:
         return [f"notice played: not proven ({', '.join(shown(reason) for reason in body['reasons'])})"]
     hop = shown(evidence["binding"]["next_hop"]) if evidence else "named in its evidence"
-    lines = [f"notice played: proven ({REACHED[body['grade']]} the next hop {hop})"]
+    hearsay = body["grade"] == "received" and body.get("rtcp") == "unauthenticated"
+    word = ", as unauthenticated RTCP says" if hearsay else ""
+    lines = [f"notice played: proven ({REACHED[body['grade']]} the next hop {hop}{word})"]
     if evidence and evidence["tap"]["kind"] == "player":
         lines.append("remark:       measured at the player, an evaluation grade: not at the network")
     return lines
+
+
+def contradicted_lines(incidents: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What speaks against a proof that was good when it was made: a report that came later."""
+    against = [body for body in incidents if body.get("what") == "proof contradicted"]
+    return [f"contradicted: afterwards {shown(body.get('reason', ''))}; its recording is set apart" for body in against]
 
 
 # ---------------------------------------------------------------- command line
