@@ -199,7 +199,7 @@ class NoticeDesk:
             "evidence_sha256": judged.evidence_sha256,
             "report": {"sha256": found.sha256, "lost": lost, "highest_sequence": highest},
         }
-        self._writer.note(Kind.INCIDENT, body)
+        self._writer.note(Kind.INCIDENT, body, segment=judged.evidence.binding.segment)
         self._tell(e.ProofContradicted(at_ns=self._now(), attempt=attempt))
 
     # ------------------------------------------------------------ prove or refuse
