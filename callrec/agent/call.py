@@ -70,9 +70,7 @@ class CallTask:
         watch: Callable[[str, Any], None],
         declined_before: bool = False,
     ) -> None:
-        self.services = services
-        self.line = line
-        self.invite = invite
+        self.services, self.line, self.invite = services, line, invite
         self.number = number
         self.began_ns = services.clock.boottime_ns()
         self.call: Call | None = None
