@@ -34,6 +34,11 @@ def ended_well(calls, uid: str, *peers) -> None:
     assert "LegHeld" not in calls.engine.kinds(uid)
 
 
+def asked(peer) -> int:
+    """How many re-INVITEs came; one that was sent again counts once."""
+    return len({one.header("CSeq") for one in peer.received("INVITE")})
+
+
 def test_a_caller_whom_staff_hold_is_parked_at_the_far_end_and_brought_back(calls):
     staff = staff_who_hold(calls, "sendonly", "inactive")
     taken = [take_offer(PARKED, answered=RECVONLY), take_offer(BACK, answered=sdp())]
@@ -45,7 +50,7 @@ def test_a_caller_whom_staff_hold_is_parked_at_the_far_end_and_brought_back(call
         assert calls.engine.wait("LegRenegotiated", uid)["fact"]["leg"] == "caller"
 
     ended_well(calls, uid, caller, staff)
-    assert len(caller.received("INVITE")) == 4
+    assert asked(caller) == 4
 
 
 def test_a_far_end_that_will_not_be_parked_now_is_asked_again(calls):
@@ -60,7 +65,7 @@ def test_a_far_end_that_will_not_be_parked_now_is_asked_again(calls):
         calls.engine.wait("LegRenegotiated", uid)
 
     ended_well(calls, uid, caller, staff)
-    assert len(caller.received("INVITE")) == 4
+    assert asked(caller) == 4
 
 
 def test_a_hold_that_is_over_before_it_was_passed_on_leaves_nobody_parked(calls):
@@ -75,7 +80,7 @@ def test_a_hold_that_is_over_before_it_was_passed_on_leaves_nobody_parked(calls)
         calls.engine.wait("LegRenegotiated", uid)
 
     ended_well(calls, uid, caller, staff)
-    assert len(caller.received("INVITE")) == 2
+    assert asked(caller) == 2
 
 
 def test_a_parked_caller_is_sent_sound_all_the_time_whatever_staff_send(calls):
