@@ -11,15 +11,23 @@ OURS = "x-callrec-"
 
 
 def destination(call: Call | None, line: Line, target: int, *, invite: Invite, config: Config) -> Destination:
-    """Destination number `target` of the line, told whether this call is recorded once its notice is proven."""
+    """Destination number `target` of the line, told whether this call is recorded once its notice is proven: the PBX
+    by a header, whoever looks at a telephone by the caller's name (R53).
+    """
     reason = call.reason if call else None
+    mark = line.staff_display.recorded if call is not None and reason is None else line.staff_display.not_recorded
     headers = (
         ("X-Callrec-Call", invite.call_uid),
         ("X-Callrec-Recording", "if-proven" if call is not None and reason is None else "no"),
         *((("X-Callrec-Reason", reason.value),) if reason else ()),
         *((name, value) for name, value in invite.headers.items() if _goes_on(name, config.sip.trusted_headers)),
     )
-    return Destination(uri=line.targets[target].uri, timeout_s=line.dial_timeout_s, headers=headers)
+    return Destination(
+        uri=line.targets[target].uri,
+        timeout_s=line.dial_timeout_s,
+        headers=headers,
+        from_prefix=f"{mark} " if mark else "",
+    )
 
 
 def _goes_on(name: str, trusted: tuple[str, ...]) -> bool:

@@ -73,6 +73,7 @@ def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...]) -> m.Line:
     line["purposes"] = frozenset(line["purposes"])
     line["keys"] = m.LineKeys(**line["keys"])
     line["language_numbers"] = tuple(line["language_numbers"].items())
+    line["staff_display"] = m.StaffDisplay(**line["staff_display"])
     return m.Line(name=name, **line)
 
 

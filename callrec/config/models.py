@@ -186,6 +186,14 @@ class StaffCodes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaffDisplay:
+    """What staff see before the caller's name; empty for nothing."""
+
+    recorded: str
+    not_recorded: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """An advice line: which calls it takes, where they go, its notice and purposes. Durations in seconds."""
 
@@ -207,6 +215,7 @@ class Line:
     pause_max_s: int
     pause_resumes: bool
     capture_from: CaptureFrom
+    staff_display: StaffDisplay
     kind: LineKind
     subject: Subject
     keep_number: bool

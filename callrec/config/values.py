@@ -314,6 +314,13 @@ def trusted_header(text: str) -> str:
     return text
 
 
+def display_mark(text: str) -> str:
+    """What stands before a caller's name on a telephone's display; `off` where nothing is to stand there."""
+    if not re.fullmatch(r"[A-Za-z0-9 \[\](){}.:*#+\-]{1,16}", text):
+        raise ValueError(f"{text!r} is no mark; write up to 16 letters, digits and brackets, as in '[REC]', or off")
+    return "" if text.strip().lower() == "off" else text.strip()
+
+
 def language(text: str) -> str:
     """A language tag (RFC 5646): `en`, `cy`, `pt-BR`."""
     if not re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", text):

@@ -305,7 +305,7 @@ def test_who_calls_arrives_at_staff_and_what_they_forge_does_not(office: Office)
         staff.succeed(within_s=5)
 
     arrived = staff.received("INVITE")[0]
-    assert arrived.header("From").startswith('"Dr A. Owen" <sip:07700900123@127.0.0.1>')
+    assert arrived.header("From").startswith('"[NO REC] Dr A. Owen" <sip:07700900123@127.0.0.1>')
     assert "+441632960777@carrier.example" in arrived.header("P-Asserted-Identity")
     assert arrived.header("Privacy") == "id"
     assert arrived.header("Diversion") == "<sip:+441632960002@pbx.example>;reason=no-answer"
