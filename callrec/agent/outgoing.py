@@ -15,7 +15,7 @@ def destination(call: Call | None, line: Line, target: int, *, invite: Invite, c
     by a header, whoever looks at a telephone by the caller's name (R53).
     """
     reason = call.reason if call else None
-    mark = line.staff_display.recorded if call is not None and reason is None else line.staff_display.not_recorded
+    mark = line.staff_display.if_proven if call is not None and reason is None else line.staff_display.otherwise
     headers = (
         ("X-Callrec-Call", invite.call_uid),
         ("X-Callrec-Recording", "if-proven" if call is not None and reason is None else "no"),

@@ -189,8 +189,8 @@ class StaffCodes:
 class StaffDisplay:
     """What staff see before the caller's name; empty for nothing."""
 
-    recorded: str
-    not_recorded: str
+    if_proven: str
+    otherwise: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

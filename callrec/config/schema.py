@@ -143,8 +143,10 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines.*.pause_resumes", Flag(), "Record again by itself after that time (R52)", default=False),
     Key("lines.*.capture_from", Choice(CaptureFrom), "When the talk begins", "answer"),
     Key("lines.*.staff_display", Shape.SECTION, "What staff see before the caller's name (R53)", ()),
-    Key("lines.*.staff_display.recorded", Text(values.display_mark), "Where the call is recorded once proven", "[REC]"),
-    Key("lines.*.staff_display.not_recorded", Text(values.display_mark), "Where it is not recorded", "[NO REC]"),
+    Key(
+        "lines.*.staff_display.if_proven", Text(values.display_mark), "Where the call is recorded once proven", "[REC]"
+    ),
+    Key("lines.*.staff_display.otherwise", Text(values.display_mark), "Where it is not recorded", "[NO REC]"),
     Key("lines.*.kind", Choice(LineKind), "What kind of advice it gives, for retention", "general"),
     Key("lines.*.subject", Choice(_SUBJECTS), "Who calls are about, for retention", "adult"),
     Key("lines.*.keep_number", Flag(), "Keep the caller's number, sealed, so that their calls are found", default=True),

@@ -40,7 +40,7 @@ def test_whether_a_call_is_recorded_is_on_the_display_and_in_a_header(config, re
 
 def test_a_pbx_that_cannot_take_a_mark_gets_none(config):
     line = config.lines[0]
-    plain = replace(line, staff_display=replace(line.staff_display, recorded="", not_recorded=""))
+    plain = replace(line, staff_display=replace(line.staff_display, if_proven="", otherwise=""))
 
     assert destination(open_call(a_plan())[0], plain, 0, invite=INVITE, config=config).from_prefix == ""
 
@@ -50,12 +50,12 @@ def with_display(words):
 
 
 def test_the_marks_are_configured_and_can_be_off():
-    assert loads(SMALLEST, "c").lines[0].staff_display.recorded == "[REC]"
-    display = loads(with_display('{recorded: "REC:", not_recorded: "off"}'), "c").lines[0].staff_display
-    assert (display.recorded, display.not_recorded) == ("REC:", "")
+    assert loads(SMALLEST, "c").lines[0].staff_display.if_proven == "[REC]"
+    display = loads(with_display('{if_proven: "REC:", otherwise: "off"}'), "c").lines[0].staff_display
+    assert (display.if_proven, display.otherwise) == ("REC:", "")
 
 
 @pytest.mark.parametrize("mark", ['\\"', "<b>", "x" * 17, "a\\nb"])
 def test_a_mark_cannot_break_out_of_a_display_name(mark):
     with pytest.raises(ConfigError, match=r"is no mark|must be"):
-        loads(with_display(f'{{recorded: "{mark}"}}'), "c")
+        loads(with_display(f'{{if_proven: "{mark}"}}'), "c")
