@@ -12,11 +12,13 @@
 # make tap-cost   what the wire tap takes of a call's CPU: seconds
 # make trials  how often the tolerant verifier errs, for each kind of fault, on prompts it never heard (N= SEED= JOBS=)
 # make relay   1000 calls through a relay that loses, delays and doubles packets, captured on both sides (CALLS= AT_ONCE= SEED=)
+# make bench-index  a million recordings and a million ledger entries in SQLite and in PostgreSQL: what a question to the
+#              index takes, and `ledger verify`; into build/bench-index.json (ROWS= and ENTRIES= for less)
 # make soak    half an hour of 100 calls with holds and hang-ups at random (MINUTES= CALLS= SEED=)
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test test-evaluation lint venv install pjsip bench bench-keeping chaos tap-cost trials relay soak clean
+.PHONY: demo test test-evaluation lint venv install pjsip bench bench-index bench-keeping chaos tap-cost trials relay soak clean
 .DEFAULT_GOAL := demo
 
 # most tests wait for sounds to pass: three processes for two cores
@@ -98,6 +100,9 @@ trials: .venv/.dev
 
 relay: pjsip
 	@$(RUN) tests.relay $(if $(CALLS),--calls $(CALLS)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) $(if $(SEED),--seed $(SEED))
+
+bench-index: .venv/.dev
+	@$(RUN) tests.bench.records $(if $(ROWS),--rows $(ROWS)) $(if $(ENTRIES),--entries $(ENTRIES))
 
 soak: pjsip
 	@$(RUN) tests.bench.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CALLS),--calls $(CALLS)) $(if $(SEED),--seed $(SEED))

@@ -8,9 +8,9 @@ from datetime import date
 from typing import Any
 
 from callrec.agent.services import Services
-from callrec.config import Line
+from callrec.config import Line, facts_of
 from callrec.core import commands as c
-from callrec.core.retention import Facts, Subject, schedule
+from callrec.core.retention import Subject, schedule
 from callrec.core.retention_record import schedule_json
 from callrec.core.values import Purpose
 from callrec.recording.segment import SegmentFacts
@@ -44,11 +44,5 @@ def retention_of(
     services: Services, line: Line, purposes: frozenset[Purpose], subject: Subject, call: date
 ) -> Mapping[str, Any]:
     """Rule and dates of a call of this day about this person. ValueError where no rule fits."""
-    facts = Facts(
-        nation=services.config.retention.nation,
-        call=call,
-        subject=subject,
-        line=line.kind,
-        health_record=line.health_record,
-    )
+    facts = replace(facts_of(line, call), subject=subject)
     return schedule_json(facts, schedule(services.rules, facts, purposes))

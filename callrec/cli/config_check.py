@@ -10,6 +10,7 @@ import click
 
 from callrec.cli.surroundings import Remark, look_around
 from callrec.config import Config, Line, OnNoNotice, Record, load
+from callrec.core.retention import Nation
 from callrec.errors import CallrecError, ConfigError
 from callrec.sip.options import answers
 from callrec.store.configured import require_fit_place, where
@@ -89,19 +90,21 @@ def summary(config: Config) -> Iterator[str]:
     listens = ", ".join(str(listen) for listen in config.sip.listen)
     yield f"Agent {config.agent.name}: at most {config.agent.max_calls} calls; SIP on {listens}."
     for line in config.lines:
-        yield from _line(line)
+        yield from _line(line, config.retention.nation)
     held = ", ".join(str(anchor.path) for anchor in config.ledger.anchors) or "nowhere"
     yield f"Kept in {where(config)}, by the schedule for {config.retention.nation.value}."
     yield f"Checkpoints go to: {held}."
     yield f"Configuration {config.sha256[:16]}; {config.responsible.controller} is responsible."
 
 
-def _line(line: Line) -> Iterator[str]:
+def _line(line: Line, default: Nation) -> Iterator[str]:
     places = ", then ".join(target.written for target in line.targets)
     yield f"Line {line.name}: takes {', '.join(line.dialled)}; connects to {places}."
     if line.record is Record.NEVER:
         yield "  Never recorded; every call has its entry in the ledger."
         return
+    if line.nation is not default:
+        yield f"  Kept by the schedule for {line.nation.value}."
     purposes = ", ".join(sorted(purpose.value for purpose in line.purposes))
     languages = ", ".join(line.languages)
     notice = f"{line.notice} ({languages})"

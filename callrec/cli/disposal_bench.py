@@ -19,7 +19,7 @@ from callrec.agent.clock import SystemClock
 from callrec.audit.verify import Places as Evidence
 from callrec.audit.verify import verify
 from callrec.cli.desk import Desk
-from callrec.config import Config
+from callrec.config import Config, facts_of
 from callrec.core.recording import RecordingState
 from callrec.core.retention import Facts
 from callrec.disposal.dates import Dates
@@ -90,13 +90,7 @@ def defaults(config: Config, line: str, day: date) -> Facts:
     facts = Facts(nation=config.retention.nation, call=day, subject=config.lines[0].subject)
     if found is None:
         return facts
-    return Facts(
-        nation=config.retention.nation,
-        call=day,
-        subject=found.subject,
-        line=found.kind,
-        health_record=found.health_record,
-    )
+    return facts_of(found, day)
 
 
 def remove_leftovers(config: Config, recording_id: str) -> None:

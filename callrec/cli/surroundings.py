@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from callrec.config import Config, Line, Listen, Record, Reference, Transport, load_rules
+from callrec.config import Config, Line, Listen, Record, Reference, Transport, facts_of, load_rules
 from callrec.config.certificates import certificate_mistakes
 from callrec.control import ControlClient
 from callrec.core.reasons import Reason
-from callrec.core.retention import Facts, uncovered
+from callrec.core.retention import uncovered
 from callrec.errors import CallrecError, Unavailable
 from callrec.http_door import checked_token
 from callrec.ledger.anchor import DirectoryAnchor, newest
@@ -257,14 +257,7 @@ def _retention(config: Config) -> Iterator[Remark]:
         return
     today = datetime.now(UTC).date()
     for line in (line for line in config.lines if line.record is Record.IF_PROVEN):
-        facts = Facts(
-            nation=config.retention.nation,
-            call=today,
-            subject=line.subject,
-            line=line.kind,
-            health_record=line.health_record,
-        )
-        for what in uncovered(rules, facts, line.purposes):
+        for what in uncovered(rules, facts_of(line, today), line.purposes):
             step = f"add a rule to {config.retention.rules}; nothing is kept without one (R44)"
             yield Remark(key=f"lines.{line.name}.purposes", what=what, next_step=step)
 

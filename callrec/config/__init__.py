@@ -29,7 +29,7 @@ from callrec.config.models import (
     Tls,
     Trunk,
 )
-from callrec.config.retention import load_rules
+from callrec.config.retention import facts_of, load_rules
 from callrec.config.values import HttpListen, Listen, Network, PortRange, Reference, SipUri, Transport
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "Tls",
     "Transport",
     "Trunk",
+    "facts_of",
     "load",
     "load_rules",
     "loads",

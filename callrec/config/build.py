@@ -10,6 +10,7 @@ from typing import Any
 from callrec._sql import PostgresSchema
 from callrec.config import models as m
 from callrec.config.values import Reference, SipUri
+from callrec.core.retention import Nation
 
 Values = Mapping[str, Any]
 
@@ -28,7 +29,10 @@ def build(values: Values, *, name: str, folder: Path, sha256: str) -> m.Config:
         sip=sip,
         pbx_events=values["pbx_events"],
         http=values["http"] and m.Http(**_resolved(values["http"], folder, "token")),
-        lines=tuple(_line(line_name, line, sip.trunks) for line_name, line in values["lines"].items()),
+        lines=tuple(
+            _line(line_name, line, sip.trunks, values["retention"]["nation"])
+            for line_name, line in values["lines"].items()
+        ),
         staff_codes=m.StaffCodes(**values["staff_codes"]),
         notice=m.Notice(**_resolved(values["notice"], folder, "register")),
         spool=m.Spool(**_resolved(values["spool"], folder, "path")),
@@ -65,8 +69,9 @@ def _sip(section: Values, folder: Path) -> m.Sip:
     return m.Sip(**{**section, "trunks": trunks, "tls": tls})
 
 
-def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...]) -> m.Line:
+def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...], nation: Nation) -> m.Line:
     line = dict(section)
+    line["nation"] = section["nation"] or nation
     line["dialled"] = line.pop("match")["dialled"]
     line["destination"] = resolve(line["destination"], trunks)
     line["fallback"] = tuple(resolve(uri, trunks) for uri in line["fallback"])

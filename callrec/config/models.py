@@ -198,6 +198,7 @@ class Line:
     """An advice line: which calls it takes, where they go, its notice and purposes. Durations in seconds."""
 
     name: str
+    nation: Nation
     dialled: tuple[str, ...]
     direction: str
     destination: Target

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import yaml
 
-from callrec.core.retention import Rule
+from callrec.config.models import Line
+from callrec.core.retention import Facts, Rule
 from callrec.core.retention_rules import parse_rules
 from callrec.errors import ConfigError
+
+
+def facts_of(line: Line, call: date) -> Facts:
+    """What is known of a call on this line on the day of it."""
+    return Facts(nation=line.nation, call=call, subject=line.subject, line=line.kind, health_record=line.health_record)
 
 
 def load_rules(path: Path) -> tuple[Rule, ...]:

@@ -115,6 +115,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines.*", Shape.SECTION, "One advice line"),
     Key("lines.*.match", Shape.SECTION, "Which calls it takes"),
     Key("lines.*.match.dialled", ListOf(Text(values.dialled_number), least=1), "Numbers and extensions dialled"),
+    Key("lines.*.nation", Choice(Nation), "Whose records code applies to it; null: that of retention", None),
     Key("lines.*.direction", Choice(("inbound", "outbound")), "Which side is the outside party", "inbound"),
     Key("lines.*.destination", _TARGET, "Where its calls go"),
     Key("lines.*.fallback", ListOf(_TARGET), "Where they go when that fails, in order", ()),

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any, Final
 
 from callrec import _sql
@@ -75,10 +76,19 @@ def _plain(changes: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+_STATES: Final = {state.value: state for state in RecordingState}
+
+
+@lru_cache(maxsize=64)
+def _purposes(text: str) -> frozenset[Purpose]:
+    """There are few sets of purposes, and many recordings."""
+    return frozenset(Purpose(name) for name in json.loads(text))
+
+
 def _row(found: Row) -> IndexRow:
     values: dict[str, Any] = dict(zip(_COLUMNS, found, strict=True))
-    values["purposes"] = frozenset(Purpose(name) for name in json.loads(values["purposes"]))
-    values["state"] = RecordingState(values["state"])
+    values["purposes"] = _purposes(values["purposes"])
+    values["state"] = _STATES[values["state"]]
     values["truncated"] = bool(values["truncated"])
     return IndexRow(**values)
 
@@ -212,7 +222,7 @@ class Index:
         if line is not None:
             where, values = [*where, "line = :line"], {**values, "line": line}
         if state is not None:
-            where, values = [*where, "state = :state"], {**values, "state": state.value}
+            where = [*where, f"state = '{state.value}'"]  # said, not handed over: each rare state has its own index
         if purpose is not None:
             where, values = [*where, "purposes like :purpose"], {**values, "purpose": f'%"{purpose.value}"%'}
         return self._select(f"where {' and '.join(where)} order by started_utc desc, recording_id limit :limit", values)

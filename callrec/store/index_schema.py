@@ -5,9 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from callrec._sql import Database, Session
-from callrec._sql.forms import Forms
+from callrec._sql.forms import Forms, Step
+from callrec.core.recording import RecordingState
 
-FORMS: Final = Forms(what="the index", name="index_forms")
+_RARE: Final = (RecordingState.SPOOLING, RecordingState.SEALED, RecordingState.HELD, RecordingState.DISPOSED)
+"""Nearly everything is `kept`. An index for each of the others, and none that a question for what is due could take."""
+_QUICK: Final = "".join(
+    (
+        "create index recordings_of_line on recordings (line, started_utc desc, recording_id);\n",
+        *(
+            f"create index recordings_{state.value}_by_time on recordings (started_utc desc, recording_id)"
+            f" where state = '{state.value}';\n"
+            for state in _RARE
+        ),
+    )
+)
+"""Without these a million recordings were read for those of a line that has few, or of a state that few are in."""
+FORMS: Final = Forms(what="the index", name="index_forms", steps=(Step(form=2, sqlite=_QUICK, postgres=_QUICK),))
 
 _TABLES: Final = """
 create table if not exists recordings (

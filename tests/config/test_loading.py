@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callrec.config import Config, load, loads
+from callrec.core.retention import Nation
 from callrec.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "callrec.example.yaml"
@@ -78,6 +79,13 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path):
     assert config.ledger.database == tmp_path / "var/ledger.db"
     assert config.keys.signing.path == tmp_path / "var/keys/ledger"
     assert config.agent.runtime_dir == Path("/run/callrec")
+
+
+def test_a_line_of_another_nation_is_kept_by_that_nations_schedule():
+    assert loads(SMALLEST, "c").lines[0].nation is Nation.WALES
+    other = changed("    nation: null", "    nation: scotland")
+    assert next(iter(loads(other, "c").lines)).nation is Nation.SCOTLAND
+    assert "england, wales" in refusal(changed("nation: null", "nation: france"))
 
 
 def test_a_database_of_several_agents_is_named_without_its_password(tmp_path, monkeypatch):

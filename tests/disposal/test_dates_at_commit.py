@@ -1,21 +1,25 @@
 """What is written into a manifest when a recording is kept: by the line's own kind, each purpose with its date."""
 
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 
 import pytest
 
 from callrec.agent.segment_facts import retention_of
+from callrec.config import loads
 from callrec.core.retention import LineKind, Nation, Subject
 from callrec.core.values import Purpose
+from tests.config.test_loading import SMALLEST
 from tests.core.test_retention import RULES
 
+ADVICE = loads(SMALLEST, "c").lines[0]
 
-def written(*, kind=LineKind.GENERAL, subject=Subject.ADULT, health_record=True, nation=Nation.ENGLAND):
-    config = SimpleNamespace(retention=SimpleNamespace(nation=nation))
-    services = SimpleNamespace(config=config, rules=RULES)
-    line = SimpleNamespace(kind=kind, health_record=health_record)
-    return retention_of(services, line, frozenset(Purpose), subject, date(2026, 11, 22))
+
+def written(*, nation=Nation.ENGLAND, subject=Subject.ADULT, **line):
+    services = SimpleNamespace(rules=RULES)
+    known = replace(ADVICE, nation=nation, **line)
+    return retention_of(services, known, frozenset(Purpose), subject, date(2026, 11, 22))
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,22 @@ def test_ids_are_found_by_their_beginning(index):
     assert [row.recording_id for row in index.beginning("ab", limit=1)] == ["ab-0"]
 
 
+def test_an_index_of_the_first_form_is_brought_forward_with_what_it_holds(database, index):
+    index.add(ROW)
+    index.close()
+    with closing(_sql.writing(database)) as session:
+        for name in ("of_line", "spooling_by_time", "sealed_by_time", "held_by_time", "disposed_by_time"):
+            session.run(f"DROP INDEX recordings_{name}")
+        session.run("DROP TABLE index_forms")
+
+    again = Index(database)
+    assert again.list(line="advice") == (ROW,)
+    again.close()
+    with closing(_sql.writing(database)) as session:
+        assert session.has("recordings_of_line")
+        assert session.row("SELECT max(form) FROM index_forms") == (2,)
+
+
 def test_an_index_of_a_later_form_is_refused_by_name_and_left_alone(database, index):
     index.add(ROW)
     with closing(_sql.writing(database)) as session:
