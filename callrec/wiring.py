@@ -21,6 +21,7 @@ from callrec.config import Config, load_rules
 from callrec.config.certificates import check_certificate
 from callrec.core.kinds import Kind
 from callrec.core.proof import judge
+from callrec.core.proposals import SECRET_LEAST
 from callrec.core.reasons import Reason
 from callrec.core.recording import RecordingState
 from callrec.core.retention import Rule
@@ -250,8 +251,20 @@ def _services(
         mishap=lambda _uid, _what: None,
         announcements=_Announcements(config, clock),
         judge_by=judge_by,
+        purpose_secret=_purpose_secret(config),
         tidy_store=store.clear_unfinished,
     )
+
+
+def _purpose_secret(config: Config) -> bytes | None:
+    """What the PBX shares with us. ConfigError where it is not there, or so short that it could be guessed."""
+    if config.sip.purpose_token is None:
+        return None
+    secret = config.sip.purpose_token.read()
+    if len(secret) < SECRET_LEAST:
+        step = f"write at least {SECRET_LEAST} letters and digits into it, as `openssl rand -hex 24` prints them"
+        raise ConfigError(f"sip.purpose_token: {config.sip.purpose_token} is too short", next_step=step)
+    return secret
 
 
 def _ignore(_message: str) -> None:

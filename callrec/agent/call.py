@@ -14,7 +14,7 @@ from callrec.agent.notice_desk import NoticeDesk, receipt_of
 from callrec.agent.ordering import Ordered, standing
 from callrec.agent.outgoing import destination
 from callrec.agent.pbx import Told, fact
-from callrec.agent.plan import Prepared, prepare, without_recording
+from callrec.agent.plan import Prepared, note_denied, prepare, without_recording
 from callrec.agent.segment import SegmentRecorder
 from callrec.agent.segment_facts import about, segment_facts
 from callrec.agent.segments import Segments, body_of, decision_of, summed_up
@@ -74,7 +74,6 @@ class CallTask:
         self.number = number
         self.began_ns = services.clock.boottime_ns()
         self.call: Call | None = None
-        self.why = ""
         self._declined_before = declined_before
         self._watch = watch
         self._inbox: asyncio.Queue[e.Event | _Moved | Ordered | _Ended] = asyncio.Queue()
@@ -143,7 +142,7 @@ class CallTask:
         )
         self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts | self._contact())
         self._prepared = self._desk.prepared = await self._prepare(self.line)
-        self.why = self._prepared.why
+        note_denied(self._writer, self.uid, self._prepared)
         if self._declined_before:
             said = {"digit": "", "choice": "decline", "leg": Leg.CALLER.value, "method": "earlier in the linked call"}
             self._writer.note(Kind.CHOICE_MADE, said)

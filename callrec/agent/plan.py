@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from callrec import config
 from callrec.agent.services import Services
+from callrec.agent.writing import CallWriter
 from callrec.config import CaptureFrom, Line, OnNoNotice, Record
 from callrec.core.call import CallPlan, Keys, StaffCodes
+from callrec.core.kinds import Kind
 from callrec.core.numbers import comparable
+from callrec.core.proposals import proposed
 from callrec.core.reasons import Reason
 from callrec.core.values import Order
 from callrec.errors import CallrecError
@@ -30,15 +33,30 @@ class Prepared:
     language: str
     language_source: str
     why: str = ""
+    denied: tuple[tuple[str, str], ...] = ()
+    """What the PBX asked for and does not get, with why."""
 
 
 async def prepare(services: Services, line: Line, invite: Invite) -> Prepared:
     """Ask everything that recording needs (design: Life of a call, 2). Any no: the call is carried unrecorded."""
     language, source = choose_language(line, invite, country=services.config.sip.country_code)
     prompt, obstacle, why = await first_obstacle(services, line, language)
+    asked = proposed(invite.headers, call_id=invite.sip_call_id, secret=services.purpose_secret, line=line.purposes)
     return Prepared(
-        plan=_plan(services, line, obstacle, prompt), prompt=prompt, language=language, language_source=source, why=why
+        plan=replace(_plan(services, line, obstacle, prompt), purposes=asked.purposes),
+        prompt=prompt,
+        language=language,
+        language_source=source,
+        why=why,
+        denied=asked.denied,
     )
+
+
+def note_denied(writer: CallWriter, call_uid: str, prepared: Prepared) -> None:
+    """Every attempt to widen is in the ledger (R22)."""
+    for purpose, why in prepared.denied:
+        said = {"recording_id": f"{call_uid}-0", "person": "pbx", "action": "propose"}
+        writer.note(Kind.ACCESS_DENIED, {**said, "purpose": purpose, "why": why})
 
 
 def without_recording(services: Services, line: Line, reason: Reason, why: str) -> Prepared:

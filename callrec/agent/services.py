@@ -45,6 +45,7 @@ class Services:
     standing_obstacle: Callable[[], tuple[Reason, str] | None] = field(default=lambda: None)
     announcements: Mapping[str, bytes] = field(default_factory=dict)
     judge_by: Judge = judge
+    purpose_secret: bytes | None = field(default=None, repr=False)
     contacts: ContactSealer = field(init=False)
     tidy_store: Callable[[], Awaitable[None]] = _nothing
     """Removes what a crash left of writes to the store. At the start only, while nobody writes."""

@@ -66,7 +66,8 @@ def _sip(section: Values, folder: Path) -> m.Sip:
         m.Trunk(name=name, **_resolved(trunk, folder, "password")) for name, trunk in section["trunks"].items()
     )
     tls = section["tls"] and m.Tls(**_resolved(section["tls"], folder, "cert", "key", "ca"))
-    return m.Sip(**{**section, "trunks": trunks, "tls": tls})
+    placed = _resolved(section, folder, "purpose_token")
+    return m.Sip(**{**placed, "trunks": trunks, "tls": tls})
 
 
 def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...], nation: Nation) -> m.Line:

@@ -121,6 +121,7 @@ class Sip:
     srtp: str
     tls: Tls | None
     trusted_headers: tuple[str, ...]
+    purpose_token: Reference | None
     linked_header: str | None
     country_code: str
     leg_ends_at: str

@@ -96,6 +96,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("sip.tls.ca", _ANY, "File with the authorities we believe (PEM)", None),
     Key("sip.tls.require_client", Flag(), "Peers must show a certificate too", default=True),
     Key("sip.trusted_headers", ListOf(Text(values.trusted_header)), "Headers that go along to the staff leg", ()),
+    Key("sip.purpose_token", _REFERENCE, "Secret shared with the PBX: its X-Callrec-Purposes counts with it", None),
     Key("sip.linked_header", Text(values.trusted_header), "Trusted header with the PBX's id of the whole call", None),
     Key("sip.country_code", Text(values.country_code), "Country of numbers that begin with one 0", "44"),
     Key("sip.leg_ends_at", _ENDS_AT, "What a caller leg's next hop is where it is none of the trunks", "pbx"),

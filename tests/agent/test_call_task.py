@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from callrec.agent.signals import sound_of
 from callrec.core import events as e
 from callrec.core.evidence import RtcpReport
 from callrec.core.kinds import Kind
+from callrec.core.proposals import PURPOSES, TOKEN, token_of
 from callrec.core.reasons import Reason
 from callrec.core.values import KeyMethod, Leg, Order, Signal
 from callrec.core.wire_records import Counts, TakenWindow
@@ -411,3 +413,28 @@ async def test_codes_are_kept_from_the_caller_and_the_callers_keys_from_staff(se
     kept = [order[1:] for order in services.telephony.orders if order[0] == "swallow_keys"]
     assert (Leg.STAFF, "*70 *71 *74 *72 *73 *75 *76 *78") in kept
     assert (Leg.CALLER, "2 3 **2 999") in kept
+
+
+async def test_a_pbx_may_leave_purposes_out_and_whoever_asks_for_more_is_denied_in_the_ledger(services, monkeypatch):
+    services.purpose_secret = b"s" * 24
+    value = "medico-legal, research"
+    shown = {PURPOSES: value, TOKEN: token_of(b"s" * 24, INVITE.sip_call_id, value)}
+    monkeypatch.setattr("tests.agent.test_call_task.INVITE", replace(INVITE, headers=shown))
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+
+    assert services.ledger.of(Kind.RECORDING_STARTED, UID)[0].body["purposes"] == ["medico-legal"]
+    (denied,) = services.ledger.of(Kind.ACCESS_DENIED, UID)
+    assert (denied.body["purpose"], denied.body["person"], denied.body["action"]) == ("research", "pbx", "propose")
+
+
+async def test_a_header_without_a_token_changes_nothing(services, monkeypatch):
+    monkeypatch.setattr("tests.agent.test_call_task.INVITE", replace(INVITE, headers={PURPOSES: "medico-legal"}))
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+
+    started = services.ledger.of(Kind.RECORDING_STARTED, UID)[0]
+    assert started.body["purposes"] == ["audit", "medico-legal", "training"]
+    assert services.ledger.of(Kind.ACCESS_DENIED, UID)[0].body["why"] == "no secret is shared with the PBX"

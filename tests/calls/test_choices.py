@@ -15,7 +15,8 @@ from tests.peers import audio, ports
 from tests.peers.audio import RATE, Samples
 from tests.peers.baresip import Ear
 from tests.peers.rtp import Media
-from tests.peers.sipp_steps import PCMA, invite, sdp, until_bye
+from tests.peers.sipp import Message
+from tests.peers.sipp_steps import PCMA, answer, bye, invite, sdp, stream, take, talk, until_bye
 
 pytestmark = pytest.mark.calls
 
@@ -78,6 +79,38 @@ def test_a_no_in_the_choice_window_is_a_no_and_nothing_was_kept(office: Office):
     assert [path for path in office.house.var.rglob(f"*{uid}*") if path.parent.name != "evidence"] == []
     assert audio.find(ear.heard, announcement(office)).share < 0.5
     assert staff.pressed == ""
+
+
+def dialled(office: Office, keys: Mapping[int, str]) -> tuple[Message, float]:
+    """The INVITE that reaches the line for a caller who presses these keys, and the seconds of sound heard by then."""
+    with office.callee(take(), answer(), stream(office.staff_file), talk(500), bye()) as line, Media() as ear:
+        steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port))), until_bye()]
+        with office.caller(*steps, dialled=RECORDED) as caller:
+            to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
+            ear.speak(soft(CALLER_HZ), to=to, keys=keys)
+            invited = line.wait_received("INVITE", seconds=PATIENCE_S)
+            heard_s = len(ear.heard) / RATE
+            caller.succeed(within_s=PATIENCE_S)
+    return invited, heard_s
+
+
+def routing(message: Message) -> list[str]:
+    """Everything by which a PBX could treat one call otherwise than another: the request and its headers, without what
+    differs in any two calls, and without what says whether it is recorded.
+    """
+    own = ("via", "call-id", "cseq", "contact", "content-length", "x-callrec-")
+    lines = message.text.replace("\r", "").partition("\n\n")[0].splitlines()
+    return [line.partition(";tag=")[0] for line in lines if not line.lower().startswith(own)]
+
+
+def test_whoever_says_no_is_connected_no_later_and_treated_the_same(office: Office):
+    silent, after_s = dialled(office, {})
+    declining, sooner_s = dialled(office, {2000: "2"})
+
+    assert office.closed(2)["reason"] == "CALLER_DECLINED"
+    assert sooner_s < after_s
+    assert routing(declining) == routing(silent)
+    assert declining.header("X-Callrec-Recording") == "no"
 
 
 def test_a_three_during_the_notice_leaves_out_training_and_nothing_else(office: Office):
