@@ -57,11 +57,8 @@ def export(desk: Desk, /, *, output: Path, wrap_to: Path | None, key: Path | Non
         parcel.add_folder(name, folder)
     parcel.add_folder("disposal", disposal_dir(config))
     parcel.add("retention.yaml", config.retention.rules.read_bytes())
-    for name, folder in {
-        STORE: config.store.path,
-        KEYS: config.store.path.with_name(f"{config.store.path.name}-keys"),
-    }.items():
-        parcel.add(f"{name}/{MARKER}", (folder / MARKER).read_bytes())
+    for name in (STORE, KEYS):  # the same in both, and in a bucket as well
+        parcel.add(f"{name}/{MARKER}", (config.store.keys / MARKER).read_bytes())
     body = {"recording_id": "", "person": person, "form": "handover", "sha256": "", "recordings": kept}
     desk.append(
         Entry(kind=Kind.ACCESS_GRANTED, body={**body, "purpose": "handover", "action": "handover"}, actor=person)

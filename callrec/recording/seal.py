@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -81,8 +82,8 @@ def _commit(spool: Spool, described: Described, manifest: dict[str, object]) -> 
     recording_id = described.header.recording_id
     folder = spool.tmp(recording_id) / SEALED_FOLDER
     data = canonical(manifest)
-    write_file(folder / KEY_FILE, described.wrapped)
-    write_file(folder / MANIFEST_FILE, data)
+    for path, content in ((folder / KEY_FILE, described.wrapped), (folder / MANIFEST_FILE, data)):
+        spool.ballast.with_room(partial(write_file, path, content))
     ready = spool.commit(recording_id)
     spool.clear(recording_id)
     return sealed(ready, manifest, sha256_hex(data))

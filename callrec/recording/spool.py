@@ -4,6 +4,7 @@
     done/<id>/       handed over, being removed        corrupt/<id>/  its hash is wrong: for a person
     parked/<id>/     its key is gone from memory: only the keeper can open it
     discarded/<id>   destroyed; the mark stays until the ledger says so
+    ballast          nothing but room, given up where the disk is full
     runtime_dir (memory): live/<id>.key, capture/<id>.caller.wav and .staff.wav
 
 Every method blocks on the disk; from asyncio, call them with asyncio.to_thread.
@@ -15,12 +16,14 @@ import os
 import shutil
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from callrec._durable import fsync_dir, make_dir, remove, rename, write_file
 from callrec.errors import Unavailable
 from callrec.ports import SEALED_LEAF_FILE, CapturePaths, DataKey, SegmentHeader
+from callrec.recording.ballast import Ballast
 from callrec.recording.segment import BYTES_PER_SECOND, SEALED_FOLDER, OpenSegment, SegmentFacts, write_description
 from callrec.recording.syncing import SyncThread
 from callrec.recording.tailing import TailThread
@@ -45,6 +48,7 @@ class Spool:
         self._lock = threading.Lock()
         self._open: set[str] = set()
         self._syncing = SyncThread(every_s=sync_every_s)
+        self.ballast = Ballast(folder / "ballast")
         self.tails = TailThread()
         """Follows what the engine's recorders write."""
         for name in FOLDERS:
@@ -53,7 +57,11 @@ class Spool:
             make_dir(runtime_dir / name)
 
     def start(self) -> None:
-        """Run the sync thread: each live file is synced every few seconds, round-robin."""
+        """Set the ballast aside, where there is room; run the sync thread: each live file is synced every few seconds,
+        round-robin.
+        """
+        with suppress(Unavailable):  # `reserve` refuses recordings until there is
+            self.ballast.restore()
         self._syncing.start()
 
     def close(self) -> None:
@@ -87,6 +95,7 @@ class Spool:
 
         `Unavailable` where room is short or the spool is gone. Opening the segment then really reserves it.
         """
+        self.ballast.restore()
         wanted = 2 * (seconds or self._reserve_s) * BYTES_PER_SECOND + MARGIN_BYTES
         free = self.free_bytes()
         if free < wanted:
@@ -166,7 +175,8 @@ class Spool:
 
     def note_sealed(self, recording_id: str, leaf: str) -> None:
         """Keep the hex leaf of `recording.sealed` beside the recording: the store asks the ledger for it."""
-        write_file(self.ready(recording_id) / SEALED_LEAF_FILE, leaf.encode())
+        path = self.ready(recording_id) / SEALED_LEAF_FILE
+        self.ballast.with_room(lambda: write_file(path, leaf.encode()))
 
     def sealed_leaf(self, recording_id: str) -> str | None:
         """What `note_sealed` kept."""
@@ -176,12 +186,13 @@ class Spool:
             return None
 
     def hand_off(self, recording_id: str) -> None:
-        """The store holds it: remove it here. Harmless when repeated."""
+        """The store holds it: remove it here, and set the ballast aside anew. Harmless when repeated."""
         done = self.folder / "done" / recording_id
         self.remove_tree(done)
         if self.ready(recording_id).exists():
             rename(self.ready(recording_id), done)
         self.remove_tree(done)
+        self.ballast.renew()
 
     def set_aside(self, recording_id: str, place: str, *, came_from: str = "ready") -> None:
         """Put it where a person looks (`corrupt`, `parked`). Nothing is ever deleted from there. Harmless repeated."""
