@@ -1,7 +1,5 @@
 """All of an agent but telephony, as one process: it settles what it finds, records, seals and hands over.
 
-    python -m tests.chaos.recorder CONFIG SEED [finish]
-
 It says `up` once what an earlier one left is settled, and `acknowledged ID SHA256` (of the PCM) once a recording is
 sealed and durable in the spool; then it waits to be killed. With `finish` it records nothing, hands everything over
 and ends.
@@ -13,7 +11,6 @@ import asyncio
 import os
 import random
 import secrets
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +69,9 @@ class Recorder:
         sealed = await asyncio.to_thread(seal, self.services.spool, live, ending)
         say("acknowledged", sealed.recording_id, sealed.pcm_sha256)
         await self.services.mover.announce(sealed)
-        await self.tell(Kind.CALL_CLOSED, uid, number=number, offered_leaf=offered, decision="RECORDED", reason="")
+        decided = {"decision": "RECORDED", "reason": ""}
+        segments = [{"segment": 0, **decided}]
+        await self.tell(Kind.CALL_CLOSED, uid, number=number, offered_leaf=offered, segments=segments, **decided)
         self.services.mover.wake()
 
     async def tell(self, kind, uid, **fields):
@@ -143,15 +142,14 @@ async def work(built, seed, *, finish):
     await moving
 
 
-def main(config_path, seed, finish=""):
-    """See the module."""
+def as_a_process(said, log, config_path, seed, finish=""):
+    """See the module: the whole of a process, which says what it says into this pipe, and what goes wrong to `log`."""
+    os.dup2(said.fileno(), 1)
+    with log.open("ab") as errors:
+        os.dup2(errors.fileno(), 2)
     nobody = SimpleNamespace(traffic=Traffic)
     built = build_agent(load(Path(config_path)), telephony=nobody, allow_unsafe_memory=True)
     try:
-        asyncio.run(work(built, int(seed), finish=bool(finish)))
+        asyncio.run(work(built, seed, finish=bool(finish)))
     finally:
         built.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import queue
 import random
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +14,16 @@ from callrec import wiring
 from callrec.audit.verify import Places, verify
 from callrec.store.configured import folder_of
 from tests.chaos.judge import judged
-from tests.cli.house import ROOT, House
+from tests.chaos.recorder import as_a_process
+from tests.cli.house import House
 from tests.peers.ceph import Ceph
 from tests.peers.relay import Relay
 from tests.store.s3 import a_bucket, written
 
 CUT_EVERY = 4
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Each recorder is a process of its own, from one that has read all its modules and has no threads."""
+PROCESSES.set_forkserver_preload(["tests.chaos.recorder"])
 _LONGEST_S = 120.0
 _SETTLES_S = 600.0
 
@@ -93,13 +96,13 @@ class Rounds:
             if cut:
                 self._cut_then_go_on(lines)
         finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.kill()
+            process.join()
             for _ in self._said(lines, _LONGEST_S):
                 """Read to its end."""
             self.house.store.mend()
-        if process.returncode != -signal.SIGKILL:
-            raise AssertionError(f"it ended by itself, {process.returncode}: {self._log.read_text()[-3000:]}")
+        if process.exitcode != -signal.SIGKILL:
+            raise AssertionError(f"it ended by itself, {process.exitcode}: {self._log.read_text()[-3000:]}")
 
     def _cut_then_go_on(self, lines):
         """The store goes away while recordings are made and moved; they go on for a while."""
@@ -124,18 +127,21 @@ class Rounds:
         process, lines = self._started("finish")
         for _ in self._said(lines, _SETTLES_S):
             """It only hands over."""
-        if process.wait(_SETTLES_S) != 0:
+        process.join(_SETTLES_S)
+        if process.exitcode != 0:
             raise AssertionError(f"it did not come to rest: {self._log.read_text()[-3000:]}")
         return judged(self.house, self.acknowledged)
 
     # ------------------------------------------------------------ the process and its lines
 
     def _started(self, *more):
-        words = ("-m", "tests.chaos.recorder", str(self.house.config_path), str(self.dice.getrandbits(32)), *more)
-        with self._log.open("ab") as errors:
-            process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors)
+        heard, said = PROCESSES.Pipe(duplex=False)
+        words = (str(self.house.config_path), self.dice.getrandbits(32), *more)
+        process = PROCESSES.Process(target=as_a_process, args=(said, self._log, *words), daemon=True)
+        process.start()
+        said.close()
         lines = queue.SimpleQueue()
-        threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
+        threading.Thread(target=_read, args=(heard, lines), daemon=True).start()
         return process, lines
 
     @property
@@ -171,8 +177,8 @@ class Rounds:
                 return
 
 
-def _read(stream, lines):
-    with stream:
+def _read(heard, lines):
+    with heard, open(heard.fileno(), "rb", closefd=False) as stream:
         for line in stream:
             lines.put(line.decode())
     lines.put(None)
