@@ -11,7 +11,7 @@ from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Places, verify
 from callrec.core.kinds import Kind
 from callrec.core.purposes import SECONDARY, TagSource
-from callrec.core.tags import replayed
+from callrec.core.tags import RESTORED, replayed
 from callrec.core.values import Purpose
 from callrec.ledger.entry import LogEntry
 from callrec.rights.disclosure import Disclosure, Disclosures
@@ -158,8 +158,8 @@ def _against(row: tuple[Any, ...]) -> bool:
 
 
 def withdrawals(places: Places, filters: Filters) -> Report:
-    """What was withdrawn afterwards, and what became of it? Errors as `verify`."""
-    seen = Gathered(filters, Kind.WITHDRAWN, Kind.DISPOSAL_DONE, Kind.ACCESS_GRANTED)
+    """What was withdrawn afterwards, was it used since, and what became of it? Errors as `verify`."""
+    seen = Gathered(filters, Kind.WITHDRAWN, Kind.TAG_CHANGED, Kind.DISPOSAL_DONE, Kind.ACCESS_GRANTED)
     verification = verify(places, also=(seen.see,))
     gone = {recording_of(entry): entry.utc for entry in seen.of(Kind.DISPOSAL_DONE)}
     asked = Asked(
@@ -171,12 +171,31 @@ def withdrawals(places: Places, filters: Filters) -> Report:
         columns=("when", "recording", "what", "by", "destroyed"),
     )
     rows = [(*_withdrawn(entry), gone.get(recording_of(entry), "-")) for entry in seen.of(Kind.WITHDRAWN)]
-    return asked.report(count(len(rows), "withdrawal"), rows=rows)
+    return asked.report(count(len(rows), "withdrawal"), rows=rows, exceptions=_used_since(seen.entries))
+
+
+def _used_since(entries: list[LogEntry]) -> list[str]:
+    """Recordings that were opened while a withdrawal of theirs was not decided, but for disclosures."""
+    waiting: set[str] = set()
+    used = []
+    for entry in entries:
+        name = recording_of(entry)
+        if entry.kind == Kind.WITHDRAWN.value:
+            waiting.add(name)
+        elif entry.body.get("change") == RESTORED:
+            waiting.discard(name)
+        elif entry.kind == Kind.ACCESS_GRANTED.value and name in waiting and entry.body.get("action") not in _BY_RIGHT:
+            used.append(f"{name} was opened after its caller withdrew it")
+    return used
+
+
+_BY_RIGHT: Final = ("disclosure", "subject.pack", "subject.find")
 
 
 def _withdrawn(entry: LogEntry) -> tuple[str, ...]:
     body = entry.body
-    return (entry.utc, recording_of(entry), text(body.get("step")) or "withdrawn", text(body.get("person")))
+    what = "withdrawn in the window" if body.get("in_window") else "withdrawn after the window"
+    return (entry.utc, recording_of(entry), what, text(body.get("person")) or entry.actor)
 
 
 # ---------------------------------------------------------------- 13

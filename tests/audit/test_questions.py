@@ -192,9 +192,22 @@ def test_choices_say_what_became_of_the_audio_and_a_recording_after_a_no_is_an_e
 
 def test_withdrawals_are_listed_with_what_became_of_them(story):
     uid = story.day()[0]
-    story.tell(Kind.WITHDRAWN, uid, recording_id=f"{uid}-0", person="ann")
+    story.tell(Kind.WITHDRAWN, uid, recording_id=f"{uid}-0", person="ann", in_window=True, list_sha256="")
 
-    assert [row[1:] for row in withdrawals(story.places(), EVER).rows] == [(f"{uid}-0", "withdrawn", "ann", "-")]
+    report = withdrawals(story.places(), EVER)
+    assert [row[1:] for row in report.rows] == [(f"{uid}-0", "withdrawn in the window", "ann", "-")]
+    assert report.exit_code == 0
+
+
+def test_what_was_opened_after_its_caller_withdrew_it_is_an_exception_until_that_was_decided(story):
+    uid, other = story.day()
+    for each in (uid, other):
+        story.tell(Kind.WITHDRAWN, each, recording_id=f"{each}-0", person="ann", list_sha256="")
+    story.tell(Kind.TAG_CHANGED, other, recording_id=f"{other}-0", change="restored", purposes=["medico-legal"])
+    for each in (uid, other):
+        story.tell(Kind.ACCESS_GRANTED, each, recording_id=f"{each}-0", person="os:ann", purpose="audit", action="play")
+
+    assert withdrawals(story.places(), EVER).exceptions == (f"{uid}-0 was opened after its caller withdrew it",)
 
 
 def test_what_staff_flagged_has_no_secondary_use_left_and_where_it_has_that_is_an_exception(story):
