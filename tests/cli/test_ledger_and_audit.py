@@ -228,15 +228,19 @@ def test_without_a_configuration_or_a_copy_there_is_nothing_to_verify():
 
 # ---------------------------------------------------------------- questions
 
+ANSWERS = {"recorded-before-notice": 1, "notices": 1, "selftest": 20}
+"""Exit codes where not 0: the builder's evidence is of another boot and another notice, and nobody tested this line."""
+
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_prints_how_far_its_answer_can_be_trusted(recorded, name):
-    said = ended(recorded.callrec("audit", name)).splitlines()
+    code = ANSWERS.get(name, 0)
+    said = ended(recorded.callrec("audit", name), code).splitlines()
 
     assert said[0] == "anchored outside: never"
     names = [line.partition(":")[0] for line in said[1:9]]
     assert names == ["report", "asked about", "rows", "verification", "clock", "software", "pbx events", "result"]
-    assert json.loads(ended(recorded.callrec("audit", name, "--json")))["report"] == name
+    assert json.loads(ended(recorded.callrec("audit", name, "--json"), code))["report"] == name
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
