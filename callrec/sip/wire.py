@@ -19,7 +19,7 @@ from callrec.core.wire_records import Counts, TakenWindow, address_of, text_of
 from callrec.errors import Broken, ConfigError, Unavailable
 from callrec.sip.settings import Network
 
-FACE: Final = 3
+FACE: Final = 4
 """Of the additions that this source is written for. It is raised with every function, counter or record that comes or
 changes, here and in `engine.h`; tests/engine/test_face.py holds both to it.
 """

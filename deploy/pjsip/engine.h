@@ -12,7 +12,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum {
-    FACE = 3,           /* changes with every change to what is declared here */
+    FACE = 4,           /* changes with every change to what is declared here */
     MAX_NETWORKS = 256  /* in the SIP source filter */
 };
 

@@ -14,7 +14,7 @@ from callrec.errors import Broken
 from callrec.sip.wire import FACE, additions
 
 PJSIP = Path(__file__).parents[2] / "deploy" / "pjsip"
-DECLARED = (3, "699929fce5b7e8a9492fdb24c3ded93019ca14ce332f103a65169a9199f6d312")
+DECLARED = (4, "8ee1480fb752274624a1c6537a91c4731e307f8669db60529434a787cb03a96d")
 """A face, and the hash of what is declared with it."""
 
 

@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 LOOPBACK = "127.0.0.1"
 _BELOW_EPHEMERAL = range(10_000, 32_000)
 _MOST_CLAIMED = 2_000
-_claims = (Path(tempfile.gettempdir()) / f"callrec-test-ports-{os.getuid()}").open("ab")
+_claims = os.open(Path(tempfile.gettempdir()) / f"callrec-test-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
 _claimed: deque[range] = deque()
 """A port is this process's from when it was handed out, bound or not, until so many were handed out after it: its byte
 of this file is locked. Test processes beside each other, of one run or of several, keep off what another one has."""
