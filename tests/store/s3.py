@@ -10,7 +10,7 @@ from callrec.store.bucket import Bucket, BucketPlace
 from callrec.store.s3 import S3Store, create_s3_store
 from tests.peers import ports
 
-LOCKED_S = 4
+LOCKED_S = 3
 
 
 def a_bucket(ceph, *, lock=True, default="COMPLIANCE"):
