@@ -56,6 +56,7 @@ class PostgresSession:
 
     def _prepare(self, use: Use) -> None:
         settings = {"lock_timeout": str(LOCK_MS), "synchronous_commit": "on", **_DEAD_CLIENT}
+        settings["plan_cache_mode"] = "force_custom_plan"  # a plan for any value reads all to find what is rare
         if use is not Use.READ:
             settings["statement_timeout"] = str(_STATEMENT_MS)
         for name, value in settings.items():
