@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -100,7 +101,8 @@ def routing(message: Message) -> list[str]:
     """
     own = ("via", "call-id", "cseq", "contact", "content-length", "x-callrec-")
     lines = message.text.replace("\r", "").partition("\n\n")[0].splitlines()
-    return [line.partition(";tag=")[0] for line in lines if not line.lower().startswith(own)]
+    kept = (line.partition(";tag=")[0] for line in lines if not line.lower().startswith(own))
+    return [re.sub(r"\[(NO )?REC\] ", "", line) for line in kept]
 
 
 def test_whoever_says_no_is_connected_no_later_and_treated_the_same(office: Office):
