@@ -23,7 +23,7 @@ DECISIONS: Final = frozenset(
     }
 )
 """Kinds by which a person decides something: whoever asks must be that person."""
-UPKEEP: Final = frozenset({Kind.DISPOSAL_DONE, Kind.FIXITY_OK, Kind.RECORDING_DAMAGED})
+UPKEEP: Final = frozenset({Kind.DISPOSAL_DONE, Kind.FIXITY_OK, Kind.RECORDING_DAMAGED, Kind.SELFTEST_DONE})
 """Kinds that only whoever owns the store can state: the agent's own account, and root."""
 ACCESS: Final = frozenset({Kind.ACCESS_GRANTED, Kind.ACCESS_DENIED, Kind.EXPORT_MADE})
 """Kinds that say who heard what: whoever asks must be that account."""

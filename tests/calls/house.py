@@ -135,14 +135,14 @@ class House:
 
     # ------------------------------------------------------------ life
 
-    def callrec(self, *words: str, code: int | None = 0) -> str:
+    def callrec(self, *words: str, code: int | None = 0, seconds: float = 60) -> str:
         """Run a callrec command on this house; what it printed. `code` None: any exit status."""
         environment = {**os.environ, **self.environment}
         done = subprocess.run(
             [CALLREC, "-c", self.config, *words],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=seconds,
             env=environment,
             check=False,
         )

@@ -27,7 +27,7 @@ def house(tmp_path_factory):
 
 
 def test_every_trial_of_a_line_is_passed_and_the_ledger_says_so(house):
-    found = json.loads(house.callrec("selftest", "--json"))
+    found = json.loads(house.callrec("selftest", "--json", seconds=400))
     (done,) = house.entries("selftest.done")
     (line,) = found["lines"]
 
