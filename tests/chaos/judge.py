@@ -39,7 +39,10 @@ def judged(house, acknowledged):
     asyncio.run(_each(house, acknowledged, verdict))
     _said_once(house, acknowledged, verdict)
     for place in ("ready", "corrupt", "parked", "tmp"):
-        if left := house.spool.ids_in(place):
+        left = house.spool.ids_in(place)
+        if place == "parked":  # killed before its key was in memory: never acknowledged, and the keeper can open it
+            left = [name for name in left if name in acknowledged]
+        if left:
             verdict.what.append(f"left in {place}: {', '.join(left)}")
     verdict.what += [f"audit: {problem}" for problem in house.problems()]
     return verdict
