@@ -192,7 +192,7 @@ class FilesystemStore:
     def _destroy(self, recording_id: str) -> None:
         """Removing what is gone is repeated, so that its folder is synced where a crash came before that."""
         folder = self._object(recording_id)
-        self._shelf.destroy(self._mounted(), recording_id)
+        self._shelf.remove(self._mounted(), recording_id)
         if folder.exists():
             remove(folder / AUDIO_FILE)
         for path in (self.path / "unfinished").glob(f"{recording_id}.*"):

@@ -292,7 +292,7 @@ class S3Store:
         return sorted({each.key.split("/")[1] for each in there if each.key.endswith(_AUDIO) and not each.marker})
 
     def _destroy(self, recording_id: str) -> None:
-        self._shelf.destroy(self._store_id(), recording_id)
+        self._shelf.remove(self._store_id(), recording_id)
         for each in self.bucket.versions(f"{_RECORDINGS}{safe_name(recording_id)}/"):
             if not each.key.endswith(_AUDIO):
                 continue

@@ -77,7 +77,7 @@ class KeyShelf:
         same_key(self.read(store_id, recording_id), wrapped)
         write_file(self.place(store_id, recording_id), wrapped, mode=FILE_MODE)
 
-    def destroy(self, store_id: str, recording_id: str) -> None:
+    def remove(self, store_id: str, recording_id: str) -> None:
         """Remove it, durably. Removing what is gone is repeated, so that its folder is synced where a crash came
         before that.
         """
