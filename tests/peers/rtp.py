@@ -57,7 +57,8 @@ class Media:
         self._rtp, self._rtcp = (self._open(host, self.port), self._open(host, self.rtcp_port))
         self._due: tuple[float, Callable[[], None]] | None = None
         self._over = threading.Event()
-        self._quiet = threading.Event()
+        self._quiet, self._ended = threading.Event(), threading.Event()
+        self._began, self._sequence = 0.0, 0
         self._speaking: threading.Thread | None = None
         self._taking = [threading.Thread(target=take, daemon=True) for take in (self._take_rtp, self._take_rtcp)]
         for thread in self._taking:
@@ -114,24 +115,33 @@ class Media:
         self, samples: Samples, *, to: Address, keys: Mapping[int, str] | None = None, payload_type: int = _PCMA
     ) -> None:
         """Send this from now on, one packet each 20 ms, over and over; `{at_ms: key}` are pressed in the first round,
-        as telephone-event 101. Returns at once.
+        as telephone-event 101. Returns at once. Said while it speaks, the stream goes on with the new sound: same SSRC,
+        numbers and timestamps that follow.
         """
+        self._end_speaking()
         sound = list(pcap.packets(samples, keys or {}, ssrc=self.ssrc, payload_type=payload_type))
         again = list(pcap.packets(samples, {}, ssrc=self.ssrc, payload_type=payload_type))
         self._speaking = threading.Thread(target=self._speak, args=(sound, again, len(samples), to), daemon=True)
         self._speaking.start()
 
     def _speak(self, sound: list[pcap.Timed], again: list[pcap.Timed], length: int, to: Address) -> None:
-        began, sequence, base = time.monotonic(), 0, 0
-        while not self._over.is_set():
+        self._began = self._began or time.monotonic()
+        base = round((time.monotonic() - self._began) * RATE / FRAME) * FRAME
+        while not self._ended.is_set():
             for frame, packet in sound:
-                due = began + base / RATE + frame * 0.02
-                if self._over.wait(max(0.0, due - time.monotonic())):
+                due = self._began + base / RATE + frame * 0.02
+                if self._ended.wait(max(0.0, due - time.monotonic())):
                     return
                 if not self._quiet.is_set():
-                    self._rtp.sendto(_of(pcap.numbered(packet, sequence, base), self.ssrc), to)
-                    sequence += 1
+                    self._rtp.sendto(_of(pcap.numbered(packet, self._sequence, base), self.ssrc), to)
+                    self._sequence += 1
             sound, base = again, base + length // FRAME * FRAME
+
+    def _end_speaking(self) -> None:
+        self._ended.set()
+        if self._speaking is not None:
+            self._speaking.join(5)
+        self._ended.clear()
 
     def become_another(self) -> None:
         """Go on under another SSRC, as whatever sends in this place of a sudden."""
@@ -166,7 +176,8 @@ class Media:
 
     def stop(self) -> None:
         self._over.set()
-        for thread in [*self._taking, *([self._speaking] if self._speaking else [])]:
+        self._end_speaking()
+        for thread in self._taking:
             thread.join(5)
         self._rtp.close()
         self._rtcp.close()
