@@ -120,6 +120,7 @@ def test_a_second_language_that_names_less_is_noted(place):
 
 def test_a_first_language_that_names_less_must_be_mended(place):
     place.change("languages: [en, cy]", "languages: [cy]")
+    place.change('en: ["5000"]', 'cy: ["5000"]')
 
     assert "lines.advice.purposes: advice-line.cy.1 does not name audit, training" in place.refused()
 

@@ -118,8 +118,11 @@ SILENT = {
     e.CallerAnswered, e.LegResumed, e.LegRenegotiated, e.TimerExpired, e.StaffJoined, e.StopRequested,
     c.StopNotice, c.JudgeNotice, c.RecordProof, c.RecordRefusal, c.StartTimer, c.Bridge, c.SuspendRecording,
     c.ResumeRecording, c.HangUp, c.CloseCall,
+    e.OrderGiven, e.PartyChanged, e.OutsideJoined, e.OutsideLeft, e.HeldBehind, e.ResumedBehind, e.StaffLeft,
+    e.StaffTransferred, e.ReportsHeard, e.ProofContradicted, c.SignalStaff, c.ChangeTags, c.ClassifySubject,
+    c.RecordWithdrawal,
 }  # fmt: skip
-"""What says nothing to a listener that another line does not say."""
+"""What says nothing to a listener that another line does not say, or does not happen in these two calls."""
 
 
 def test_every_event_and_order_is_told_or_left_out_on_purpose():

@@ -302,12 +302,18 @@ def test_a_report_that_knows_what_is_still_to_come_is_forged(fault, report):
     assert [one.why for one in facts.rejected] == [fault]
 
 
-@pytest.mark.parametrize("said", [{"highest": LAST - 1}, {"lost": 20}])
-def test_a_report_of_a_packet_too_few_or_of_much_lost_leaves_the_grade(said):
-    listed = [*good(), our_report(), their_report(**said)]
+def test_a_report_of_a_packet_too_few_leaves_the_grade():
+    listed = [*good(), our_report(), their_report(highest=LAST - 1)]
 
     assert evidence(window(*listed)).rtcp.accepted == 1
     assert verdict(*listed).grade is Grade.SENT
+
+
+def test_a_report_that_much_was_lost_contradicts_the_proof():
+    listed = [*good(), our_report(), their_report(lost=20)]
+
+    assert evidence(window(*listed)).rtcp.accepted == 1
+    assert verdict(*listed) == (Reason.PROOF_CONTRADICTED,)
 
 
 def test_under_srtp_a_report_in_the_clear_counts_for_nothing():
