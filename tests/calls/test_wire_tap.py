@@ -101,6 +101,12 @@ def heard_to_the_end(house: House, media: Media) -> None:
     media.heard_so_far(notice_s(house), within_s=PATIENCE_S)
 
 
+def something_is_captured(house: House, media: Media) -> None:
+    """Recording has begun, and a second of the talk has passed: a segment without a sample would be discarded."""
+    told(house, "recording.started")
+    media.heard_so_far(len(media.packets) * audio.FRAME / audio.RATE + 1, within_s=PATIENCE_S)
+
+
 def notice_s(house: House) -> float:
     """With a little of the silence after it."""
     return len(house.prompt_samples()) / audio.RATE + 0.06
@@ -162,7 +168,7 @@ def test_a_report_that_much_was_lost_which_comes_after_the_proof_stops_the_recor
     house, tmp_path
 ):
     with call(house, tmp_path, "5000") as (media, (host, port)):
-        told(house, "recording.started")
+        something_is_captured(house, media)
         media.report(to=(host, port + 1), lost=200)
         stopped = told(house, "recording.stopped")
     incident, kept = told(house, "incident"), told(house, "recording.kept")
@@ -178,7 +184,7 @@ def test_a_report_that_much_was_lost_which_comes_after_the_proof_stops_the_recor
 
 def test_a_forged_report_after_the_proof_is_obeyed_in_nothing(house, tmp_path):
     with call(house, tmp_path, "5000") as (media, (host, port)):
-        told(house, "recording.started")
+        something_is_captured(house, media)
         media.report(to=(host, port + 1), lost=200, last_report=1)
         media.report(to=(host, port + 1), lost=200, ssrc=1)
         media.report(to=(host, port + 1), lost=0)
