@@ -1,5 +1,6 @@
 # make demo    one recorded call on this machine; needs Python 3.11 or 3.12, make and the package registry
 # make test    everything that must hold, also installs what the tests need (root on Debian) or names what is missing
+#              (a test with real calls that failed beside others is tried again alone, and told: tests/again.py)
 # make pjsip   the production engine, built from source, in .venv in place of the evaluation engine
 #              (its source: PJPROJECT=/path/to/pjproject.tar.xz, else as deploy/pjsip/README.md says)
 # make lint    the checks of the source alone       make install   .venv with what callrec needs
@@ -42,7 +43,7 @@ test:
 	@deploy/test-setup.sh
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory pjsip
-	@$(RUN) pytest -n $(PYTEST_WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(RUN) tests.again -n $(PYTEST_WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory test-evaluation
 
 # the evaluation engine, which `make demo` installs, in an environment of its own: both import as pjsua2

@@ -22,6 +22,7 @@ class CallerWatch:
 
     def __init__(self, house: House, invite: Invite, tell: Callable[[PartyChanged], None]) -> None:
         self._house, self._tell = house, tell
+        self._moved_at_packet = 0
         self._far = FarEnd(identity=stated(invite.asserted_identity, f"<{invite.from_uri}>"))
 
     def begin(self, caller: Callable[[], LegCall | None]) -> None:
@@ -35,15 +36,24 @@ class CallerWatch:
         if call is None or wire is None:
             return
         counts = wire.counts(call.getId())
-        self._said(self._far.streams(counts.peer_ssrc) if counts is not None else None)
+        if counts is not None and counts.rtp_received > self._moved_at_packet:
+            self._said(self._far.streams(counts.peer_ssrc))
         self._house.thread.call_later(LOOK_S, lambda: self._look(caller))
 
     def renegotiated(self, call: LegCall) -> None:
-        """The stream from another address is another one in any case, which is told once."""
+        """The stream from another address is another one in any case, which is told once: until a packet comes from
+        there, the newest is of the stream before.
+        """
         shown = self._far.at(call.counters().sdp_address)
         if shown is not None:
             self._far.ssrc = None
+            self._moved_at_packet = self._packets(call)
         self._said(shown)
+
+    def _packets(self, call: LegCall) -> int:
+        """How many came from the address in force."""
+        counts = self._house.media.wire.counts(call.getId()) if self._house.media.wire is not None else None
+        return counts.rtp_received if counts is not None else 0
 
     def asked(self, message: SipMessage) -> None:
         """The far end sent an INVITE or UPDATE within the dialog."""

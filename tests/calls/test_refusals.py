@@ -71,7 +71,7 @@ class Scene:
     ) -> Iterator[Call]:
         """A caller who does these steps once answered and then, where he `stays`, waits for the far end to hang up."""
         self._calls += 1
-        closed = len(self.house.entries("call.closed"))
+        closed, refused = (len(self.house.entries(kind)) for kind in ("call.closed", "notice.refused"))
         places = [self.house.runtime, self.house.var / "spool", self.house.var / "store"]
         with Media() as media, Watcher(*places) as watcher, self._staff() as staff:
             described = (offer or plain)(media.port)
@@ -79,7 +79,15 @@ class Scene:
             started = [invite(offer=described, info=info), *written]
             caller = sipp.calling(self.folder / f"caller{self._calls}", started, to=self.house.address)
             try:
-                yield Call(scene=self, media=media, watcher=watcher, caller=caller, staff=staff, number=closed + 1)
+                yield Call(
+                    scene=self,
+                    media=media,
+                    watcher=watcher,
+                    caller=caller,
+                    staff=staff,
+                    number=closed + 1,
+                    refused_before=refused,
+                )
             finally:
                 caller.stop()
 
@@ -121,6 +129,7 @@ class Call:
     caller: sipp.Sipp
     staff: Ear
     number: int
+    refused_before: int
     uid: str = field(default="")
 
     # ------------------------------------------------------------ while it is up
@@ -133,6 +142,10 @@ class Call:
         """From the 200 on, over and over; `{at_ms: key}` are pressed in the first round."""
         to = self.caller.wait_received("SIP/2.0 200", seconds=5).media_address
         self.media.speak(voice, to=to, keys=keys)
+
+    def is_refused(self) -> None:
+        """One attempt more than before this call."""
+        self.scene.house.wait_for("notice.refused", seconds=5, count=self.refused_before + 1)
 
     def reaches_staff(self, *, within_s: float) -> None:
         """The destination is called and answers; that is as far as a caller on hold gets."""
@@ -247,6 +260,9 @@ class Case:
     offer: Callable[[int], str] = plain
     info: bool = True
     mute: bool = False
+    """Not heard from before staff are there."""
+    speaks_late: bool = False
+    """Not heard from before the first attempt was refused."""
     fault: str = ""
     within_s: float = NOTICE_S + AT_ONCE_S
     resumes_within_s: float = 0.0
@@ -262,6 +278,7 @@ CASES = (
     Case(
         name="held from the first INVITE",
         offer=held,
+        speaks_late=True,
         steps=RESUME_LATE,
         refused=[NEVER_BEGUN, ["NOTICE_INTERRUPTED"]],
         within_s=LONGEST_WAIT_S + AT_ONCE_S,
@@ -302,6 +319,8 @@ CASES = (
 def test_a_call_whose_notice_is_not_proven_goes_through_and_nothing_of_it_is_kept(scene, case):
     with scene.fault(case.fault), scene.call(*case.steps, offer=case.offer, info=case.info) as call:
         call.answered()
+        if case.speaks_late:
+            call.is_refused()
         if not case.mute:
             call.speaks()
         call.reaches_staff(within_s=case.within_s)
