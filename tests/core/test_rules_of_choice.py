@@ -1,0 +1,309 @@
+"""The caller's choice, one row for each rule (R14-R27, R33-R39, R52, R53, R55): given / when / then, against the core.
+
+A rule that touches media or the store names, with `shown_by`, the tests in which real calls, files and people show it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from callrec.core import commands as c
+from callrec.core import events as e
+from callrec.core.call import Capture, Stage, advance, open_call
+from callrec.core.permission import Permission
+from callrec.core.purposes import SECONDARY, Role, TagChange, TagSource, effective, shared, why_not
+from callrec.core.reasons import REASON_CLASS, Reason, ReasonClass
+from callrec.core.retention import Facts, Nation, Subject, uncovered
+from callrec.core.tags import REMOVED, RESTORED, SUSPENDED, replayed
+from callrec.core.values import Grade, Leg, Order, Purpose
+from tests.core.builders import a_plan
+from tests.core.test_call import CODES, GOOD, WAITS_FOR_THE_KEY, key, timer, walk
+from tests.core.test_orders import MEDICO_LEGAL, order, pressed, recorded
+from tests.core.test_segments import AGAIN, CHANGED, TALKING
+from tests.core.test_tags import changed
+
+ROOT = Path(__file__).parents[2]
+ALL = frozenset(Purpose)
+TRAINING = frozenset({Purpose.TRAINING})
+BRIDGE = (e.StaffAnswered(at_ns=6), e.LegsBridged(at_ns=7))
+SHOWN: dict[str, tuple[str, ...]] = {}
+"""By the name of a row, where it is shown with real calls, files or people."""
+
+
+def shown_by(*tests: str) -> Callable:
+    def named(row: Callable) -> Callable:
+        SHOWN[row.__name__] = tests
+        return row
+
+    return named
+
+
+def ordered(orders, kind):
+    return [each for each in orders if isinstance(each, kind)]
+
+
+def dialled(orders):
+    return [each.target for each in ordered(orders, c.Dial)]
+
+
+def seen(*entries, tags=ALL):
+    return replayed(tags, entries)
+
+
+# ---------------------------------------------------------------- B: choice
+
+
+@shown_by(
+    "tests/calls/test_refusals.py::test_a_caller_who_declines_by_key_reaches_staff_at_once_and_nothing_is_kept",
+    "tests/calls/test_choices.py::test_a_no_in_the_choice_window_is_a_no_and_nothing_was_kept",
+    "tests/calls/test_choices.py::test_whoever_says_no_is_connected_no_later_and_treated_the_same",
+)
+def test_r14_whoever_declines_in_notice_or_window_is_not_recorded_and_is_dialled_for_like_everybody():
+    _, willing = walk(*GOOD)
+
+    for before in (GOOD[:1], GOOD[:3]):
+        call, orders = walk(*before, key("2"), *BRIDGE)
+        assert dialled(orders) == dialled(willing)
+        assert not ordered(orders, c.StartRecording)
+        assert (call.reason, REASON_CLASS[call.reason]) == (Reason.CALLER_DECLINED, ReasonClass.CALLERS_CHOICE)
+
+
+def test_r14_no_sound_is_captured_before_the_choice_was_over():
+    bridged, orders = walk(*(event for event in GOOD if event != timer(e.Timer.CHOICE_WINDOW)))
+
+    assert bridged.window_open
+    assert not ordered(orders, c.StartRecording)
+    assert ordered(advance(bridged, timer(e.Timer.CHOICE_WINDOW))[1], c.StartRecording)
+
+
+@shown_by(
+    "tests/calls/test_choices.py::test_the_stop_keys_end_the_recording_both_hear_it_and_other_keys_reach_staff",
+    "tests/calls/test_choices.py::test_an_operator_stops_a_recording_by_its_call_and_what_was_captured_is_kept",
+    "tests/calls/test_orders.py::test_staff_pause_for_a_card_go_on_and_stop",
+)
+@pytest.mark.parametrize("by", [pressed("**2", leg=Leg.CALLER), pressed("*70"), [order(Order.STOP)]], ids=str)
+def test_r15_whoever_stops_a_recording_ends_it_both_hear_it_no_use_is_left_and_nothing_starts_it_again(by):
+    stopped, orders = recorded(*by)
+
+    (stop,) = ordered(orders, c.StopRecording)
+    assert stop.announce
+    touched = frozenset().union(*(each.purposes for each in ordered(orders, c.ChangeTags)))
+    assert touched | (ALL if ordered(orders, c.RecordWithdrawal) else frozenset()) == ALL
+    for again in (order(Order.RESUME), *AGAIN, *BRIDGE[1:]):
+        assert not ordered(advance(stopped, again)[1], c.StartRecording | c.ResumeRecording)
+
+
+@shown_by(
+    "tests/disposal/test_withdraw.py::test_a_withdrawal_quarantines_at_once_and_secondary_use_is_gone_for_good",
+    "tests/disposal/test_withdraw.py::test_what_is_kept_for_nothing_else_is_destroyed_on_the_callers_word_and_certified",
+    "tests/disposal/test_withdraw.py::test_a_record_of_advice_is_kept_or_erased_by_somebody_who_answers_for_it",
+)
+def test_r16_what_was_withdrawn_is_quarantined_and_only_the_record_of_advice_can_be_decided_to_stay():
+    withdrawn = seen(("withdrawn", {}))
+
+    assert (withdrawn.usable, withdrawn.live) == (frozenset(), MEDICO_LEGAL)
+    assert seen(("withdrawn", {}), changed(RESTORED, *ALL)).usable == MEDICO_LEGAL
+    assert seen(("withdrawn", {}), tags=SECONDARY).live == frozenset(), "nothing left that it could be kept for"
+
+
+def test_r17_silence_where_a_key_was_asked_for_is_no_and_changes_nothing_of_the_call():
+    plan = a_plan(**WAITS_FOR_THE_KEY)
+    assert plan.required_grade is Grade.ACKNOWLEDGED
+
+    call, orders = walk(*GOOD[:2], timer(e.Timer.CHOICE_WINDOW), *BRIDGE, plan=plan)
+
+    assert not ordered(orders, c.StartRecording)
+    assert len(ordered(orders, c.PlayNotice)) == 1, "asked once"
+    assert dialled(orders) == dialled(walk(*GOOD)[1])
+    assert call.stage is Stage.BRIDGED
+
+
+@shown_by("tests/calls/test_orders.py::test_what_was_stopped_by_staff_is_not_used_until_somebody_looked_at_it")
+def test_r18_distress_stops_and_ends_secondary_use_of_the_call_for_good():
+    call, orders = recorded(order(Order.DISTRESS))
+
+    (gone,) = (each.purposes for each in ordered(orders, c.ChangeTags) if not each.suspended)
+    assert gone == SECONDARY
+    assert ordered(orders, c.StopRecording)[0].reason is Reason.SUBJECT_PROTECTED
+    assert call.purposes == MEDICO_LEGAL
+    assert seen(changed(REMOVED, *SECONDARY), changed(RESTORED, *ALL)).usable == MEDICO_LEGAL
+
+
+# ---------------------------------------------------------------- C: purpose
+
+
+@shown_by(
+    "tests/core/test_journeys.py::test_tags_stay_within_the_ceiling_and_nothing_leads_out_of_a_withdrawal",
+    "tests/audit/test_verify.py::*",
+)
+def test_r22_tags_are_never_more_than_the_notice_that_was_played_names():
+    for named in (MEDICO_LEGAL, SECONDARY, frozenset()):
+        assert effective(proposed=ALL, granted_by_notice=named) == named
+    assert effective(proposed=ALL, granted_by_notice=MEDICO_LEGAL, consents=TRAINING) == MEDICO_LEGAL | TRAINING
+
+
+@shown_by(
+    "tests/disposal/test_access.py::test_a_role_opens_a_recording_for_its_own_purpose",
+    "tests/disposal/test_access.py::test_another_role_is_denied_and_the_denial_is_kept",
+)
+def test_r23_a_use_needs_a_live_purpose_and_a_role_that_is_trusted_with_it():
+    assert why_not(Purpose.AUDIT, role=Role.AUDITOR, live=ALL) == ""
+    assert "not tagged" in why_not(Purpose.AUDIT, role=Role.AUDITOR, live=MEDICO_LEGAL)
+    assert "may not" in why_not(Purpose.MEDICO_LEGAL, role=Role.TRAINER, live=ALL)
+
+
+@shown_by("tests/disposal/test_withdraw.py::test_a_purpose_that_was_taken_away_never_comes_back")
+@pytest.mark.parametrize("source", list(TagSource))
+def test_r24_a_purpose_is_added_only_by_a_further_consent_or_an_authority_that_the_ledger_names(source):
+    change = {"purpose": Purpose.TRAINING, "added": True, "source": source, "actor": "ann", "why": "asked"}
+    may = source in (TagSource.NOTICE, TagSource.CONSENT, TagSource.AUTHORITY)
+
+    with pytest.raises(ValueError, match=r"needs the ledger entry|may only remove"):
+        TagChange(**change, at=datetime(2026, 1, 1, tzinfo=UTC))
+    if may:
+        assert TagChange(**change, at=datetime(2026, 1, 1, tzinfo=UTC), basis_leaf="ab").added
+    else:
+        with pytest.raises(ValueError, match="may only remove"):
+            TagChange(**change, at=datetime(2026, 1, 1, tzinfo=UTC), basis_leaf="ab")
+
+
+@shown_by("tests/calls/test_choices.py::test_a_three_during_the_notice_leaves_out_training_and_nothing_else")
+def test_r25_any_purpose_can_be_taken_away_at_any_time_and_with_the_last_one_the_recording_ends():
+    for at in range(1, len(GOOD)):
+        left, _ = walk(*GOOD[:at], order(Order.WITHOUT_TRAINING), *GOOD[at:], plan=a_plan(codes=CODES))
+        assert Purpose.TRAINING not in left.purposes
+
+    _, orders = recorded(order(Order.WITHOUT_AUDIT), plan=a_plan(codes=CODES, purposes=frozenset({Purpose.AUDIT})))
+    assert orders[-1].reason is Reason.NO_PURPOSE
+    assert "nothing is left" in seen(changed(REMOVED, *ALL)).in_words()
+
+
+@shown_by("tests/disposal/test_dates_at_commit.py::*")
+def test_r26_what_contributes_to_care_is_kept_as_a_record_of_advice_or_not_at_all():
+    facts = Facts(nation=Nation.ENGLAND, call=date(2026, 1, 1), subject=Subject.ADULT)
+
+    assert facts.health_record, "unless the line says otherwise"
+    assert "must be kept" in uncovered((), facts, TRAINING)[0]
+    assert "must be kept" not in " ".join(uncovered((), replace(facts, health_record=False), TRAINING))
+
+
+@shown_by(
+    "tests/rights/test_copies.py::test_a_training_copy_leaves_only_once_somebody_who_listened_has_signed",
+    "tests/rights/test_copies.py::test_nothing_of_a_coded_copy_names_caller_call_line_time_or_path",
+)
+def test_r27_training_hears_a_coded_copy_unless_the_caller_consented_to_the_voice_itself():
+    hears = {"role": Role.TRAINER, "live": ALL}
+
+    assert "coded or anonymised" in why_not(Purpose.TRAINING, **hears)
+    assert why_not(Purpose.TRAINING, **hears, identifiable=False) == ""
+    assert why_not(Purpose.TRAINING, **hears, consented=TRAINING) == ""
+
+
+# ---------------------------------------------------------------- E: capacity, children
+
+
+@shown_by("tests/disposal/test_withdraw.py::test_what_was_suspended_is_used_again_only_after_a_review")
+def test_r33_a_doubt_about_capacity_suspends_secondary_use_until_it_was_reviewed_and_recording_goes_on():
+    call, orders = recorded(order(Order.CAPACITY_DOUBT))
+
+    (doubt,) = ordered(orders, c.ChangeTags)
+    assert (doubt.suspended, doubt.purposes) == (True, SECONDARY)
+    assert call.capture is Capture.ON
+    doubted = changed(SUSPENDED, *SECONDARY)
+    assert seen(doubted).usable == MEDICO_LEGAL
+    assert seen(doubted, changed(RESTORED, Purpose.AUDIT)).usable == MEDICO_LEGAL | {Purpose.AUDIT}
+
+
+def test_r39_what_was_said_of_one_call_says_nothing_of_the_next_and_only_a_refusal_may_stand():
+    for flag in (Order.CAPACITY_DOUBT, Order.DISTRESS, Order.CHILD, Order.WITHOUT_TRAINING):
+        recorded(order(flag))
+        fresh, _ = open_call(a_plan(codes=CODES))
+        assert (fresh.protections, fresh.without, fresh.about_child) == (frozenset(), frozenset(), False)
+
+    refused, orders = open_call(a_plan(declined_before=True))
+    assert (refused.permission, refused.reason) == (Permission.WITHDRAWN, Reason.CALLER_DECLINED)
+    assert orders == (c.AnswerCaller(),)
+
+
+# ---------------------------------------------------------------- pause, staff, minimise
+
+
+@shown_by("tests/calls/test_orders.py::test_staff_pause_for_a_card_go_on_and_stop")
+def test_r52_a_pause_drops_the_sound_keeps_no_key_and_ends_only_when_somebody_says_so():
+    paused, orders = recorded(order(Order.PAUSE), *pressed("4929", leg=Leg.CALLER), *pressed("4929"))
+
+    assert (paused.capture, paused.digits, paused.staff_digits) == (Capture.SUSPENDED, "", "")
+    assert not ordered(orders, c.RecordChoice)
+    still, told = advance(paused, timer(e.Timer.PAUSE, at_ns=500))
+    assert still.capture is Capture.SUSPENDED
+    assert ordered(told, c.SignalStaff)
+    again, told = advance(still, order(Order.RESUME))
+    assert again.capture is Capture.ON
+    assert not ordered(told, c.PlayNotice), "the same parties need no other notice"
+
+
+@shown_by(
+    "tests/neighbours/test_asterisk.py::test_ringing_of_the_line_is_heard_and_not_recorded",
+    "tests/neighbours/test_asterisk.py::test_a_hold_by_staff_is_a_gap_in_the_recording_however_long_it_lasts",
+    "tests/neighbours/test_asterisk.py::test_what_staff_ask_a_colleague_before_an_attended_transfer_is_not_recorded",
+    "tests/calls/test_asterisk_recipe.py::test_a_recording_from_a_queue_begins_with_a_person",
+)
+def test_r55_nothing_is_captured_before_the_talk_on_hold_among_staff_or_after_the_caller_left():
+    for length in range(len(GOOD)):
+        assert not ordered(walk(*GOOD[:length])[1], c.StartRecording)
+    for away in (
+        *(e.LegHeld(at_ns=98, leg=leg) for leg in Leg),
+        *(e.HeldBehind(at_ns=98, leg=leg) for leg in Leg),
+        e.StaffLeft(at_ns=98),
+    ):
+        call, orders = recorded(away)
+        assert call.capture is Capture.SUSPENDED
+        assert ordered(orders, c.SuspendRecording)
+    _, orders = recorded(e.LegEnded(at_ns=98, leg=Leg.CALLER, cause="bye"))
+    assert ordered(orders, c.StopRecording)
+
+
+@shown_by("tests/calls/test_parties.py::*", "tests/neighbours/test_asterisk_tells.py::*")
+def test_r55_each_segment_has_what_everybody_heard_in_it_was_told_and_a_stranger_to_the_notice_ends_it():
+    """One outside party is asked at a time, on the caller's leg; where another is there whom no notice reaches, the
+    intersection of what they were told is nothing.
+    """
+    assert shared([ALL, frozenset()]) == frozenset()
+    joined, orders = walk(*TALKING, e.OutsideJoined(at_ns=20))
+    assert ordered(orders, c.StopRecording)
+    assert not joined.captures
+
+    less = [replace(event, proof=replace(event.proof, granted=replace(event.proof.granted, purposes=MEDICO_LEGAL)))
+            if isinstance(event, e.ProofRecorded) else event for event in AGAIN]  # fmt: skip
+    _, orders = walk(*TALKING, CHANGED, *less)
+    assert [each.purposes for each in ordered(orders, c.StartRecording)] == [ALL, MEDICO_LEGAL]
+
+
+# ---------------------------------------------------------------- the table itself
+
+RULES = {*range(14, 19), *range(22, 28), 33, 39, 52, 55}
+
+
+def rows():
+    return [name for name in vars(sys.modules[__name__]) if name.startswith("test_r") and name[6:8].isdigit()]
+
+
+def test_every_rule_has_its_row():
+    assert {int(name[6:8]) for name in rows()} == RULES
+
+
+@pytest.mark.parametrize("named", sorted({each for tests in SHOWN.values() for each in tests}))
+def test_what_shows_a_rule_with_real_calls_is_there(named):
+    path, _, name = named.partition("::")
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+    assert name == "*" or name in found
+    assert any(each.startswith("test_") for each in found)
