@@ -19,6 +19,7 @@ from callrec.agent.limits import raise_open_files
 from callrec.agent.services import Services
 from callrec.config import Config, load_rules
 from callrec.config.certificates import check_certificate
+from callrec.config.key_files import require_key_files, require_key_places
 from callrec.core.kinds import Kind
 from callrec.core.proof import judge
 from callrec.core.proposals import SECRET_LEAST
@@ -141,6 +142,7 @@ def initialise(config: Config) -> str:
     """
     clock = SystemClock()
     created = clock.utc()
+    require_key_places(config)
     require_fit_place(config)
     for folder in (config.agent.data_dir, config.spool.path):
         _durable.make_dir(folder)
@@ -211,6 +213,7 @@ def build_agent(
     clock = SystemClock()
     raise_open_files(config.agent.max_calls)
     check_certificate(config, clock.utc())
+    require_key_files(config)
     ledger = _open_ledger(config, clock, holder=f"agent {config.agent.name}", commit=faults.commit)
     try:
         index = Index(index_database(config))

@@ -15,6 +15,7 @@ from typing import Final
 
 from callrec.config import Config, Line, Listen, Record, Reference, Transport, facts_of, load_rules
 from callrec.config.certificates import certificate_mistakes
+from callrec.config.key_files import key_file_mistakes
 from callrec.control import ControlClient
 from callrec.core.reasons import Reason
 from callrec.core.retention import uncovered
@@ -85,6 +86,10 @@ def _memory(config: Config) -> Iterator[Remark]:
 
 
 def _keys(config: Config) -> Iterator[Remark]:
+    told = set()
+    for key, what, step in key_file_mistakes(config):
+        told.add(key)
+        yield Remark(key=key, what=what, next_step=step)
     readers: tuple[tuple[str, Reference, Callable[[Path], object]], ...] = (
         ("keys.wrap_to", config.keys.wrap_to, load_public),
         ("keys.signing", config.keys.signing, load_signing_key),
@@ -93,7 +98,7 @@ def _keys(config: Config) -> Iterator[Remark]:
         try:
             if reference.path is None:
                 reference.read()
-            else:
+            elif key not in told:
                 read(reference.path)
         except CallrecError as error:
             yield _from(error, key)

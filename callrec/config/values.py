@@ -203,7 +203,7 @@ def sip_uri(text: str) -> SipUri:
 
 
 def reference(text: str) -> Reference:
-    """`file:var/keys/ledger` or `env:TRUNK_PASSWORD`. What was written is not repeated: it may be the secret."""
+    """`file:keys/ledger` or `env:TRUNK_PASSWORD`. What was written is not repeated: it may be the secret."""
     found = re.fullmatch(r"(file):([^\0\n]+)|(env):([A-Za-z_][A-Za-z0-9_]*)", text)
     if not found:
         raise ValueError("secrets and keys never stand in this file; write file:PATH or env:NAME")

@@ -16,12 +16,14 @@ from click.testing import CliRunner
 from callrec.cli import surroundings
 from callrec.cli.config_check import config_group
 from callrec.cli.root import root
+from callrec.config import load
 from callrec.control import ControlServer
 from callrec.errors import ConfigError
 from callrec.ledger.init import create_log, create_signing_key
 from callrec.notice.approval import install_samples
 from callrec.store.filesystem import create_store
 from callrec.store.keys import create_keeper_keys
+from callrec.wiring import build_agent, initialise
 from tests.peers.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
@@ -81,8 +83,8 @@ def place(tmp_path, monkeypatch):
     place.change("40000-44999", "20000-24999")  # apart from the ports that the kernel hands out
     place.change("udp:127.0.0.1:5080", f"udp:127.0.0.1:{port}")
     place.change("tcp:127.0.0.1:5080", f"tcp:127.0.0.1:{port}")
-    keys = tmp_path / "var/keys"
-    keys.mkdir(parents=True)
+    keys = tmp_path / "keys"
+    keys.mkdir()
     create_keeper_keys(keys)
     create_signing_key(keys / "ledger")
     create_log(tmp_path / "var/ledger.db", keys / "ledger", created=NOW)
@@ -173,13 +175,64 @@ def test_a_ledger_that_was_not_made_must_be_mended(place):
 
 
 def test_a_signing_key_that_others_can_read_must_be_mended(place):
-    (place.folder / "var/keys/ledger").chmod(0o444)
+    key = place.folder / "keys/ledger"
+    key.chmod(0o444)
 
-    assert "keys.signing: others may read" in place.refused()
+    said = place.refused()
+
+    assert f"keys.signing: the private key {key} can be read or changed by others than its owner" in said
+    assert f"chmod 0400 {key}" in said
+    assert said.count("keys.signing") == 1
+
+
+@pytest.mark.parametrize("name", ["ledger", "keeper.key"])
+def test_a_private_key_that_its_owner_can_write_over_must_be_mended(place, name):
+    key = place.folder / "keys" / name
+    key.chmod(0o600)
+
+    assert f"{key} has mode 0600, and must have 0400; chmod 0400 {key}" in place.refused()
+
+
+def test_private_keys_among_the_data_must_be_mended(place):
+    (place.folder / "keys").rename(place.folder / "var/keys")
+    place.change("wrap_to: file:keys/keeper.pub", "wrap_to: file:var/keys/keeper.pub")
+    place.change("signing: file:keys/ledger", "signing: file:var/keys/ledger")
+
+    said = place.refused()
+
+    assert f"keys.signing: the private key {place.folder / 'var/keys/ledger'} lies under agent.data_dir" in said
+    assert f"keys.wrap_to: the private key {place.folder / 'var/keys/keeper.key'} lies under agent.data_dir" in said
+    assert f"move it to a folder outside {place.folder / 'var'}, and name that in keys.signing" in said
+
+
+def test_a_link_from_elsewhere_does_not_take_a_key_out_of_the_data(place):
+    (place.folder / "keys").rename(place.folder / "var/keys")
+    (place.folder / "keys").symlink_to(place.folder / "var/keys")
+
+    assert "lies under agent.data_dir" in place.refused()
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o404, 0o600])
+def test_an_agent_does_not_start_with_a_key_that_more_than_its_owner_can_read(place, mode):
+    (place.folder / "keys/ledger").chmod(mode)
+
+    with pytest.raises(ConfigError, match="keys/ledger") as refused:
+        build_agent(load(place.config))
+
+    assert refused.value.next_step == f"chmod 0400 {place.folder / 'keys/ledger'}"
+
+
+def test_no_key_is_made_among_the_data(place):
+    place.change("signing: file:keys/ledger", "signing: file:var/second/ledger")
+
+    with pytest.raises(ConfigError, match=r"lies under agent\.data_dir"):
+        initialise(load(place.config))
+
+    assert not (place.folder / "var/second").exists()
 
 
 def test_a_keeper_key_that_is_not_there_must_be_mended(place):
-    (place.folder / "var/keys/keeper.pub").unlink()
+    (place.folder / "keys/keeper.pub").unlink()
 
     assert "keys.wrap_to: " in place.refused()
 
@@ -274,7 +327,7 @@ async def test_ports_held_by_the_running_agent_are_as_they_should_be(place):
 
 def test_every_mistake_on_the_machine_is_named_not_only_the_first(place):
     (place.folder / "var/ledger.db").unlink()
-    (place.folder / "var/keys/ledger").chmod(0o444)
+    (place.folder / "keys/ledger").chmod(0o444)
 
     said = place.refused()
 

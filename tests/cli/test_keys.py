@@ -17,11 +17,11 @@ def office(tmp_path, monkeypatch):
 
 def renewed(office):
     """A second pair, named in the configuration; the first pair's private key."""
-    old = office.config.agent.data_dir / "keys/keeper.key"
+    old = office.folder / "keys/keeper.key"
     (office.folder / "second").mkdir()
     made = office.runs("records", "keys", "create", office.folder / "second")
     assert "which opens recordings" in made
-    office.change("wrap_to: file:var/keys/keeper.pub", "wrap_to: file:second/keeper.pub")
+    office.change("wrap_to: file:keys/keeper.pub", "wrap_to: file:second/keeper.pub")
     return old
 
 
@@ -81,8 +81,8 @@ def test_only_who_may_rotates_and_a_refusal_changes_nothing(office):
     ("words", "told"),
     [
         ((), "old keeper's key"),
-        (("--from", "var/keys/keeper.pub"), "needs a program"),
-        (("--key", "var/keys/keeper.key"), "are the same"),
+        (("--from", "keys/keeper.pub"), "needs a program"),
+        (("--key", "keys/keeper.key"), "are the same"),
         (("--key", "none.key"), "none.key"),
     ],
 )

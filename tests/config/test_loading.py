@@ -77,7 +77,7 @@ def test_relative_paths_count_from_the_folder_of_the_file(tmp_path):
 
     assert config.agent.data_dir == tmp_path / "var"
     assert config.ledger.database == tmp_path / "var/ledger.db"
-    assert config.keys.signing.path == tmp_path / "var/keys/ledger"
+    assert config.keys.signing.path == tmp_path / "keys/ledger"
     assert config.agent.runtime_dir == Path("/run/callrec")
 
 
@@ -207,7 +207,7 @@ def test_a_database_of_several_agents_is_named_without_its_password(tmp_path, mo
         ("  s3: null", f"  s3: {A_BUCKET.replace('b-1', 'B_1')}", "store.s3.bucket", "no name of a bucket"),
         ("  s3: null", f"  s3: {A_BUCKET.replace('env:K', 'hunter2')}", "store.s3.access_key", "file:PATH or env:NAME"),
         ("nation: england", "nation: france", "retention.nation", "england, wales"),
-        ("file:var/keys/ledger", "AGE-SECRET-hunter2", "keys.signing", "file:PATH or env:NAME"),
+        ("file:keys/ledger", "AGE-SECRET-hunter2", "keys.signing", "file:PATH or env:NAME"),
         ("0.05", "5", "alerts.our_fault_share_1h", "at most 1.0"),
         ("- kind: directory ", "- kind: command ", "ledger.anchors[0].program", "is needed there"),
         ("command: null", "command: mail it@example.org", "alerts.command", "must be a list"),
@@ -342,8 +342,8 @@ def test_the_next_hop_is_what_the_trunk_at_its_address_says():
 
 def test_a_reference_is_read_where_it_points(tmp_path, monkeypatch):
     (tmp_path / "callrec.yaml").write_text(changed("retention:", "keys: {signing: env:SIGN}\nretention:", SMALLEST))
-    (tmp_path / "var/keys").mkdir(parents=True)
-    (tmp_path / "var/keys/keeper.pub").write_text("public\n")
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/keeper.pub").write_text("public\n")
     monkeypatch.setenv("SIGN", "secret")
 
     keys = load(tmp_path / "callrec.yaml").keys
