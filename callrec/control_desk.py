@@ -12,6 +12,7 @@ from callrec.asking import Handler
 from callrec.config import Config
 from callrec.config.people import account, whose
 from callrec.core.kinds import Kind
+from callrec.core.people import About, parse_about
 from callrec.core.values import FLAGS, Order
 from callrec.errors import ConfigError, Refused
 from callrec.ports import Entry
@@ -44,6 +45,9 @@ def handlers(agent: Agent) -> Mapping[str, Handler]:
     async def flag(args: dict[str, Any]) -> dict[str, Any]:
         return await _ordering(agent, _flag(args.get("what")))(args)
 
+    async def subject(args: dict[str, Any]) -> dict[str, Any]:
+        return await agent.order(str(args.get("call", "")), _about(args), str(args["actor"]))
+
     async def reload(_args: dict[str, Any]) -> dict[str, Any]:
         await agent.check_lines()
         lines = agent.status()["lines"]
@@ -57,7 +61,8 @@ def handlers(agent: Agent) -> Mapping[str, Handler]:
         return {}
 
     orders = {order.value: _ordering(agent, order) for order in Order if order not in FLAGS}
-    desk = {"status": status, "calls": calls, "flag": flag, "reload": reload, "append": append, "event": event}
+    desk = {"status": status, "calls": calls, "flag": flag, "subject": subject}
+    desk |= {"reload": reload, "append": append, "event": event}
     return {name: _by_linked_id(agent, handler) for name, handler in {**desk, **orders}.items()}
 
 
@@ -74,6 +79,13 @@ def _flag(what: object) -> Order:
         known = ", ".join(order.word for order in FLAGS)
         raise ConfigError("there is no such flag", next_step=f"name one in `what`: {known}")
     return found
+
+
+def _about(args: Mapping[str, Any]) -> About:
+    try:
+        return parse_about(args)
+    except ValueError as error:
+        raise ConfigError(str(error), next_step="say it again as written there; nothing was changed") from None
 
 
 def _by_linked_id(agent: Agent, handler: Handler) -> Handler:

@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl
 from callrec.asking import Handler, Questions, reply_for
 from callrec.errors import CallrecError, ConfigError, Refused, Unavailable
 
-ASKED: Final = ("stop", "pause", "resume", "flag", "event")
+ASKED: Final = ("stop", "pause", "resume", "flag", "subject", "event")
 """What may be asked by HTTP, as far as the agent answers it. No path reads recordings, and none starts one."""
 HEAD_LIMIT: Final = 8 * 1024
 """Bytes of the request line with its headers."""

@@ -24,6 +24,7 @@ from callrec.agent.traffic import TRAFFIC_S, TrafficWatch
 from callrec.config import Line, PbxEvents
 from callrec.core import events as e
 from callrec.core.kinds import Kind
+from callrec.core.people import About
 from callrec.core.reasons import REASON_CLASS, Reason
 from callrec.core.values import Leg, Order
 from callrec.errors import CallrecError, Refused, Unavailable
@@ -370,8 +371,8 @@ class Agent:
             raise Refused(f"there is no one call {call_uid!r}", next_step="see `callrec call list`")
         return matches[0]
 
-    async def order(self, call_uid: str, order: Order, actor: str) -> dict[str, Any]:
-        """`callrec call stop|pause|resume|flag`: how the call stands then. `Refused` where there is no such call."""
+    async def order(self, call_uid: str, order: Order | About, actor: str) -> dict[str, Any]:
+        """`callrec call stop|pause|resume|flag|subject`: how the call stands then. `Refused` where there is none."""
         return await self._the_call(call_uid).ordered(order, actor)
 
     def list_calls(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from callrec.agent import bodies
 from callrec.agent.clocks import CallClocks, seconds_of
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
-from callrec.agent.ordering import Ordered, standing
+from callrec.agent.ordering import Ordered, said, standing
 from callrec.agent.outgoing import destination
 from callrec.agent.pbx import Told, fact
 from callrec.agent.plan import Prepared, note_denied, prepare, without_recording
@@ -27,6 +27,7 @@ from callrec.core import events as e
 from callrec.core.call import TABLE, Call, Notice, Stage, advance, line_changed, open_call, words_in_use
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
+from callrec.core.people import About
 from callrec.core.permission import Permission
 from callrec.core.proof import Receipt
 from callrec.core.reasons import REASON_CLASS, Reason
@@ -115,9 +116,11 @@ class CallTask:
         elif (event := fact(told, self._now())) is not None:
             self.happened(event)
 
-    async def ordered(self, order: Order, actor: str) -> dict[str, Any]:
-        """Somebody's order, and how the call stands once it was carried out. `Refused` where the call is over."""
-        given = Ordered(e.OrderGiven(at_ns=self._now(), order=order, actor=actor))
+    async def ordered(self, order: Order | About, actor: str) -> dict[str, Any]:
+        """Somebody's order, or word of who the call is about, and how the call stands once it was carried out.
+        `Refused` where the call is over.
+        """
+        given = Ordered(said(order, actor, self._now()))
         self._inbox.put_nowait(given)
         return await given.outcome(self.uid)
 
@@ -332,9 +335,9 @@ class CallTask:
                 self._recorder.suspend(why, actor)
             case c.ResumeRecording(actor=actor):
                 self._recorder.resume(actor)
-            case c.ClassifySubject(subject=subject, actor=actor):
-                dated = partial(about, self.services, self.line, subject=subject)
-                self._recorder.classify(dated, subject, actor)
+            case c.ClassifySubject(about=person, actor=actor):
+                dated = partial(about, self.services, self.line, person=person)
+                self._recorder.classify(dated, person, actor)
             case c.StopRecording(reason=reason, actor=actor, announce=announce):
                 self._recorder.stop(reason, actor, announce=self._announcement() if announce else None)
             case c.DiscardRecording(reason=reason):

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from callrec.core import events as e
 from callrec.core.call import Call
+from callrec.core.people import About
+from callrec.core.values import Order
 from callrec.errors import Refused
 
 WAIT_S: Final = 2.0
@@ -18,7 +20,7 @@ WAIT_S: Final = 2.0
 class Ordered:
     """An order on its way. Make it on the event loop."""
 
-    event: e.OrderGiven
+    event: e.OrderGiven | e.SubjectTold
     done: asyncio.Future[dict[str, Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def carried_out(self, standing: dict[str, Any]) -> None:
@@ -32,6 +34,13 @@ class Ordered:
             return await asyncio.wait_for(self.done, WAIT_S)
         except TimeoutError:
             raise Refused(f"the call {call_uid} is over", next_step="see `callrec call list`") from None
+
+
+def said(order: Order | About, actor: str, at_ns: int) -> e.OrderGiven | e.SubjectTold:
+    """The fact that this is, said now by whoever it is."""
+    if isinstance(order, About):
+        return e.SubjectTold(at_ns=at_ns, about=order, actor=actor)
+    return e.OrderGiven(at_ns=at_ns, order=order, actor=actor)
 
 
 def standing(call_uid: str, line: str, call: Call | None, *, seconds: int) -> dict[str, Any]:

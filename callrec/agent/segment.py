@@ -19,9 +19,9 @@ from callrec.agent.loops import end_all
 from callrec.agent.services import Services
 from callrec.core import commands as c
 from callrec.core.kinds import Kind
+from callrec.core.people import About, about_json
 from callrec.core.proof import Receipt
 from callrec.core.reasons import Reason
-from callrec.core.retention import Subject
 from callrec.core.tags import SUBJECT
 from callrec.core.values import Leg
 from callrec.errors import CallrecError, Unavailable
@@ -107,9 +107,9 @@ class SegmentRecorder:
         self._services.telephony.resume_capture(self._call_uid)
         self._queue(lambda: self._resume(at_ns, actor))
 
-    def classify(self, dated: Callable[[SegmentFacts], SegmentFacts], subject: Subject, actor: str) -> None:
+    def classify(self, dated: Callable[[SegmentFacts], SegmentFacts], about: About, actor: str) -> None:
         """Who the call is about became known: `dated` gives it the dates of that (R35, R44)."""
-        self._queue(lambda: self._classify(dated, subject, actor))
+        self._queue(lambda: self._classify(dated, about, actor))
 
     def stop(self, reason: Reason | None, actor: str, *, announce: bytes | None) -> None:
         """Voices are disconnected now; then close, seal and hand over."""
@@ -230,12 +230,12 @@ class SegmentRecorder:
         await asyncio.to_thread(self._running.capture.resume, at_ns)
         await self._note(Kind.RECORDING_RESUMED, self._running.header, actor=actor)
 
-    async def _classify(self, dated: Callable[[SegmentFacts], SegmentFacts], subject: Subject, actor: str) -> None:
+    async def _classify(self, dated: Callable[[SegmentFacts], SegmentFacts], about: About, actor: str) -> None:
         if self._running is None:
             return
         segment, header = self._running.segment, self._running.header
         await asyncio.to_thread(lambda: segment.describe(dated(segment.facts)))
-        said = {"change": SUBJECT, "subject": subject.value, "recording_id": header.recording_id}
+        said = {"change": SUBJECT, **about_json(about), "recording_id": header.recording_id}
         await self._note(Kind.TAG_CHANGED, header, actor=actor, **said)
 
     # ------------------------------------------------------------ end

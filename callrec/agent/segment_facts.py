@@ -10,6 +10,7 @@ from typing import Any
 from callrec.agent.services import Services
 from callrec.config import Line, facts_of
 from callrec.core import commands as c
+from callrec.core.people import About, about_json
 from callrec.core.retention import Subject, schedule
 from callrec.core.retention_record import schedule_json
 from callrec.core.values import Purpose
@@ -19,7 +20,7 @@ from callrec.recording.segment import SegmentFacts
 def segment_facts(services: Services, line: Line, order: c.StartRecording, *, tap: str) -> SegmentFacts:
     """The facts of this order. ValueError where no retention rule fits: then nothing is kept (R44)."""
     proof = order.proof
-    subject = order.subject or line.subject
+    subject = order.about.subject if order.about else line.subject
     return SegmentFacts(
         line=line.name,
         purposes=order.purposes,
@@ -31,13 +32,19 @@ def segment_facts(services: Services, line: Line, order: c.StartRecording, *, ta
         },
         retention=retention_of(services, line, order.purposes, subject, services.clock.utc().date()),
         started_utc=services.utc_text(),
+        details=_details(order.about),
     )
 
 
-def about(services: Services, line: Line, facts: SegmentFacts, subject: Subject) -> SegmentFacts:
-    """These facts, now that the call is known to be about somebody else than the line says (R35)."""
+def about(services: Services, line: Line, facts: SegmentFacts, person: About) -> SegmentFacts:
+    """These facts, now that somebody said who the call is about (R35)."""
     started = date.fromisoformat(facts.started_utc[:10])
-    return replace(facts, retention=retention_of(services, line, facts.purposes, subject, started))
+    retention = retention_of(services, line, facts.purposes, person.subject, started)
+    return replace(facts, retention=retention, details={**facts.details, **_details(person)})
+
+
+def _details(person: About | None) -> dict[str, Any]:
+    return {} if person is None else {"about": about_json(person)}
 
 
 def retention_of(

@@ -15,6 +15,7 @@ from callrec.core.tags import RESTORED, replayed
 from callrec.core.values import Purpose
 from callrec.ledger.entry import LogEntry
 from callrec.rights.disclosure import Disclosure, Disclosures
+from callrec.rights.reviews import Reviews
 
 _OUTCOMES: Final = {
     Kind.ACCESS_GRANTED.value: "granted",
@@ -321,8 +322,8 @@ def _unsigned(entry: LogEntry) -> bool:
 
 def protected(places: Places, filters: Filters) -> Report:
     """Where staff flagged a child, doubt or distress: is any use for audit or training left? Errors as `verify`."""
-    seen = Gathered(filters, Kind.RECORDING_STARTED, Kind.TAG_CHANGED, Kind.WITHDRAWN)
-    verification = verify(places, also=(seen.see,))
+    seen, people = Gathered(filters, Kind.RECORDING_STARTED, Kind.TAG_CHANGED, Kind.WITHDRAWN), Reviews()
+    verification = verify(places, also=(seen.see, people.see))
     started = {recording_of(entry): entry for entry in seen.of(Kind.RECORDING_STARTED)}
     flags = [entry for entry in seen.of(Kind.TAG_CHANGED) if entry.body.get("source") == TagSource.PROTECTION.value]
     asked = Asked(
@@ -335,7 +336,11 @@ def protected(places: Places, filters: Filters) -> Report:
     )
     rows = [_flagged(entry, started.get(recording_of(entry)), seen.entries) for entry in flags]
     left = {row[0]: row[5] for row in rows if set(row[5].split(", ")) & {each.value for each in SECONDARY}}
-    wrong = [f"{name} was flagged, and is still to be used for {usable}" for name, usable in left.items()]
+    lifted = {recording_of(each) for each in seen.entries if each.body.get("basis")}
+    wrong = [
+        f"{name} was flagged, and is still to be used for {use}" for name, use in left.items() if name not in lifted
+    ]
+    wrong += [f"{sentence} (entry {seq})" for sentence, seq in people.wrong]
     return asked.report(f"{count(len({row[0] for row in rows}), 'recording')} flagged", rows=rows, exceptions=wrong)
 
 

@@ -1,4 +1,4 @@
-"""`callrec call list|stop|pause|resume|flag`."""
+"""`callrec call list|stop|pause|resume|flag|subject`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import json
 import click
 
 from callrec.cli.desk import Desk
+from callrec.core.people import OLDEST, SUBJECTS, Answer, Speaker
 from callrec.core.values import FLAGS
+
+_ANSWER = click.Choice([each.value for each in Answer])
+_AN = {"adult": "an", "child": "a"}
 
 
 @click.group("call")
@@ -66,3 +70,21 @@ def flag(desk: Desk, call_id: str, what: str) -> None:
     """Say what must be known of this call: it only ever takes uses away."""
     desk.agent.ask("flag", call=call_id, what=what)
     click.echo(f"Noted: {what}.")
+
+
+@call_group.command()
+@click.argument("call_id")
+@click.argument("who", metavar="adult|child|unknown", type=click.Choice(list(SUBJECTS)))
+@click.option("--age", type=click.IntRange(0, OLDEST), help="In completed years, where it was said.")
+@click.option("--competent", type=_ANSWER, help="Of a child: judged able to decide about the recording.")
+@click.option("--parents-encouraged", type=_ANSWER, help="Of a child: encouraged to involve their parents.")
+@click.option("--caller", type=click.Choice([each.value for each in Speaker]), help="Who speaks: themselves, or whom.")
+@click.pass_obj
+def subject(desk: Desk, /, call_id: str, who: str, **said: object) -> None:
+    """Say who this call is about, who need not be who speaks. It dates the recording, and says nothing of other calls.
+
+    A date of birth is not said here: `callrec recordings classify` takes it, after the call.
+    """
+    known = {name: value for name, value in said.items() if value is not None}
+    desk.agent.ask("subject", call=call_id, subject=who, **known)
+    click.echo(f"Noted: the call is about {'somebody unknown' if who == 'unknown' else f'{_AN[who]} {who}'}.")

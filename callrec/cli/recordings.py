@@ -22,6 +22,7 @@ from callrec.cli.heard import that_heard
 from callrec.cli.holds import hold, holds, release
 from callrec.cli.leaving import access_options, beside, leave, refuse_existing
 from callrec.cli.recording_story import tell
+from callrec.cli.reviews import reviewed, reviews
 from callrec.cli.tags import tag, withdraw
 from callrec.cli.upkeep import classify, fixity
 from callrec.core.recording import RecordingState
@@ -40,7 +41,7 @@ def recordings() -> None:
     """What was recorded: list, show, play, export; how long it is kept, held, and how it is disposed of."""
 
 
-for _command in (copy, hold, holds, release, due, dispose, classify, fixity, tag, withdraw):
+for _command in (copy, hold, holds, release, due, dispose, classify, fixity, reviewed, reviews, tag, withdraw):
     recordings.add_command(_command)
 
 

@@ -22,6 +22,7 @@ from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import after_decision, bench
 from callrec.cli.evidence import json_option
 from callrec.cli.holds import words
+from callrec.cli.reviews import basis_of, basis_options, rests_on, watched
 from callrec.core.authority import Act
 from callrec.core.holds import Person
 from callrec.core.kinds import Kind
@@ -32,6 +33,7 @@ from callrec.disposal.lists import drawn_for_withdrawal
 from callrec.errors import ConfigError, Refused
 from callrec.ledger.entry import LogEntry
 from callrec.ports import Entry
+from callrec.rights.reviews import ASKED
 from callrec.store.index import IndexRow
 
 _PURPOSE = click.Choice([purpose.value for purpose in Purpose])
@@ -43,7 +45,12 @@ class _Found:
 
     row: IndexRow
     tags: Tags
-    entries: tuple[LogEntry, ...]
+    of_call: tuple[LogEntry, ...]
+
+    @property
+    def entries(self) -> tuple[LogEntry, ...]:
+        """Those of this recording alone."""
+        return tuple(each for each in self.of_call if each.segment == self.row.segment)
 
     def entry(self, kind: Kind, person: Person, **body: Any) -> Entry:
         return Entry(
@@ -60,7 +67,7 @@ def _find(desk: Desk, prefix: str) -> _Found:
     entries = files.entries_of(desk.config, row)
     files.sealed_entry(entries, row)
     tags = files.tags_of(files.manifest_of(desk.config, row), entries, row)
-    return _Found(row=row, tags=tags, entries=tuple(each for each in entries if each.segment == row.segment))
+    return _Found(row=row, tags=tags, of_call=tuple(entries))
 
 
 # ---------------------------------------------------------------- tag
@@ -72,10 +79,17 @@ def _find(desk: Desk, prefix: str) -> _Found:
 @click.option("--restore", type=_PURPOSE, help="Reviewed: a suspended purpose may be used again.")
 @click.option("--add", type=_PURPOSE, help="Refused, and in the ledger: no command widens what a caller was told.")
 @click.option("--reason", default="", help="Why: a reference, or words with hyphens. No names.")
+@basis_options
 @json_option
 @click.pass_obj
-def tag(desk: Desk, /, *, prefix: str, remove: str, restore: str, add: str, reason: str, as_json: bool) -> None:
-    """Show what one recording may be used for and who changed it, or change it. It only ever becomes less."""
+def tag(
+    desk: Desk, /, *, prefix: str, remove: str, restore: str, add: str, reason: str, as_json: bool, **basis: Any
+) -> None:
+    """Show what one recording may be used for and who changed it, or change it. It only ever becomes less.
+
+    What a doubt about capacity suspended is lifted with --restore and what that rests on: a finding, whoever may decide
+    for them, or, where nobody may, why it is necessary; to that another person agrees.
+    """
     given = [each for each in (remove, restore, add) if each]
     if len(given) > 1 or (given and not reason):
         raise ConfigError("say one thing, with --reason", next_step="see `callrec recordings tag --help`")
@@ -85,7 +99,7 @@ def tag(desk: Desk, /, *, prefix: str, remove: str, restore: str, add: str, reas
     elif remove:
         _remove(desk, found, Purpose(remove), words(reason, "--reason"))
     elif restore:
-        _restore(desk, found, Purpose(restore), words(reason, "--reason"))
+        _restore(desk, found, Purpose(restore), words(reason, "--reason"), basis)
     else:
         _show(found, as_json=as_json)
 
@@ -100,13 +114,21 @@ def _remove(desk: Desk, found: _Found, purpose: Purpose, reason: str) -> None:
     click.echo(f"Not {purpose.value} any more; left: {left or 'nothing: it is due for disposal now'}.")
 
 
-def _restore(desk: Desk, found: _Found, purpose: Purpose, reason: str) -> None:
+def _restore(desk: Desk, found: _Found, purpose: Purpose, reason: str, said: dict[str, Any]) -> None:
     """Only what is tagged and suspended; and what a caller withdrew, once somebody decided that it must be kept."""
     if purpose not in found.tags.suspended and not (found.tags.withdrawn and purpose in found.tags.live):
         _deny(desk, found, purpose, f"{purpose.value} is not suspended: there is nothing to lift")
     person = desk.decides(Act.REVIEW)
-    body = {"change": RESTORED, "purposes": [purpose.value], "source": TagSource.AUTHORITY.value, "why": reason}
-    desk.append(found.entry(Kind.TAG_CHANGED, person, **body))
+    body: dict[str, Any] = {"purposes": [purpose.value], "source": TagSource.AUTHORITY.value, "why": reason}
+    people = watched(found.of_call, found.row.recording_id)
+    if people is not None and purpose in people.doubted:
+        basis, counts = rests_on(desk, people, purpose, basis_of(said), agree=said["agree"], person=person)
+        body["basis"] = basis
+        if not counts:
+            desk.append(found.entry(Kind.TAG_CHANGED, person, change=ASKED, **body))
+            click.echo("Asked: another person, under their own login, agrees with --restore, --agree and --reason.")
+            return
+    desk.append(found.entry(Kind.TAG_CHANGED, person, change=RESTORED, **body))
     click.echo(f"Reviewed: it may be used for {purpose.value} again.")
 
 

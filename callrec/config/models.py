@@ -179,6 +179,7 @@ class StaffCodes:
     distress: str | None
     capacity_doubt: str | None
     child: str | None
+    objection: str | None
 
     def by_name(self) -> dict[str, str]:
         """The key after the prefix, for each order that has one."""
@@ -305,12 +306,14 @@ class Store:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     """Which schedule applies, and the file it is written in. Backups hold destroyed keys for `backup_max_days`; a
-    caller's withdrawal alone destroys what is kept for nothing else for `withdrawal_window_h` after the call.
+    caller's withdrawal alone destroys what is kept for nothing else for `withdrawal_window_h` after the call; a doubt
+    about capacity is looked at within `review_days`.
     """
 
     nation: Nation
     rules: Path
     withdrawal_window_h: int
+    review_days: int
     backup_max_days: int
 
 

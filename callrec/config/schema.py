@@ -164,6 +164,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("staff_codes.distress", _CODE, "Distress, or somebody objects: stop, and no secondary use", "5"),
     Key("staff_codes.capacity_doubt", _CODE, "Doubt about capacity: no secondary use until reviewed", "6"),
     Key("staff_codes.child", _CODE, "The call is about a child", "8"),
+    Key("staff_codes.objection", _CODE, "A child or their parent objects: stop, and no secondary use", None),
     Key("notice", Shape.SECTION, "Playing and judging notices", ()),
     Key("notice.register", _ANY, "Folder with prompts and their register", "var/prompts"),
     Key("notice.longest_s", Whole(3, 20, _TWENTY_SECONDS), "Longest notice", 20),
@@ -198,6 +199,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("retention.nation", Choice(Nation), "Whose records code applies (R47)"),
     Key("retention.rules", _ANY, "File with the periods", "config/retention.yaml"),
     Key("retention.withdrawal_window_h", Whole(1, 720), "Hours after a call in which its withdrawal is enough", 24),
+    Key("retention.review_days", Whole(1, 365), "Days in which somebody looks at a doubt about capacity", 30),
     Key("retention.backup_max_days", Whole(0, 3650), "How long backups hold wrapped keys that were destroyed", 35),
     Key("keys", Shape.SECTION, "Cryptographic keys; `callrec init` makes them", ()),
     Key(

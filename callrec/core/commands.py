@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from callrec.core.events import Timer
 from callrec.core.evidence import Observation
+from callrec.core.people import About
 from callrec.core.proof import Granted, NoticeProof
 from callrec.core.purposes import TagSource
 from callrec.core.reasons import Reason
-from callrec.core.retention import Subject
 from callrec.core.values import KeyMethod, Leg, Purpose, Signal, Tone
 
 
@@ -103,7 +103,7 @@ class StartRecording:
     proof: NoticeProof
     segment: int
     purposes: frozenset[Purpose]
-    subject: Subject | None = None
+    about: About | None = None
     """Who the call is about, where that was said before; else as the line says."""
 
 
@@ -145,10 +145,10 @@ class RecordWithdrawal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifySubject:
-    """The running segment is about this person: date it so, and append `tag.changed`."""
+    """The running segment is about this person (R35): date it so, and append `tag.changed`."""
 
     segment: int
-    subject: Subject
+    about: About
     actor: str
 
 

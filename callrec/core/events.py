@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, unique
 
 from callrec.core.evidence import Observation
+from callrec.core.people import About
 from callrec.core.proof import Granted, NoticeProof
 from callrec.core.reasons import Reason
 from callrec.core.values import DialFailure, KeyMethod, Leg, Order
@@ -226,6 +227,14 @@ class OrderGiven(Event):
     """Somebody who is not the caller ordered something about the recording; `actor` is who, as in "uid:1000"."""
 
     order: Order
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectTold(Event):
+    """Somebody said who this call is about, and how that person can decide (R35); `actor` is who said it."""
+
+    about: About
     actor: str
 
 

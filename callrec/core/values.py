@@ -44,6 +44,7 @@ class Order(Enum):
     DISTRESS = "distress"
     CAPACITY_DOUBT = "capacity doubt"
     CHILD = "child"
+    OBJECTION = "objection"
 
     @property
     def word(self) -> str:

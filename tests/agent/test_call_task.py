@@ -17,6 +17,7 @@ from callrec.agent.signals import sound_of
 from callrec.core import events as e
 from callrec.core.evidence import RtcpReport
 from callrec.core.kinds import Kind
+from callrec.core.people import parse_about
 from callrec.core.proposals import PURPOSES, TOKEN, token_of
 from callrec.core.reasons import Reason
 from callrec.core.values import KeyMethod, Leg, Order, Signal
@@ -396,6 +397,22 @@ async def test_a_recording_that_turns_out_to_be_about_a_child_is_kept_by_a_child
         "subject": "child",
         "recording_id": f"{UID}-0",
     }
+
+
+async def test_who_a_call_is_about_goes_into_its_recording_and_into_the_ledger(services):
+    about = parse_about({"subject": "child", "age": 9, "competent": "no", "caller": "parent"})
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+        await call.ordered(about, "http")
+
+    (folder,) = (services.spool.ready(name) for name in services.spool.ready_ids())
+    manifest = parse((folder / "manifest.json").read_bytes())
+    said = {"subject": "child", "age": 9, "competent": "no", "caller": "parent"}
+    assert manifest["details"] == {"about": said}
+    assert manifest["retention"]["rule"] == "ML-C?"
+    (told,) = services.ledger.of(Kind.TAG_CHANGED, UID)
+    assert (told.actor, said.items() <= told.body.items()) == ("http", True)
 
 
 async def test_an_order_for_a_call_that_is_over_is_refused(services):

@@ -9,10 +9,10 @@ import pytest
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call import Capture, advance, staff_keys_in_use
+from callrec.core.people import A_CHILD
 from callrec.core.permission import Permission
 from callrec.core.purposes import SECONDARY, TagSource
 from callrec.core.reasons import Reason
-from callrec.core.retention import Subject
 from callrec.core.values import Leg, Order, Purpose, Signal
 from tests.core.builders import a_plan
 from tests.core.test_call import CODES, GOOD, key, timer, walk
@@ -267,15 +267,17 @@ def test_a_doubt_about_capacity_suspends_secondary_use_and_the_recording_goes_on
 def test_a_doubt_before_capture_leaves_no_secondary_purpose():
     _, orders = walk(*GOOD[:3], order(Order.CAPACITY_DOUBT), *GOOD[3:], plan=PLAN)
 
-    assert orders[-1].purposes == MEDICO_LEGAL
+    assert orders[-2].purposes == MEDICO_LEGAL
+    assert orders[-1] == tags(frozenset(), "capacity doubt", suspended=True, source=TagSource.PROTECTION)
 
 
 def test_a_call_about_a_child_is_dated_as_one_whenever_that_is_said():
     _, before = walk(*GOOD[:3], order(Order.CHILD), *GOOD[3:], plan=PLAN)
     _, during = recorded(order(Order.CHILD), order(Order.CHILD))
 
-    assert before[-1].subject is Subject.CHILD
-    said = c.ClassifySubject(segment=0, subject=Subject.CHILD, actor="uid:7")
+    assert before[-2].about == A_CHILD
+    said = c.ClassifySubject(segment=0, about=A_CHILD, actor="uid:7")
+    assert before[-1] == said
     assert during == [said, signal(Signal.DONE), signal(Signal.DONE)]
 
 
@@ -284,7 +286,7 @@ def test_flags_are_those_of_one_call_and_nobody_elses():
     fresh, _ = walk(plan=PLAN)
 
     assert doubted.protections
-    assert (fresh.protections, fresh.about_child, fresh.without) == (frozenset(), False, frozenset())
+    assert (fresh.protections, fresh.about, fresh.without) == (frozenset(), None, frozenset())
 
 
 @pytest.mark.parametrize("which", list(Order))

@@ -17,8 +17,9 @@ import pytest
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call import Capture, Stage, advance, open_call
+from callrec.core.people import Necessity, Proxy, ProxyRole, asked_again_on, basis_refused, parse_about
 from callrec.core.permission import Permission
-from callrec.core.purposes import SECONDARY, Role, TagChange, TagSource, effective, shared, why_not
+from callrec.core.purposes import SECONDARY, Protection, Role, TagChange, TagSource, effective, shared, why_not
 from callrec.core.reasons import REASON_CLASS, Reason, ReasonClass
 from callrec.core.retention import Facts, Nation, Subject, uncovered
 from callrec.core.tags import REMOVED, RESTORED, SUSPENDED, replayed
@@ -221,11 +222,86 @@ def test_r33_a_doubt_about_capacity_suspends_secondary_use_until_it_was_reviewed
     assert seen(doubted, changed(RESTORED, Purpose.AUDIT)).usable == MEDICO_LEGAL | {Purpose.AUDIT}
 
 
+@shown_by(
+    "tests/disposal/test_people.py::test_a_doubt_is_lifted_by_whoever_may_decide_and_the_ledger_says_on_what_it_rests"
+)
+def test_r34_whoever_decides_for_somebody_else_has_a_role_that_their_nation_knows_and_shows_it():
+    child = {"nation": Nation.SCOTLAND, "subject": Subject.CHILD}
+    adult = {"nation": Nation.SCOTLAND, "subject": Subject.ADULT}
+
+    assert basis_refused(Proxy(role=ProxyRole.PARENT, seen="doc-7"), **child) == ""
+    assert basis_refused(Proxy(role=ProxyRole.WELFARE_GUARDIAN, seen="doc-7"), **adult) == ""
+    assert "must be said" in basis_refused(Proxy(role=ProxyRole.PARENT, seen=""), **child)
+    assert "is for a child" in basis_refused(Proxy(role=ProxyRole.PARENT, seen="doc-7"), **adult)
+    assert "for an adult" in basis_refused(Proxy(role=ProxyRole.WELFARE_ATTORNEY, seen="doc-7"), **child)
+    assert "by the law of scotland" in basis_refused(Proxy(role=ProxyRole.DEPUTY, seen="doc-7"), **adult)
+
+
+@shown_by(
+    "tests/agent/test_call_task.py::test_who_a_call_is_about_goes_into_its_recording_and_into_the_ledger",
+    "tests/calls/test_orders.py::test_an_operator_pauses_goes_on_and_says_that_it_is_about_a_child",
+)
+def test_r35_who_a_call_is_about_is_said_with_age_competence_and_parents_and_need_not_be_who_speaks():
+    about = parse_about(
+        {"subject": "child", "age": "9", "competent": "no", "parents_encouraged": "yes", "caller": "parent"}
+    )
+
+    _, before = walk(*GOOD[:3], e.SubjectTold(at_ns=3, about=about, actor="http"), *GOOD[3:])
+    _, during = recorded(e.SubjectTold(at_ns=99, about=about, actor="http"), order(Order.CHILD))
+    assert ordered(before, c.StartRecording)[0].about == about
+    assert ordered(during, c.ClassifySubject) == [c.ClassifySubject(segment=0, about=about, actor="http")]
+    assert ordered(walk(*GOOD)[1], c.StartRecording)[0].about is None, "else as the line says"
+    for wrong in (
+        {"subject": "adult", "age": 9},
+        {"subject": "child", "age": 18},
+        {"subject": "adult", "competent": "no"},
+    ):
+        with pytest.raises(ValueError, match=r"age|competent"):
+            parse_about(wrong)
+
+
+@pytest.mark.parametrize("which", [Order.OBJECTION, Order.DISTRESS])
+def test_r36_a_child_or_parent_who_objects_stops_the_recording_whoever_had_agreed(which):
+    call, orders = recorded(order(Order.CHILD), order(which))
+
+    assert ordered(orders, c.StopRecording)[0].reason is Reason.SUBJECT_PROTECTED
+    assert call.purposes == MEDICO_LEGAL, "staff destroy nothing; its use is suspended"
+    assert ordered(orders, c.ChangeTags)[-1].suspended
+    for agreed in (*AGAIN, order(Order.RESUME)):
+        assert not ordered(advance(call, agreed)[1], c.StartRecording | c.ResumeRecording)
+    assert effective(proposed=ALL, granted_by_notice=ALL, consents=ALL, protections=[Protection.CHILD_OBJECTS]) == set()
+
+
+@shown_by("tests/disposal/test_people.py::test_what_a_parent_let_be_kept_is_asked_about_again_at_sixteen_and_eighteen")
+@pytest.mark.parametrize(
+    ("known", "days"),
+    [
+        ({"born": date(2012, 2, 29), "age": None}, {16: date(2028, 2, 29), 18: date(2030, 3, 1)}),
+        ({"born": None, "age": 9}, {16: date(2032, 11, 23), 18: date(2034, 11, 23)}),
+        ({"born": None, "age": 16}, {18: date(2027, 11, 23)}),
+        ({"born": None, "age": None}, {}),
+    ],
+)
+def test_r37_whoever_was_a_child_is_asked_again_on_the_earliest_day_that_they_can_be_sixteen_and_eighteen(known, days):
+    assert asked_again_on(date(2026, 11, 22), **known) == days
+
+
+@shown_by("tests/disposal/test_people.py::test_without_anybody_who_may_decide_two_persons_must_find_it_necessary")
+@pytest.mark.parametrize("missing", ["necessity", "benefit", "less_restrictive"])
+def test_r38_without_capacity_and_proxy_a_secondary_use_needs_every_ground_said(missing):
+    said = Necessity(necessity="n-1", benefit="b-1", less_restrictive="l-1")
+    who = {"nation": Nation.ENGLAND, "subject": Subject.ADULT}
+
+    assert basis_refused(said, **who) == ""
+    assert basis_refused(replace(said, **{missing: ""}), **who) == f"{missing.replace('_', '-')} must be said"
+    assert "is lifted by" in basis_refused(None, **who)
+
+
 def test_r39_what_was_said_of_one_call_says_nothing_of_the_next_and_only_a_refusal_may_stand():
     for flag in (Order.CAPACITY_DOUBT, Order.DISTRESS, Order.CHILD, Order.WITHOUT_TRAINING):
         recorded(order(flag))
         fresh, _ = open_call(a_plan(codes=CODES))
-        assert (fresh.protections, fresh.without, fresh.about_child) == (frozenset(), frozenset(), False)
+        assert (fresh.protections, fresh.without, fresh.about) == (frozenset(), frozenset(), None)
 
     refused, orders = open_call(a_plan(declined_before=True))
     assert (refused.permission, refused.reason) == (Permission.WITHDRAWN, Reason.CALLER_DECLINED)
@@ -288,7 +364,7 @@ def test_r55_each_segment_has_what_everybody_heard_in_it_was_told_and_a_stranger
 
 # ---------------------------------------------------------------- the table itself
 
-RULES = {*range(14, 19), *range(22, 28), 33, 39, 52, 55}
+RULES = {*range(14, 19), *range(22, 28), *range(33, 40), 52, 55}
 
 
 def rows():

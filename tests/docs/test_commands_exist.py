@@ -13,13 +13,13 @@ PROMISED = {
     "init": (),
     "agent": ("run", "status", "reload"),
     "demo": (),
-    "call": ("list", "stop", "pause", "resume", "flag"),
+    "call": ("list", "stop", "pause", "resume", "flag", "subject"),
     "config": ("check",),
     "prompts": ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
     "selftest": (),
     "recordings": (
         *("list", "show", "play", "export", "copy", "tag", "withdraw", "classify"),
-        *("hold", "holds", "release", "due", "dispose", "fixity"),
+        *("hold", "holds", "release", "due", "dispose", "fixity", "reviews", "reviewed"),
     ),
     "keys": ("create", "list", "rotate"),
     "subject": ("find", "pack", "forget", "decide"),
@@ -37,7 +37,7 @@ _WITH_MORE = ("evidence", "tag-history", "reconcile")
 BUILT = {
     "keys": ("callrec.cli.keys:keys_group", ("create", "list", "rotate")),
     "agent": ("callrec.cli.agent:agent_group", ("run", "status", "reload")),
-    "call": ("callrec.cli.call:call_group", ("list", "stop", "pause", "resume", "flag")),
+    "call": ("callrec.cli.call:call_group", ("list", "stop", "pause", "resume", "flag", "subject")),
     "demo": ("callrec.cli.demo:demo", ()),
     "init": ("callrec.cli.init:init", ()),
     "audit": ("callrec.cli.audit:audit", ("call", "sample", "report", "pack", "testcall", "verify", *_WITH_MORE)),
@@ -47,7 +47,7 @@ BUILT = {
         "callrec.cli.recordings:recordings",
         (
             *("list", "show", "play", "export", "copy", "classify", "hold", "holds", "release", "due", "dispose"),
-            *("fixity", "tag", "withdraw"),
+            *("fixity", "tag", "withdraw", "reviews", "reviewed"),
         ),
     ),
     "config": ("callrec.cli.config_check:config_group", ("check",)),

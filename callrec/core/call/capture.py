@@ -8,9 +8,8 @@ from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.state import Call, Capture, Notice, Stage, Step
 from callrec.core.permission import Permission, PermissionFact, after
-from callrec.core.purposes import TagSource, effective
+from callrec.core.purposes import Protection, TagSource, effective
 from callrec.core.reasons import Reason
-from callrec.core.retention import Subject
 from callrec.core.values import Leg, Purpose
 
 
@@ -92,9 +91,24 @@ def start_when_permitted(call: Call) -> Step:
     )
     if not purposes:
         return replace(call, capture=Capture.ENDED, reason=call.reason or Reason.NO_PURPOSE), ()
-    subject = Subject.CHILD if call.about_child else None
-    order = c.StartRecording(proof=call.proof, segment=call.segment, purposes=purposes, subject=subject)
-    return replace(call, capture=Capture.ON, recorded=True, purposes=purposes), (order,)
+    order = c.StartRecording(proof=call.proof, segment=call.segment, purposes=purposes, about=call.about)
+    return replace(call, capture=Capture.ON, recorded=True, purposes=purposes), (order, *_said_before(call))
+
+
+def _said_before(call: Call) -> tuple[c.Command, ...]:
+    """What was said of this call's people before its recording began stands in the ledger beside it (R33, R35)."""
+    told: tuple[c.Command, ...] = ()
+    if call.about is not None:
+        told += (c.ClassifySubject(segment=call.segment, about=call.about, actor=call.about_by),)
+    if call.doubted_by:
+        doubt, source = Protection.CAPACITY_DOUBT.value, TagSource.PROTECTION
+        nothing: frozenset[Purpose] = frozenset()  # was left of it to suspend
+        told += (
+            c.ChangeTags(
+                segment=call.segment, suspended=True, purposes=nothing, source=source, actor=call.doubted_by, why=doubt
+            ),
+        )
+    return told
 
 
 def stop(call: Call, reason: Reason | None, actor: str, *, announce: bool = False) -> Step:

@@ -13,6 +13,7 @@ from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import settle, stop_requested, tags_changed
 from callrec.core.call.state import Call, Capture, Handler, Step, and_then, unfinished
+from callrec.core.people import A_CHILD
 from callrec.core.permission import Permission
 from callrec.core.purposes import SECONDARY, Protection, TagSource
 from callrec.core.reasons import Reason
@@ -132,29 +133,40 @@ def _without(purpose: Purpose) -> Callable[[Call, e.OrderGiven], Step]:
     return narrow
 
 
-def _distress(call: Call, event: e.OrderGiven) -> Step:
-    """R18, R36: as a stop, and no secondary use of this call, ever."""
-    told = _removed(call, SECONDARY, TagSource.PROTECTION, event)
-    left = replace(call.less(SECONDARY), protections=call.protections | {Protection.DISTRESS})
-    if call.captures:
-        told += _suspended(left, frozenset(Purpose), event.actor, event.order.value)
-    stopped = e.StopRequested(at_ns=event.at_ns, reason=Reason.SUBJECT_PROTECTED, actor=event.actor)
-    return and_then(told, stop_requested(left, stopped))
+def _protects(protection: Protection) -> Callable[[Call, e.OrderGiven], Step]:
+    """R18, R36: as a stop, and no secondary use of this call, ever, whoever else had agreed."""
+
+    def protect(call: Call, event: e.OrderGiven) -> Step:
+        told = _removed(call, SECONDARY, TagSource.PROTECTION, event)
+        left = replace(call.less(SECONDARY), protections=call.protections | {protection})
+        if call.captures:
+            told += _suspended(left, frozenset(Purpose), event.actor, event.order.value)
+        stopped = e.StopRequested(at_ns=event.at_ns, reason=Reason.SUBJECT_PROTECTED, actor=event.actor)
+        return and_then(told, stop_requested(left, stopped))
+
+    return protect
 
 
 def _capacity_doubt(call: Call, event: e.OrderGiven) -> Step:
     """R33: no secondary use until somebody looked at it. A doubt about this call, which says nothing of the next."""
     told = _suspended(call, SECONDARY, event.actor, event.order.value)
-    doubted = replace(call, protections=call.protections | {Protection.CAPACITY_DOUBT})
+    protections = call.protections | {Protection.CAPACITY_DOUBT}
+    doubted = replace(call, protections=protections, doubted_by=event.actor)
     return doubted, (*told, *_signal(call, Signal.DONE))
 
 
 def _child(call: Call, event: e.OrderGiven) -> Step:
-    """R35: the call is about a child, whoever speaks."""
+    """R35: the call is about a child, whoever speaks; what was said of the child before stays."""
+    known = call.about if call.about is not None and call.about.subject is Subject.CHILD else A_CHILD
+    return subject_told(call, e.SubjectTold(at_ns=event.at_ns, about=known, actor=event.actor))
+
+
+def subject_told(call: Call, event: e.SubjectTold) -> Step:
+    """R35: who the call is about, as far as somebody said it; the newest word counts."""
     told: tuple[c.Command, ...] = ()
-    if call.captures and not call.about_child:
-        told = (c.ClassifySubject(segment=call.segment, subject=Subject.CHILD, actor=event.actor),)
-    return replace(call, about_child=True), (*told, *_signal(call, Signal.DONE))
+    if call.captures and call.about != event.about:
+        told = (c.ClassifySubject(segment=call.segment, about=event.about, actor=event.actor),)
+    return replace(call, about=event.about, about_by=event.actor), (*told, *_signal(call, Signal.DONE))
 
 
 _ORDERS: Final[Mapping[Order, Callable[[Call, e.OrderGiven], Step]]] = {
@@ -163,7 +175,8 @@ _ORDERS: Final[Mapping[Order, Callable[[Call, e.OrderGiven], Step]]] = {
     Order.RESUME: _resume,
     Order.WITHOUT_TRAINING: _without(Purpose.TRAINING),
     Order.WITHOUT_AUDIT: _without(Purpose.AUDIT),
-    Order.DISTRESS: _distress,
+    Order.DISTRESS: _protects(Protection.DISTRESS),
     Order.CAPACITY_DOUBT: _capacity_doubt,
     Order.CHILD: _child,
+    Order.OBJECTION: _protects(Protection.CHILD_OBJECTS),
 }

@@ -10,6 +10,7 @@ from typing import Any, Final
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.evidence import Observation
+from callrec.core.people import About
 from callrec.core.permission import Permission
 from callrec.core.proof import NoticeProof
 from callrec.core.purposes import Protection
@@ -136,7 +137,9 @@ class Call:
     earlier: tuple[tuple[int, frozenset[Purpose]], ...] = ()
     paused: bool = False
     protections: frozenset[Protection] = frozenset()
-    about_child: bool = False
+    about: About | None = None
+    about_by: str = ""
+    doubted_by: str = ""
     reason: Reason | None = None
     digits: str = ""
     unjudged: Observation | None = None

@@ -29,7 +29,7 @@ from callrec.core.call.legs import (
     staff_transferred,
 )
 from callrec.core.call.notice import answered, granted, notice_ended, notice_timer, refused
-from callrec.core.call.orders import order_given, with_pauses
+from callrec.core.call.orders import order_given, subject_told, with_pauses
 from callrec.core.call.segments import outside_joined, outside_left, party_changed
 from callrec.core.call.state import Call, CallPlan, Handler, Stage, Step, nothing
 from callrec.core.outoforder import OutOfOrder
@@ -65,6 +65,7 @@ _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
     e.ReportsHeard: nothing,
     e.ProofContradicted: proof_contradicted,
     e.OrderGiven: order_given,
+    e.SubjectTold: subject_told,
     e.StaffJoined: staff_joined,
     e.StaffLeft: staff_left,
     e.StaffTransferred: staff_transferred,
