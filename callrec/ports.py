@@ -76,6 +76,9 @@ class Ledger(Protocol):
     def writable(self) -> bool:
         """True while the last append succeeded and nothing hangs. Costs nothing; asked before each call."""
 
+    def trouble(self) -> str:
+        """Why it is not writable, and what to do, for a person; empty where it is."""
+
 
 # ---------------------------------------------------------------- telephony
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from callrec import _durable
 from callrec._shipped import shipped
@@ -46,6 +46,7 @@ from callrec.store.keys import FileKeyRing, create_keeper_keys, load_private
 from callrec.store.openers import Unwrap, by_file, by_program
 
 Commit = Callable[..., None]
+_REPLAY_S: Final = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,7 +173,9 @@ def opened_ledger(config: Config, clock: Clock, *, holder: str) -> Iterator[Call
         ledger.close()
 
 
-def _open_ledger(config: Config, clock: Clock, *, holder: str, commit: Commit = commit) -> SqlLedger:
+def _open_ledger(
+    config: Config, clock: Clock, *, holder: str, commit: Commit = commit, patient: bool = False
+) -> SqlLedger:
     return SqlLedger(
         config.ledger.database,
         signing_key=key_file(config, "signing"),
@@ -180,6 +183,7 @@ def _open_ledger(config: Config, clock: Clock, *, holder: str, commit: Commit = 
         holder=holder,
         journal=config.ledger.journal,
         commit=commit,
+        patient=patient,
     )
 
 
@@ -208,15 +212,17 @@ def build_agent(
     faults: Faults | None = None,
     allow_unsafe_memory: bool = False,
 ) -> Built:
-    """Everything an agent needs, opened; ConfigError or Unavailable where something is not there."""
+    """Everything an agent needs, opened; ConfigError where something is not there or not as it must be, `Unavailable`
+    where another agent has the ledger. A database or store that is away is waited for: calls go through meanwhile.
+    """
     faults = faults or Faults()
     clock = SystemClock()
     raise_open_files(config.agent.max_calls)
     check_certificate(config, clock.utc())
     require_key_files(config)
-    ledger = _open_ledger(config, clock, holder=f"agent {config.agent.name}", commit=faults.commit)
+    ledger = _open_ledger(config, clock, holder=f"agent {config.agent.name}", commit=faults.commit, patient=True)
     try:
-        index = Index(index_database(config))
+        index = Index(index_database(config), patient=True)
         sip = telephony or build_telephony(config, clock)
         services = _services(config, clock=clock, ledger=ledger, index=index, telephony=sip, judge_by=faults.judge_by)
     except BaseException:
@@ -226,7 +232,7 @@ def build_agent(
     gate = PrefixGate(config.ledger.database, outside, ledger.public_key)
     services.standing_obstacle = _standing_obstacle(config, gate, allow_unsafe_memory=allow_unsafe_memory)
     shipper = AnchorShipper(ledger, outside, gate=gate) if outside else None
-    house = House(services=services, shipper=shipper, read_back=lambda: _read_back(config.ledger.database), watch=watch)
+    house = House(services=services, shipper=shipper, read_back=lambda: _read_back(ledger), watch=watch)
     return Built(agent=Agent(house), ledger=ledger, index=index)
 
 
@@ -342,9 +348,12 @@ def _standing_obstacle(
     return obstacle
 
 
-def _read_back(database: Database) -> leftovers.Leftovers:
-    with open_log(database) as log:
-        return leftovers.find(log.newest_first())
+def _read_back(ledger: SqlLedger) -> leftovers.Leftovers:
+    """What earlier runs left, once all that they set aside is in the log. Entries of this run are its own to end."""
+    if (trouble := ledger.trouble()) or not ledger.wait_replayed(_REPLAY_S):
+        raise Unavailable(f"the ledger cannot be read back: {trouble or 'its side journal waits'}")
+    with open_log(ledger.database) as log:
+        return leftovers.find(entry for entry in log.newest_first() if entry.agent_run != ledger.agent_run)
 
 
 def build_telephony(config: Config, clock: Clock) -> Telephony:

@@ -33,6 +33,8 @@ from callrec.ports import EngineFacts, Entry, Invite, TelephonySink
 
 HEARTBEAT_S: Final = 60.0
 CHECK_S: Final = 5.0
+SETTLE_S: Final = 2.0
+"""How soon it is tried again to settle what an earlier run left."""
 ANCHOR_S: Final = 15.0
 END_S: Final = 10.0
 """How long calls get to be closed and sealed once they were hung up."""
@@ -85,14 +87,14 @@ class Agent:
 
     async def run(self, stop: asyncio.Event, *, ready: Callable[[], None] = lambda: None) -> None:
         """Settle what an earlier run left, then take calls until `stop`, then drain and end in order."""
-        self.number = await settle(self.services, self.house.read_back)
+        await self._settle_now()
         self.services.spool.start()
         self.engine = self.services.telephony.start(self)
         await self._note(Kind.AGENT_STARTED, self._started_body(self.engine))
         loops = [
             asyncio.create_task(work)
             for work in (
-                self.services.mover.run(),
+                self._hand_over(),
                 self._every(HEARTBEAT_S, self._heartbeat),
                 self._every(CHECK_S, self.check_lines, at_once=True),
                 self._every(ANCHOR_S, self._ship),
@@ -107,6 +109,24 @@ class Agent:
             await end_all(loops)
             await self._end()
 
+    async def _settle_now(self) -> None:
+        """Where the ledger is away, calls are carried unrecorded, counted from 1, and this is tried again."""
+        try:
+            number = await settle(self.services, self.house.read_back)
+        except Unavailable as error:
+            self.services.unsettled = f"{error}; {error.next_step}" if error.next_step else str(error)
+        else:
+            if self.engine is None:
+                self.number = number
+            self.services.unsettled = ""
+
+    async def _hand_over(self) -> None:
+        """Settle what is still unsettled, then hand recordings over for ever: an earlier run's are among them."""
+        while self.services.unsettled:
+            await asyncio.sleep(SETTLE_S)
+            await self._settle_now()
+        await self.services.mover.run()
+
     def _started_body(self, engine: EngineFacts) -> dict[str, Any]:
         return {
             "software": __version__,
@@ -119,6 +139,7 @@ class Agent:
                 "max_bridged_calls": engine.max_bridged_calls,
             },
             "first_number": self.number + 1,
+            **({"settled": False} if self.services.unsettled else {}),
         }
 
     async def _drain(self) -> None:

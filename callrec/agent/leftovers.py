@@ -30,11 +30,13 @@ class Leftovers:
 
 
 def find(newest_first: Iterable[LogEntry]) -> Leftovers:
-    """Read back to the last `agent.started`: whatever came before it was settled before it was written."""
+    """Read back to the last `agent.started` that says nothing else: whatever came before it was settled before it was
+    written. One that started while the ledger was away says that it had settled nothing.
+    """
     run: list[LogEntry] = []
     for entry in newest_first:
         run.append(entry)
-        if entry.kind == Kind.AGENT_STARTED.value:
+        if entry.kind == Kind.AGENT_STARTED.value and entry.body.get("settled") is not False:
             break
     left = Leftovers()
     for entry in reversed(run):

@@ -24,7 +24,10 @@ log = structlog.get_logger()
 
 
 async def settle(services: Services, read_back: ReadBack) -> int:
-    """Salvage the spool, then write the ends that the ledger is owed; the last number that a call was given."""
+    """Salvage the spool, then write the ends that the ledger is owed; the last number that a call was given.
+
+    `Unavailable` where the ledger, or the spool, cannot be asked: nothing may be recorded until this was repeated.
+    """
     left = await asyncio.to_thread(read_back)
     found = await asyncio.to_thread(partial(salvage, services.spool, declined=left.declined))
     for item in found:

@@ -87,8 +87,10 @@ async def first_obstacle(services: Services, line: Line, language: str) -> Found
         return None, Reason.LINE_NOT_RECORDED, "the line is configured so"
     if standing := services.standing_obstacle():
         return None, *standing
-    if not services.ledger.writable():
-        return None, Reason.LEDGER_UNAVAILABLE, "the ledger cannot be written"
+    if trouble := services.ledger.trouble():
+        return None, Reason.LEDGER_UNAVAILABLE, f"the ledger cannot be written: {trouble}"
+    if services.unsettled:
+        return None, Reason.LEDGER_UNAVAILABLE, f"what an earlier run left is not settled yet: {services.unsettled}"
     return await _disks(services, line.notice, language)
 
 

@@ -46,6 +46,10 @@ class Services:
     announcements: Mapping[str, bytes] = field(default_factory=dict)
     judge_by: Judge = judge
     purpose_secret: bytes | None = field(default=None, repr=False)
+    unsettled: str = ""
+    """Why what an earlier run left is not settled yet: nothing is recorded until it is, for it is found in the same
+    spool.
+    """
     contacts: ContactSealer = field(init=False)
     tidy_store: Callable[[], Awaitable[None]] = _nothing
     """Removes what a crash left of writes to the store. At the start only, while nobody writes."""

@@ -101,7 +101,8 @@ class CallRules:
     def _check_run(self, kind: Kind, entry: LogEntry) -> None:
         """Note up to where whatever is open should be closed: an agent stopped, or a later one has settled down."""
         if kind is Kind.AGENT_STARTED:
-            self._run, self._run_seq = entry.agent_run, entry.seq
+            settled = entry.body.get("settled") is not False
+            self._run, self._run_seq = entry.agent_run if settled else "", entry.seq
         elif kind is Kind.AGENT_STOPPED:
             self._over_seq = entry.seq
         elif kind is Kind.AGENT_HEARTBEAT and entry.agent_run == self._run:

@@ -75,22 +75,22 @@ class ChainCheck:
             entry = read(body)
         except Broken as error:
             self._findings.add(1, str(error), seq)
-            computed = leaf_hash(body)
-            self._advance(computed, leaf, seq)
+            self._advance(leaf_hash(body).hex(), leaf, seq)
             return None
         self._utc = entry.utc
         if entry.seq != seq or entry.prev != self._prev:
             self._findings.add(1, f"entry {seq} does not follow the entry before it", seq)
         if entry.call_uid != call_uid or entry.log_id != self._key.log_id:
             self._findings.add(1, f"entry {seq} is filed under another call or belongs to another log", seq)
-        self._advance(bytes.fromhex(entry.leaf), leaf, seq)
+        self._advance(entry.leaf, leaf, seq)
         return entry
 
-    def _advance(self, computed: bytes, stored: bytes, seq: int) -> None:
+    def _advance(self, name: str, stored: bytes, seq: int) -> None:
+        computed = bytes.fromhex(name)
         if computed != stored:
             self._findings.add(1, f"entry {seq} was changed: its bytes do not give its leaf", seq)
         self._frontier.append(computed)
-        self._prev = computed.hex()
+        self._prev = name
 
     def _at_size(self, size: int) -> None:
         while self._note is not None and self._note[0] <= size:

@@ -69,6 +69,10 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
 """Kinds that are not listed have no use yet and no required field."""
 
 
+_NONE: Final[frozenset[str]] = frozenset()
+
+
 def missing_fields(kind: Kind, body: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of required fields that the body lacks, in order."""
-    return tuple(sorted(REQUIRED.get(kind, frozenset()) - body.keys()))
+    wanted = REQUIRED.get(kind, _NONE)
+    return () if body.keys() >= wanted else tuple(sorted(wanted - body.keys()))

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from callrec._canonical import canonical, parse
 from callrec.core.bodies import missing_fields
@@ -21,6 +21,7 @@ from callrec.ledger.merkle import leaf_hash
 from callrec.ports import Clock, Entry
 
 VERSION: Final = 1
+_TEXT: Final = frozenset({str})
 NO_LEAF: Final = "0" * 64
 """`prev` of the first entry, and the root of an anchor that does not exist yet."""
 LONGEST_BODY: Final = 60_000
@@ -49,9 +50,10 @@ class Place:
     agent_run: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
-    """An entry as it stands in the log. `kind` is text: a log may hold kinds that this version does not know."""
+class LogEntry(NamedTuple):
+    """An entry as it stands in the log. `kind` is text: a log may hold kinds that this version does not know. A tuple,
+    because a million are made when a ledger is verified.
+    """
 
     seq: int
     leaf: str
@@ -155,8 +157,7 @@ def read(data: bytes) -> LogEntry:
 
 def _well_typed(e: LogEntry) -> bool:
     words = (e.kind, e.call_uid, e.boot_id, e.agent_run, e.actor, e.utc, e.clock, e.prev, e.log_id)
-    numbers = type(e.seq) is int and type(e.segment) is int
-    return numbers and isinstance(e.body, dict) and set(map(type, words)) == {str}
+    return type(e.seq) is type(e.segment) is int and type(e.body) is dict and _TEXT.issuperset(map(type, words))
 
 
 def commitment(value: str) -> tuple[str, str]:

@@ -40,7 +40,8 @@ class SqlLedger:
     One process writes a log at a time: the lease is a lock beside the file, or one that the PostgreSQL server gives to
     a connection, and a second process gets `Unavailable` naming the holder. ConfigError where log or key are missing or
     do not belong together; `Broken` where the end of the log does not fit its newest checkpoint. `journal` is where the
-    side journal lies; it must be named where the log is no file.
+    side journal lies; it must be named where the log is no file. With `patient` a database that is away is waited for:
+    until it answers nothing can be appended, and what is noted waits in the side journal.
 
     An append that timed out may still have happened: where its commit succeeds late the entry stands, and its receipt
     is lost. It is never handed out later as the proof of anything. Where the commit had not begun, it never happens.
@@ -58,6 +59,7 @@ class SqlLedger:
         journal: Path | None = None,
         journal_bytes: int = DEFAULT_BYTES,
         commit: Commit = commit,
+        patient: bool = False,
     ) -> None:
         require_log(database)
         secret = load_signing_key(signing_key)
@@ -73,6 +75,7 @@ class SqlLedger:
                 agent_run=self.agent_run,
                 holder=_holder(holder, database),
                 commit=commit,
+                patient=patient,
             )
             self._journal = PendingJournal(journal or _beside(database, ".pending"), size=journal_bytes)
         except BaseException:
@@ -94,12 +97,22 @@ class SqlLedger:
         return self._log.key.log_id
 
     def newest_checkpoint(self) -> bytes:
-        """The signed note of the newest commit."""
+        """The signed note of the newest commit. `Unavailable` where the database was away from the start."""
+        if not self._log.newest_note:
+            raise Unavailable("the ledger was not opened yet", next_step="see that its database is up")
         return self._log.newest_note
 
     def writable(self) -> bool:
         """See `ports.Ledger`. After a failure it stays False until the writer thread wrote something again."""
         return self._writer.health.good()
+
+    def trouble(self) -> str:
+        """See `ports.Ledger`."""
+        return self._writer.health.trouble()
+
+    def wait_replayed(self, timeout_s: float) -> bool:
+        """Block until what waited in the side journal is in the log; False where it is not within `timeout_s`."""
+        return self._writer.replayed.wait(timeout_s)
 
     def wait_writable(self, timeout_s: float) -> bool:
         """Block until writing works again; False where it does not within `timeout_s`. Not for the event loop."""

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from callrec._sql import Database, Session, SqlFailed
 from callrec.core.kinds import Kind
-from callrec.errors import ConfigError
+from callrec.errors import ConfigError, Unavailable
 from callrec.ledger import schema, tables
 from callrec.ledger.checkpoint import Checkpoint, LogKey, key_of, sign
 from callrec.ledger.entry import NO_LEAF, Moment, Place, now, stamp
@@ -51,7 +51,7 @@ class LogFile:
     ConfigError where there is no log or the key is another one's; `Broken` where the end of the log does not fit its
     newest checkpoint; `Unavailable` where the database fails or somebody else holds the lease. After a failed append
     the log is opened anew and its end is checked again, so that what a failed commit left behind is found out, not
-    guessed.
+    guessed. With `patient` a database that is away is no error yet: `away` says why, and the next use opens it.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class LogFile:
         agent_run: str,
         holder: str,
         commit: Commit = commit,
+        patient: bool = False,
     ) -> None:
         self._database = database
         self._holder = holder
@@ -74,7 +75,15 @@ class LogFile:
         self._session: Session | None = None
         self._tip = tables.Tip(frontier=Frontier(), prev=NO_LEAF, anchor_size=0, anchor_root=NO_LEAF)
         self.newest_note = b""
-        self._open()
+        self.away: Unavailable | None = None
+        try:
+            self._open()
+        except tables.HeldElsewhere:
+            raise
+        except Unavailable as error:
+            if not patient:
+                raise
+            self.away = error
 
     def _open(self) -> Session:
         if self._session is not None:

@@ -59,6 +59,10 @@ class MemoryLedger:
         """See `ports.Ledger`."""
         return not self.fail and self._moving.is_set()
 
+    def trouble(self) -> str:
+        """See `ports.Ledger`."""
+        return "" if self.writable() else "a test has it fail"
+
     async def append(self, entry: Entry, *, timeout_s: float) -> Receipt:
         """See `ports.Ledger`."""
         check(entry)

@@ -34,6 +34,10 @@ class Tip:
     anchor_root: str
 
 
+class HeldElsewhere(Unavailable):
+    """Somebody else writes this log: no matter of waiting, but of a second agent that must not start."""
+
+
 def open_for_writing(database: Database, *, holder: str) -> Session:
     """A session whose commits survive a power cut. ConfigError where there is no log, where its tables are newer than
     this program, or where the server was told not to sync.
@@ -95,10 +99,10 @@ def unavailable(database: Database, error: Exception) -> Unavailable:
 def take_lease(session: Session, database: Database, key: LogKey) -> None:
     """Hold this log for as long as the session lasts; a copy of it in the same database is the same log.
 
-    `Unavailable` where somebody else does, naming the holder. Where the log is a file, the lock beside it does this.
+    `HeldElsewhere` where somebody else does, naming the holder. Where the log is a file, the lock beside it does this.
     """
     if (other := session.hold(int.from_bytes(bytes.fromhex(key.log_id)[:8], signed=True))) is not None:
-        raise Unavailable(f"the ledger {database} is held by {other}", next_step="stop that one first, or ask it")
+        raise HeldElsewhere(f"the ledger {database} is held by {other}", next_step="stop that one first, or ask it")
 
 
 def key_of_log(session: Session) -> LogKey:

@@ -34,14 +34,16 @@ class Health:
         self._good = threading.Event()
         self._good.set()
         self._busy_since: float | None = None
+        self._why = ""
 
     def starts(self) -> None:
         """A commit is on its way."""
         self._busy_since = time.monotonic()
 
-    def ends(self, *, well: bool) -> None:
+    def ends(self, *, well: bool, why: str = "") -> None:
         """The commit came to an end."""
         self._busy_since = None
+        self._why = why
         if well:
             self._good.set()
         else:
@@ -55,6 +57,10 @@ class Health:
         """True while the last write succeeded and none is overdue."""
         since = self._busy_since
         return self._good.is_set() and (since is None or time.monotonic() - since < _OVERDUE_S)
+
+    def trouble(self) -> str:
+        """Why writing does not work, for a person; empty where it does."""
+        return "" if self.good() else self._why or "it does not answer; look at its disk"
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until writing works again; False where it still does not."""
@@ -77,6 +83,10 @@ class Writer:
         self._clock = clock
         self._queue: queue.Queue[_Job | Callable[[], None]] = queue.Queue(_QUEUE)
         self._closing = threading.Event()
+        self.replayed = threading.Event()
+        """Set once nothing waits in the side journal that an earlier run, or this one, left there."""
+        if log.away is not None:
+            self.health.ends(well=False, why=_told(log.away))
         self._thread = threading.Thread(target=self._run, name="ledger writer", daemon=True)
         self._thread.start()
 
@@ -143,7 +153,7 @@ class Writer:
         try:
             work()
         except CallrecError as error:
-            self.health.ends(well=False)
+            self.health.ends(well=False, why=_told(error))
             return Unavailable(str(error), next_step=error.next_step)
         except Exception as error:  # noqa: BLE001 - the thread must outlive whatever one entry holds; callers are told
             self.health.ends(well=False)
@@ -154,11 +164,17 @@ class Writer:
     def _replay(self) -> None:
         notes = self._journal.notes()
         if not notes:
+            self.replayed.set()
             return
         waiting = self._log.unwritten(notes)
         for start in range(0, len(waiting), BATCH):
             self._log.append([_late(note) for note in waiting[start : start + BATCH]])
-        self._journal.clear(len(notes))
+        if self._journal.clear(len(notes)):
+            self.replayed.set()
+
+
+def _told(error: CallrecError) -> str:
+    return f"{error}; {error.next_step}" if error.next_step else str(error)
 
 
 def _nothing() -> None:

@@ -163,15 +163,16 @@ class Index:
     """The index in `database`, made where it is missing. Safe from any thread; every method blocks on it briefly.
 
     `Unavailable` where the database cannot be read or written: say so, and go on; nothing depends on it. What failed
-    once is tried anew with the next question. ConfigError where its tables are newer than this program.
+    once is tried anew with the next question, and with `patient` the opening itself. ConfigError where its tables are
+    newer than this program.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, patient: bool = False) -> None:
         self._lock = threading.RLock()
         self._database = database
         self._closed = False
         self._session: Session | None = None
-        with self._opened():  # whether it can be used is told at once
+        with suppress(*((Unavailable,) if patient else ())), self._opened():  # whether it can be used is told at once
             pass
 
     def close(self) -> None:

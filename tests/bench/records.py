@@ -120,7 +120,8 @@ def offered(number: int) -> Fact:
 def closed(number: int, leaf: str) -> Fact:
     """Its end: refused, so that no file beside the ledger belongs to it."""
     reason = Reason.NOTICE_INTERRUPTED
-    body = {"decision": "NOT_RECORDED", "reason": reason.value, "reason_class": REASON_CLASS[reason].value}
+    decision = {"decision": "NOT_RECORDED", "reason": reason.value}
+    body = {**decision, "reason_class": REASON_CLASS[reason].value, "segments": [{"segment": 0, **decision}]}
     return Fact(entry=entry(Kind.CALL_CLOSED, uid_of(number), number=number, offered_leaf=leaf, **body))
 
 

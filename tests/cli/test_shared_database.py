@@ -61,7 +61,6 @@ def test_config_check_says_that_the_server_is_away_or_the_log_is_not_there(share
     assert "ledger.url" in told
     assert "PostgreSQL server is up" in told
     refused(shared.callrec("ledger", "checkpoint"), Unavailable)
-    assert "PostgreSQL server is up" in refused(shared.callrec("agent", "run", "--allow-unsafe-memory"), Unavailable)
 
     shared.change("host=/nowhere", f"host={postgres.folder}")
     shared.change(f"log: {shared.config.ledger.log}", "log: another")
