@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from callrec.agent import pbx
@@ -13,14 +15,15 @@ from callrec.config import Config
 from callrec.config.people import account, whose
 from callrec.core.kinds import Kind
 from callrec.core.people import About, parse_about
-from callrec.core.values import FLAGS, Order
+from callrec.core.values import COMMANDS, FLAGS, Order
 from callrec.errors import ConfigError, Refused
 from callrec.ports import Entry
+from callrec.standing_desk import answer
 
 DECISIONS: Final = frozenset(
     {
         *(Kind.HOLD_PLACED, Kind.HOLD_RELEASED, Kind.DISPOSAL_PROPOSED, Kind.DISPOSAL_APPROVED, Kind.TAG_CHANGED),
-        *(Kind.DISCLOSURE, Kind.SALT_ERASED, Kind.WITHDRAWN),
+        *(Kind.DISCLOSURE, Kind.SALT_ERASED, Kind.WITHDRAWN, Kind.CONFIG_CHANGED),
     }
 )
 """Kinds by which a person decides something: whoever asks must be that person."""
@@ -60,10 +63,20 @@ def handlers(agent: Agent) -> Mapping[str, Handler]:
         await agent.pbx_told(str(args.get("call", "")), pbx.read(args), str(args["actor"]))
         return {}
 
-    orders = {order.value: _ordering(agent, order) for order in Order if order not in FLAGS}
+    orders = {order.value: _ordering(agent, order) for order in COMMANDS}
     desk = {"status": status, "calls": calls, "flag": flag, "subject": subject}
-    desk |= {"reload": reload, "append": append, "event": event}
+    desk |= {"reload": reload, "append": append, "event": event, "standing": partial(_standing, agent)}
     return {name: _by_linked_id(agent, handler) for name, handler in {**desk, **orders}.items()}
+
+
+async def _standing(agent: Agent, args: dict[str, Any]) -> dict[str, Any]:
+    """Callers who refused for good, and staff who know: changed by a person, and told to the ledger."""
+    os_user = account(int(str(args["actor"]).removeprefix("uid:")))
+    services = agent.services
+    said, entry = await asyncio.to_thread(partial(answer, services.config, services.standing, args, os_user=os_user))
+    if entry is not None:
+        await services.ledger.append(entry, timeout_s=5)
+    return said
 
 
 def _ordering(agent: Agent, order: Order) -> Handler:

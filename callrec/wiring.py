@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +33,14 @@ from callrec.ledger.log import SqlLedger
 from callrec.ledger.logfile import commit
 from callrec.ledger.lookup import VerifiedLookup
 from callrec.ledger.reading import open_log
+from callrec.notice.announcements import Announcements, to_staff
 from callrec.notice.approval import install_samples
-from callrec.notice.manifest import PromptKind
-from callrec.notice.register import ApprovedPrompt, Register, Shelf, Unusable
+from callrec.notice.register import ApprovedPrompt, Shelf, Unusable
 from callrec.ports import Clock, Entry, Kept, Sealed, Store, Telephony
 from callrec.recording.memory import memory_hazards, wipe_freed_memory
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
+from callrec.rights.standing import KEY_FILE, Standing
 from callrec.store.configured import create, require_fit_place, store_of
 from callrec.store.index import Index, row_from_manifest
 from callrec.store.keys import FileKeyRing, create_keeper_keys, load_private
@@ -102,6 +103,12 @@ def evidence_dir(config: Config) -> Path:
 def disposal_dir(config: Config) -> Path:
     """Where certificates of disposal lie, and facts that arrived after a call."""
     return config.agent.data_dir / "disposal"
+
+
+def standing(config: Config) -> Standing:
+    """Refusals that stand, and staff who know. The key of the hashes lies with the key that signs the ledger."""
+    key = key_file(config, "signing").with_name(KEY_FILE)
+    return Standing(config.agent.data_dir / "standing", key, country=config.sip.country_code)
 
 
 def shipped_prompts() -> Path:
@@ -256,9 +263,11 @@ def _services(
         mover=mover,
         choose_prompt=_chooser(config, clock),
         rules=rules(config),
+        standing=standing(config),
         evidence_dir=evidence_dir(config),
         mishap=lambda _uid, _what: None,
-        announcements=_Announcements(config, clock),
+        announcements=Announcements(config.notice.register, clock.utc),
+        staff_words=to_staff(config.notice.register, clock.utc),
         judge_by=judge_by,
         purpose_secret=_purpose_secret(config),
         tidy_store=store.clear_unfinished,
@@ -300,33 +309,6 @@ def _chooser(config: Config, clock: Clock) -> Callable[[str, str], ApprovedPromp
         return register.choose(prompt_id, language, clock.utc())
 
     return choose
-
-
-class _Announcements(Mapping[str, bytes]):
-    """The words "Recording has now stopped", by language, as the register has them now; a missing one is not said."""
-
-    def __init__(self, config: Config, clock: Clock) -> None:
-        self._shelf = Shelf(config.notice.register)
-        self._clock = clock
-
-    def __getitem__(self, language: str) -> bytes:
-        found = self._register().announcement(language, self._clock.utc())
-        if found is None:
-            raise KeyError(language)
-        return found.pcm
-
-    def __iter__(self) -> Iterator[str]:
-        spoken = {each.language for each in self._register().records if each.kind is PromptKind.ANNOUNCEMENT}
-        return iter(sorted(language for language in spoken if self.get(language) is not None))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def _register(self) -> Register:
-        try:
-            return self._shelf.register()
-        except ConfigError:
-            return Register(folder=self._shelf.folder, records=())
 
 
 def _standing_obstacle(

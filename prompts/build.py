@@ -103,7 +103,21 @@ SAMPLES = (
             "note": DRAFT,
         },
     ),
+    *(
+        (
+            voice,
+            pace,
+            {"id": name, "language": language, "kind": PromptKind.ANNOUNCEMENT, "text": text, **note},
+        )
+        for name, voice, pace, language, text, note in (
+            ("staff-recorded", "en-gb", 160, "en", "This call is recorded.", {}),
+            ("staff-recorded", "cy", 150, "cy", "Mae'r alwad hon yn cael ei recordio.", {"note": DRAFT}),
+            ("staff-not-recorded", "en-gb", 160, "en", "Not recorded.", {}),
+            ("staff-not-recorded", "cy", 150, "cy", "Nid yw'n cael ei recordio.", {"note": DRAFT}),
+        )
+    ),
 )
+"""What callers hear, and at the end the two things that staff alone are told (R53)."""
 
 
 def speak(voice: str, words_a_minute: int, text: str, out: Path) -> None:

@@ -71,14 +71,19 @@ def offered(
     return body, salts
 
 
+def numbers_of(invite: Invite, line: Line) -> tuple[str, ...]:
+    """Where the outside party's number may stand, as it is written there."""
+    called = (invite.dialled,) if line.direction == "outbound" else ()
+    return (invite.from_uri, *invite.asserted_identity, *called)
+
+
 def contact(sealer: ContactSealer, invite: Invite, line: Line | None) -> tuple[dict[str, str], str]:
     """Who the outside party is, sealed for the keeper, where the line keeps that; and why it could not be. Kept beside
     `call.offered`, and destroyed with its salts. No call fails for it, nor its row in the ledger.
     """
     if line is None or not line.keep_number:
         return {}, ""
-    called = (invite.dialled,) if line.direction == "outbound" else ()
-    numbers = (invite.from_uri, *invite.asserted_identity, *called)
+    numbers = numbers_of(invite, line)
     try:
         return {NAME: sealer.seal(invite.call_uid, numbers=numbers, sip_call_id=invite.sip_call_id)}, ""
     except Exception as error:  # noqa: BLE001 - the call goes through, whatever it was

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 from callrec.agent import bodies
 from callrec.agent.clocks import CallClocks, seconds_of
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
-from callrec.agent.ordering import Ordered, said, standing
+from callrec.agent.ordering import Ended, Moved, Ordered, said, standing
 from callrec.agent.outgoing import destination
 from callrec.agent.pbx import Told, fact
-from callrec.agent.plan import Prepared, note_denied, prepare, without_recording
+from callrec.agent.plan import Prepared, note_declined, note_denied, note_uninformed, prepare, without_recording
 from callrec.agent.segment import SegmentRecorder
 from callrec.agent.segment_facts import about, segment_facts
 from callrec.agent.segments import Segments, body_of, decision_of, summed_up
 from callrec.agent.services import Services
+from callrec.agent.staff import Staff
 from callrec.agent.switching import Switched, switch
 from callrec.agent.writing import CallWriter
 from callrec.config import Line
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Notice, Stage, advance, line_changed, open_call, words_in_use
+from callrec.core.call import STAFF, TABLE, Call, Notice, Stage, advance, line_changed, open_call, words_in_use
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.people import About
@@ -43,19 +43,6 @@ _GONE_S: Final = 30.0
 
 
 _CHANGES: Final = {e.LegHeld: "held", e.LegResumed: "resumed", e.LegRenegotiated: "renegotiated"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Moved:
-    """The PBX transferred the call to this line, whose rules hold from now on."""
-
-    line: Line
-    prepared: Prepared
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """Telephony's last word on the call."""
 
 
 class CallTask:
@@ -77,7 +64,7 @@ class CallTask:
         self.call: Call | None = None
         self._declined_before = declined_before
         self._watch = watch
-        self._inbox: asyncio.Queue[e.Event | _Moved | Ordered | _Ended] = asyncio.Queue()
+        self._inbox: asyncio.Queue[e.Event | Moved | Ordered | Ended] = asyncio.Queue()
         self._clocks = CallClocks(seconds_of(services.config, line), ran_out=self._ran_out)
         self._background: set[asyncio.Task[None]] = set()
         self._writer = CallWriter(services.ledger, invite.call_uid, lost=self._entry_lost)
@@ -86,6 +73,7 @@ class CallTask:
         self._prepared: Prepared | None = None
         self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
         self._connected = False
+        self._staff = Staff(services)
         self._kept_keys: dict[Leg, tuple[str, ...]] = dict.fromkeys(Leg, ())
         self._closing: c.CloseCall | None = None
 
@@ -112,9 +100,9 @@ class CallTask:
         what = told.event.value if line is None else f"{told.event.value} to line {line.name}"
         self._leg_changed(told.side, what, f"{told.who.value}, behind the PBX", actor=actor)
         if line is not None:
-            self._inbox.put_nowait(_Moved(line, await self._prepare(line)))
+            self._inbox.put_nowait(Moved(line, await self._prepare(line)))
         elif (event := fact(told, self._now())) is not None:
-            self.happened(event)
+            self.happened(await self._staff.joined(event, told.identity))
 
     async def ordered(self, order: Order | About, actor: str) -> dict[str, Any]:
         """Somebody's order, or word of who the call is about, and how the call stands once it was carried out.
@@ -130,7 +118,7 @@ class CallTask:
 
     def ended(self) -> None:
         """Telephony released everything of this call."""
-        self._inbox.put_nowait(_Ended())
+        self._inbox.put_nowait(Ended())
 
     # ------------------------------------------------------------ life
 
@@ -146,15 +134,14 @@ class CallTask:
         self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts | self._contact())
         self._prepared = self._desk.prepared = await self._prepare(self.line)
         note_denied(self._writer, self.uid, self._prepared)
-        if self._declined_before:
-            said = {"digit": "", "choice": "decline", "leg": Leg.CALLER.value, "method": "earlier in the linked call"}
-            self._writer.note(Kind.CHOICE_MADE, said)
-        self.call, orders = open_call(replace(self._prepared.plan, declined_before=self._declined_before))
+        note_uninformed(self._writer, self._prepared)
+        plan = note_declined(self._writer, self._prepared, linked=self._declined_before)
+        self.call, orders = open_call(plan)
         self._keep_keys()
         self._perform_all(orders)
-        while not isinstance(event := await self._inbox.get(), _Ended):
+        while not isinstance(event := await self._inbox.get(), Ended):
             match event:
-                case _Moved():
+                case Moved():
                     self._move(event)
                 case Ordered():
                     self._step(event.event)
@@ -195,7 +182,7 @@ class CallTask:
         except Exception as error:  # noqa: BLE001 - the call goes on, whatever it was
             self._incident("shell failed", f"{type(error).__name__}: {error}")
 
-    def _move(self, moved: _Moved) -> None:
+    def _move(self, moved: Moved) -> None:
         """From now on the other line's rules hold."""
         if self.call is None:
             return
@@ -286,16 +273,16 @@ class CallTask:
         match order:
             case c.AnswerCaller() | c.RejectCaller() | c.Dial() | c.Bridge() | c.EndWithTone() | c.HangUp():
                 self._switch(order)
-            case c.SignalStaff():
-                self._switch(order)
+            case c.SignalStaff(signal=signal):
+                self.services.telephony.announce(self.uid, self._staff.words(signal, self._language()), (Leg.STAFF,))
             case c.PlayNotice() | c.StopNotice() | c.JudgeNotice() | c.RecordProof() | c.RecordRefusal():
                 self._perform_notice(order)
             case c.RecordChoice(digit=digit, choice=choice, leg=leg, method=method):
                 body = {"digit": digit, "choice": choice, "leg": leg.value, "method": method.value}
-                self._writer.note(Kind.CHOICE_MADE, body)
+                self._writer.note(Kind.CHOICE_MADE, body, actor=self._who(STAFF if leg is Leg.STAFF else "agent"))
             case c.ChangeTags() | c.RecordWithdrawal():
                 kind, body, actor = bodies.tags(order, self.uid)
-                self._writer.note(kind, body, segment=order.segment, actor=actor)
+                self._writer.note(kind, body, segment=order.segment, actor=self._who(actor))
             case c.StartTimer(timer=timer):
                 self._clocks.start(timer)
             case c.CloseCall():
@@ -332,21 +319,30 @@ class CallTask:
                 longest_s = self.services.config.spool.max_recording_s
                 self._clocks.later(longest_s, partial(self._too_long, order.segment))
             case c.SuspendRecording(why=why, actor=actor):
-                self._recorder.suspend(why, actor)
+                self._recorder.suspend(why, self._who(actor))
             case c.ResumeRecording(actor=actor):
-                self._recorder.resume(actor)
+                self._recorder.resume(self._who(actor))
             case c.ClassifySubject(about=person, actor=actor):
                 dated = partial(about, self.services, self.line, person=person)
-                self._recorder.classify(dated, person, actor)
+                self._recorder.classify(dated, person, self._who(actor))
             case c.StopRecording(reason=reason, actor=actor, announce=announce):
-                self._recorder.stop(reason, actor, announce=self._announcement() if announce else None)
+                words = self._announcement() if announce else None
+                self._recorder.stop(reason, actor, by=self._who(actor), announce=words)
             case c.DiscardRecording(reason=reason):
                 self._recorder.discard(reason)
             case _:
                 raise ValueError(f"no such order: {type(order).__name__}")
 
+    def _who(self, actor: str) -> str:
+        return self._staff.named(actor, self.line.targets[self.call.target if self.call else 0].written)
+
     def _announcement(self) -> bytes | None:
-        return self.services.announcements.get(self._prepared.language if self._prepared else "")
+        return self.services.announcements.get(self._language())
+
+    def _language(self) -> str:
+        """That of the caller, else the line's own."""
+        chosen = self._prepared.language if self._prepared else ""
+        return chosen or next(iter(self.line.languages), "")
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)

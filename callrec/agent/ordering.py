@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from callrec.agent.plan import Prepared
+from callrec.config import Line
 from callrec.core import events as e
 from callrec.core.call import Call
 from callrec.core.people import About
@@ -34,6 +36,19 @@ class Ordered:
             return await asyncio.wait_for(self.done, WAIT_S)
         except TimeoutError:
             raise Refused(f"the call {call_uid} is over", next_step="see `callrec call list`") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The PBX transferred the call to this line, whose rules hold from now on."""
+
+    line: Line
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Telephony's last word on the call."""
 
 
 def said(order: Order | About, actor: str, at_ns: int) -> e.OrderGiven | e.SubjectTold:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from callrec.config import Config, Line
 from callrec.core.call import Call
+from callrec.core.reasons import Reason
 from callrec.ports import Destination, Invite
 
 OURS = "x-callrec-"
@@ -15,6 +16,8 @@ def destination(call: Call | None, line: Line, target: int, *, invite: Invite, c
     by a header, whoever looks at a telephone by the caller's name (R53).
     """
     reason = call.reason if call else None
+    if call is not None and reason is None and target in call.plan.uninformed:
+        reason = Reason.STAFF_NOT_INFORMED
     mark = line.staff_display.if_proven if call is not None and reason is None else line.staff_display.otherwise
     headers = (
         ("X-Callrec-Call", invite.call_uid),

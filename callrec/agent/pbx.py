@@ -28,6 +28,9 @@ class PbxEvent(Enum):
     OUTSIDE_PARTY = "outside_party"
 
 
+_LONGEST: Final = 200
+
+
 @unique
 class Who(Enum):
     """Somebody of the advice line, or somebody outside it."""
@@ -38,12 +41,15 @@ class Who(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One event. `line` is the line that a call was transferred to, where that is another one."""
+    """One event. `line` is the line that a call was transferred to, where that is another; `identity` the SIP identity
+    of whoever of the line joined.
+    """
 
     event: PbxEvent
     side: Leg
     who: Who
     line: str = ""
+    identity: str = ""
 
 
 def read(args: Mapping[str, Any]) -> Told:
@@ -58,7 +64,17 @@ def read(args: Mapping[str, Any]) -> Told:
         side=_one_of(Leg, args, "side", Leg.STAFF),
         who=_one_of(Who, args, "party", Who.OUTSIDE if outside else Who.STAFF),
         line=line,
+        identity=_identity(args, event),
     )
+
+
+def _identity(args: Mapping[str, Any], event: PbxEvent) -> str:
+    given = str(args.get("identity", ""))
+    if given and event is not PbxEvent.JOINED:
+        raise ConfigError(f"identity: goes with joined, not with {event.value}", next_step="leave it out")
+    if len(given) > _LONGEST or not (given.isprintable() or not given):
+        raise ConfigError("identity: is none", next_step="write it as sip:6000@pbx")
+    return given
 
 
 def _one_of(kind: Any, args: Mapping[str, Any], name: str, default: Any) -> Any:

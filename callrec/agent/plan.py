@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from callrec import config
+from callrec.agent.bodies import numbers_of
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
-from callrec.config import CaptureFrom, Line, OnNoNotice, Record
+from callrec.config import CaptureFrom, Line, NotInformed, OnNoNotice, Record
 from callrec.core.call import CallPlan, Keys, StaffCodes
 from callrec.core.kinds import Kind
 from callrec.core.numbers import comparable
 from callrec.core.proposals import proposed
 from callrec.core.reasons import Reason
-from callrec.core.values import Order
+from callrec.core.values import Leg, Order
 from callrec.errors import CallrecError
 from callrec.notice.register import ApprovedPrompt, Unusable
 from callrec.ports import Invite
@@ -35,21 +36,81 @@ class Prepared:
     why: str = ""
     denied: tuple[tuple[str, str], ...] = ()
     """What the PBX asked for and does not get, with why."""
+    uninformed: tuple[int, ...] = ()
+    """Destinations of the line, by number, where nobody acknowledged the recording policy (R53)."""
 
 
 async def prepare(services: Services, line: Line, invite: Invite) -> Prepared:
     """Ask everything that recording needs (design: Life of a call, 2). Any no: the call is carried unrecorded."""
     language, source = choose_language(line, invite, country=services.config.sip.country_code)
     prompt, obstacle, why = await first_obstacle(services, line, language)
+    refused = False
+    if obstacle is None:
+        refused, obstacle, why = await _refused_for_good(services, line, invite)
     asked = proposed(invite.headers, call_id=invite.sip_call_id, secret=services.purpose_secret, line=line.purposes)
+    plan = replace(_plan(services, line, obstacle, prompt), purposes=asked.purposes, declined_before=refused)
+    uninformed = await asyncio.to_thread(_uninformed, services, line) if obstacle is None else ()
+    if services.config.staff.not_informed is NotInformed.REFUSE:
+        plan = replace(plan, uninformed=frozenset(uninformed))
     return Prepared(
-        plan=replace(_plan(services, line, obstacle, prompt), purposes=asked.purposes),
+        plan=plan,
+        uninformed=uninformed,
         prompt=prompt,
         language=language,
         language_source=source,
         why=why,
         denied=asked.denied,
     )
+
+
+async def _refused_for_good(services: Services, line: Line, invite: Invite) -> tuple[bool, Reason | None, str]:
+    """Whether the outside party has a standing refusal (R39). Where that cannot be told, nothing is recorded."""
+    try:
+        asked = asyncio.to_thread(services.standing.refuses, numbers_of(invite, line))
+        return await asyncio.wait_for(asked, ASK_S), None, ""
+    except TimeoutError:
+        return False, Reason.STORE_UNAVAILABLE, f"standing refusals could not be asked within {ASK_S:g} s"
+    except CallrecError as error:
+        return False, Reason.STORE_UNAVAILABLE, f"standing refusals cannot be asked: {error}"
+
+
+def _uninformed(services: Services, line: Line) -> tuple[int, ...]:
+    names = [target.written for target in line.targets]
+    return tuple(number for number, name in enumerate(names) if not _acknowledged(services, name))
+
+
+def _acknowledged(services: Services, identity: str) -> bool:
+    """Also where no version of the policy is configured; not where it cannot be told."""
+    version = services.config.staff.policy_version
+    try:
+        return version is None or services.standing.informed(identity, version)
+    except CallrecError:
+        return False
+
+
+def is_informed(services: Services, identity: str) -> bool:
+    """Whether recording goes on with this person: they acknowledged the policy, or need not have (R53). Blocking."""
+    return services.config.staff.not_informed is NotInformed.WARN or _acknowledged(services, identity)
+
+
+def note_uninformed(writer: CallWriter, prepared: Prepared) -> None:
+    """Said in the ledger whatever is done about it: which destinations, by their number."""
+    if prepared.uninformed:
+        numbers = ", ".join(map(str, prepared.uninformed))
+        said = {"leg": Leg.STAFF.value, "what": "policy not acknowledged", "cause": f"destination {numbers}"}
+        writer.note(Kind.LEG_CHANGED, said)
+
+
+def note_declined(writer: CallWriter, prepared: Prepared, *, linked: bool) -> CallPlan:
+    """The plan, with what the caller said before this call: in another of the same linked call, or once and for all. It
+    stands in the ledger as a choice of this call.
+    """
+    standing = prepared.plan.declined_before
+    if linked or standing:
+        method = "standing refusal" if standing else "earlier in the linked call"
+        said = {"digit": "", "choice": "decline", "leg": Leg.CALLER.value, "method": method}
+        writer.note(Kind.CHOICE_MADE, said)
+    return replace(prepared.plan, declined_before=linked or standing)
 
 
 def note_denied(writer: CallWriter, call_uid: str, prepared: Prepared) -> None:
@@ -125,6 +186,7 @@ def _plan(services: Services, line: Line, obstacle: Reason | None, prompt: Appro
         essential_ms=prompt.record.essential_ms if prompt else 0,
         codes=_codes(services.config.staff_codes),
         pause_resumes=line.pause_resumes,
+        whispers=line.staff_whisper,
     )
 
 

@@ -111,13 +111,15 @@ class SegmentRecorder:
         """Who the call is about became known: `dated` gives it the dates of that (R35, R44)."""
         self._queue(lambda: self._classify(dated, about, actor))
 
-    def stop(self, reason: Reason | None, actor: str, *, announce: bytes | None) -> None:
-        """Voices are disconnected now; then close, seal and hand over."""
+    def stop(self, reason: Reason | None, actor: str, *, by: str, announce: bytes | None) -> None:
+        """Voices are disconnected now; then close, seal and hand over. `actor` is the role that stopped it, `by` who in
+        it, as the ledger alone is told.
+        """
         self._over = True
         self._silence()
         if announce:
             self._services.telephony.announce(self._call_uid, announce, (Leg.CALLER, Leg.STAFF))
-        self._queue(lambda: self._stop(reason, actor))
+        self._queue(lambda: self._stop(reason, actor, by))
 
     def discard(self, reason: Reason) -> None:
         """Voices are disconnected now; then destroy key and audio."""
@@ -249,13 +251,13 @@ class SegmentRecorder:
         with suppress(CallrecError):
             await asyncio.to_thread(running.capture.finish)
 
-    async def _stop(self, reason: Reason | None, actor: str) -> None:
+    async def _stop(self, reason: Reason | None, actor: str, by: str) -> None:
         if (running := self._running) is None:
             return
         self._running = None
         await self._close(running)
         stopped = reason.value if reason else ""
-        await self._note(Kind.RECORDING_STOPPED, running.header, reason=stopped, stopped_by=actor)
+        await self._note(Kind.RECORDING_STOPPED, running.header, actor=by, reason=stopped, stopped_by=actor)
         ending = Ending(ended_utc=self._services.utc_text(), stop_reason=stopped, stopped_by=actor)
         self._services.mover.expect(running.header.recording_id)
         try:

@@ -11,11 +11,13 @@ from callrec.config import Config
 from callrec.core.proof import judge
 from callrec.core.reasons import Reason
 from callrec.core.retention import Rule
+from callrec.core.values import Signal
 from callrec.ledger.entry import utc_text
 from callrec.notice.register import ApprovedPrompt, Unusable
 from callrec.ports import Clock, KeyRing, Ledger, Telephony
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
+from callrec.rights.standing import Standing
 from callrec.store.contacts import ContactSealer
 
 ChoosePrompt = Callable[[str, str], ApprovedPrompt | Unusable]
@@ -40,10 +42,12 @@ class Services:
     mover: Mover
     choose_prompt: ChoosePrompt
     rules: tuple[Rule, ...]
+    standing: Standing
     evidence_dir: Path
     mishap: Callable[[str, str], None]
     standing_obstacle: Callable[[], tuple[Reason, str] | None] = field(default=lambda: None)
     announcements: Mapping[str, bytes] = field(default_factory=dict)
+    staff_words: Mapping[Signal, Mapping[str, bytes]] = field(default_factory=dict)
     judge_by: Judge = judge
     purpose_secret: bytes | None = field(default=None, repr=False)
     unsettled: str = ""

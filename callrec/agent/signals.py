@@ -24,6 +24,8 @@ BEEPS: Final[Mapping[Signal, tuple[int, ...]]] = {
     Signal.STILL_PAUSED: (HIGH_HZ, LOW_HZ, HIGH_HZ, LOW_HZ),
     Signal.DONE: (HIGH_HZ,),
     Signal.REFUSED: (LOW_HZ, LOW_HZ, LOW_HZ),
+    Signal.RECORDED: (HIGH_HZ, HIGH_HZ, HIGH_HZ),
+    Signal.NOT_RECORDED: (LOW_HZ, HIGH_HZ, LOW_HZ),
 }
 """Hz of each beep, in order."""
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from callrec.agent.signals import sound_of
 from callrec.core import commands as c
-from callrec.core.values import Leg
 from callrec.ports import Destination, Telephony
 
-Switched = c.AnswerCaller | c.RejectCaller | c.Dial | c.Bridge | c.EndWithTone | c.HangUp | c.SignalStaff
+Switched = c.AnswerCaller | c.RejectCaller | c.Dial | c.Bridge | c.EndWithTone | c.HangUp
 
 _REJECTION: Final = (503, "Recording notice unavailable", 30)
 
@@ -35,5 +33,3 @@ def switch(
             telephony.end_with_tone(uid, tone, cause)
         case c.HangUp(leg=leg, cause=cause):
             telephony.hang_up(uid, leg, cause)
-        case c.SignalStaff(signal=signal):
-            telephony.announce(uid, sound_of(signal), (Leg.STAFF,))

@@ -11,7 +11,16 @@ from callrec.audit.call_questions import notices, orphans, recorded_before_notic
 from callrec.audit.fields import leaves, text, texts
 from callrec.audit.keeping_questions import disposals, holds, retention_due
 from callrec.audit.report import Filters, Report
-from callrec.audit.use_questions import access, choices, coding, disclosures, protected, training_consent, withdrawals
+from callrec.audit.use_questions import (
+    access,
+    choices,
+    coding,
+    disclosures,
+    protected,
+    stops,
+    training_consent,
+    withdrawals,
+)
 from callrec.audit.verify import Places, verify
 from callrec.core.kinds import Kind
 from callrec.core.values import Tap
@@ -192,6 +201,7 @@ QUESTIONS: Final[Mapping[str, Callable[[Places, Filters], Report]]] = {
     "notices": notices,
     "purpose-ceiling": purpose_ceiling,
     "choices": choices,
+    "stops": stops,
     "withdrawals": withdrawals,
     "training-consent": training_consent,
     "protected": protected,

@@ -155,6 +155,30 @@ def _against(row: tuple[Any, ...]) -> bool:
     return row[2] == "decline" and str(row[4]).startswith("sealed")
 
 
+def stops(places: Places, filters: Filters) -> Report:
+    """Who stopped which recordings, person by person? Errors as `verify`."""
+    seen = Gathered(filters, Kind.RECORDING_STOPPED, Kind.CALL_OFFERED)
+    verification = verify(places, also=(seen.see,))
+    those = [entry for entry in seen.of(Kind.RECORDING_STOPPED) if text(entry.body.get("reason"))]
+    rows = sorted((_stopper(entry), entry.utc, recording_of(entry), text(entry.body.get("reason"))) for entry in those)
+    asked = Asked(
+        name="stops",
+        question="who stopped which recordings, person by person?",
+        filters=filters,
+        verification=verification,
+        answered=seen.spoken,
+        columns=("who", "when", "recording", "reason"),
+    )
+    each = ", ".join(f"{number} by {who}" for who, number in sorted(Counter(row[0] for row in rows).items()))
+    return asked.report(f"{count(len(rows), 'stop')}{': ' if each else ''}{each}", rows=rows)
+
+
+def _stopper(entry: LogEntry) -> str:
+    """By identity or login where one is known, else by role."""
+    by = text(entry.body.get("stopped_by"))
+    return entry.actor if entry.actor not in ("", "agent") else by
+
+
 # ---------------------------------------------------------------- 12
 
 

@@ -21,6 +21,7 @@ from callrec.cli.ledger import ledger
 from callrec.cli.prompts import prompts
 from callrec.cli.recordings import recordings
 from callrec.cli.selftest import selftest
+from callrec.cli.standing import refusals, staff
 from callrec.cli.subject import subject
 from callrec.cli.subject_decide import decide
 from callrec.cli.subject_forget import forget
@@ -45,7 +46,7 @@ def root(ctx: click.Context, config_path: Path | None) -> None:
 
 _GROUPS = (
     *(agent_group, audit, call_group, config_group, disclosure, handover),
-    *(keys_group, ledger, prompts, recordings, subject),
+    *(keys_group, ledger, prompts, recordings, refusals, staff, subject),
 )
 for _command in (*_GROUPS, demo, init, selftest):
     root.add_command(_command)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from callrec.config import Config, Line, Listen, Record, Reference, Transport, facts_of, load_rules
+from callrec.config import Config, Line, Listen, NotInformed, Record, Reference, Transport, facts_of, load_rules
 from callrec.config.certificates import certificate_mistakes
 from callrec.config.key_files import key_file_mistakes
 from callrec.control import ControlClient
@@ -31,6 +31,7 @@ from callrec.recording.memory import RAMFS_MAGIC, TMPFS_MAGIC, file_system_magic
 from callrec.store.configured import folder_of
 from callrec.store.keys import load_public
 from callrec.store.shelf import MARKER
+from callrec.wiring import standing
 
 RECORD_YOUR_OWN: Final = "record your own words: callrec prompts add FILE --id {id} --lang {language} --text @WORDS.txt"
 _OPEN_TO_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -251,6 +252,24 @@ def _promised(line: Line, language: str, found: ApprovedPrompt) -> Iterator[Rema
             yield Remark(key=f"{at}.keys.{meaning}", what=what, next_step=f'write {meaning}: "{key}"')
 
 
+# ---------------------------------------------------------------- staff
+
+
+def _staff(config: Config) -> Iterator[Remark]:
+    """Whoever answers and did not acknowledge the policy: recorded all the same, or not, as configured."""
+    version = config.staff.policy_version
+    if version is None:
+        return
+    refuses = config.staff.not_informed is NotInformed.REFUSE
+    for line in (line for line in config.lines if line.record is Record.IF_PROVEN):
+        for i, target in enumerate(line.targets):
+            key = f"lines.{line.name}.destination" if i == 0 else f"lines.{line.name}.fallback[{i - 1}]"
+            if not standing(config).informed(target.written, version):
+                what = f"nobody at {target.written} acknowledged policy {version}"
+                what += ": calls that they answer are not recorded" if refuses else ""
+                yield Remark(key=key, what=what, next_step=f"callrec staff add {target.written}", grave=False)
+
+
 # ---------------------------------------------------------------- retention
 
 
@@ -317,6 +336,7 @@ CHECKS: Final[tuple[Callable[[Config], Iterator[Remark]], ...]] = (
     _ledger,
     _store,
     _prompts,
+    _staff,
     _retention,
     _ports,
 )

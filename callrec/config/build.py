@@ -34,6 +34,7 @@ def build(values: Values, *, name: str, folder: Path, sha256: str) -> m.Config:
             for line_name, line in values["lines"].items()
         ),
         staff_codes=m.StaffCodes(**values["staff_codes"]),
+        staff=m.Staff(**values["staff"]),
         notice=m.Notice(**_resolved(values["notice"], folder, "register")),
         spool=m.Spool(**_resolved(values["spool"], folder, "path")),
         ledger=_ledger(values["ledger"], folder, agent),

@@ -180,11 +180,28 @@ class StaffCodes:
     capacity_doubt: str | None
     child: str | None
     objection: str | None
+    status: str | None
 
     def by_name(self) -> dict[str, str]:
         """The key after the prefix, for each order that has one."""
         pairs = ((each.name, getattr(self, each.name)) for each in fields(self) if each.name != "prefix")
         return {name: key for name, key in pairs if key is not None}
+
+
+@unique
+class NotInformed(Enum):
+    """What becomes of a recording where staff did not acknowledge the policy (R53)."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staff:
+    """What staff must have acknowledged; no version: nothing is asked of anybody."""
+
+    policy_version: str | None
+    not_informed: NotInformed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +236,7 @@ class Line:
     pause_resumes: bool
     capture_from: CaptureFrom
     staff_display: StaffDisplay
+    staff_whisper: bool
     kind: LineKind
     subject: Subject
     keep_number: bool
@@ -353,6 +371,7 @@ class Config:
     http: Http | None
     lines: tuple[Line, ...]
     staff_codes: StaffCodes
+    staff: Staff
     notice: Notice
     spool: Spool
     ledger: Ledger

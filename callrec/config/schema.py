@@ -13,7 +13,7 @@ from typing import Final
 
 from callrec.config import values
 from callrec.config.kinds import Choice, Flag, Kind, ListOf, Share, Text, Whole
-from callrec.config.models import CaptureFrom, OnNoNotice, PbxEvents, Record, StoreKind
+from callrec.config.models import CaptureFrom, NotInformed, OnNoNotice, PbxEvents, Record, StoreKind
 from callrec.core.purposes import Role
 from callrec.core.retention import LineKind, Nation, Subject
 from callrec.core.values import Grade, Purpose
@@ -149,6 +149,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "lines.*.staff_display.if_proven", Text(values.display_mark), "Where the call is recorded once proven", "[REC]"
     ),
     Key("lines.*.staff_display.otherwise", Text(values.display_mark), "Where it is not recorded", "[NO REC]"),
+    Key("lines.*.staff_whisper", Flag(), "Tell staff at the bridge whether it is recorded (R53)", default=False),
     Key("lines.*.kind", Choice(LineKind), "What kind of advice it gives, for retention", "general"),
     Key("lines.*.subject", Choice(_SUBJECTS), "Who calls are about, for retention", "adult"),
     Key("lines.*.keep_number", Flag(), "Keep the caller's number, sealed, so that their calls are found", default=True),
@@ -165,6 +166,12 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("staff_codes.capacity_doubt", _CODE, "Doubt about capacity: no secondary use until reviewed", "6"),
     Key("staff_codes.child", _CODE, "The call is about a child", "8"),
     Key("staff_codes.objection", _CODE, "A child or their parent objects: stop, and no secondary use", None),
+    Key("staff_codes.status", _CODE, "Hear whether the call is recorded now; staff alone do", "*"),
+    Key("staff", Shape.SECTION, "What staff must know (R53)", ()),
+    Key(
+        "staff.policy_version", _NAME, "Version of the recording policy they acknowledge; null: none is asked for", None
+    ),
+    Key("staff.not_informed", Choice(NotInformed), "A call answered by whoever did not acknowledge it", "warn"),
     Key("notice", Shape.SECTION, "Playing and judging notices", ()),
     Key("notice.register", _ANY, "Folder with prompts and their register", "var/prompts"),
     Key("notice.longest_s", Whole(3, 20, _TWENTY_SECONDS), "Longest notice", 20),

@@ -29,6 +29,7 @@ class Act(Enum):
     NARROW = "take a purpose away"
     WITHDRAW = "enter a caller's withdrawal"
     REVIEW = "lift a suspension"
+    STANDING = "enter standing refusals, and what staff acknowledged"
     ERASE = "decide that it is not kept as a record of advice"
 
 
@@ -52,6 +53,7 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     Act.NARROW: _MANAGES | {Role.AUDITOR, Role.TRAINER},
     Act.WITHDRAW: _MANAGES,
     Act.REVIEW: _DECIDES,
+    Act.STANDING: _MANAGES,
     Act.ERASE: _DECIDES,
 }
 """A hold only protects, so nearly everybody may place one. What destroys needs somebody who answers for it."""

@@ -161,7 +161,11 @@ class LegsBridged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffJoined(Event):
-    """A person is there, where the destination answers before one is (`capture_from: staff_joined`)."""
+    """A person is there, where the destination answers before one is (`capture_from: staff_joined`). `informed` says
+    whether that person acknowledged the recording policy, where the PBX said who it is (R53).
+    """
+
+    informed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ class KeyMethod(Enum):
 
 @unique
 class Order(Enum):
-    """What staff order by a code, and operators by a command. Every one of them only takes away."""
+    """What staff order by a code, and operators by a command. Every one of them only takes away, or asks."""
 
     STOP = "stop"
     PAUSE = "pause"
@@ -45,6 +45,7 @@ class Order(Enum):
     CAPACITY_DOUBT = "capacity doubt"
     CHILD = "child"
     OBJECTION = "objection"
+    STATUS = "status"
 
     @property
     def word(self) -> str:
@@ -52,7 +53,9 @@ class Order(Enum):
         return self.value.replace(" ", "-")
 
 
-FLAGS: Final = tuple(order for order in Order if order not in (Order.STOP, Order.PAUSE, Order.RESUME))
+COMMANDS: Final = (Order.STOP, Order.PAUSE, Order.RESUME)
+"""Orders that are commands of their own."""
+FLAGS: Final = tuple(order for order in Order if order not in (*COMMANDS, Order.STATUS))
 """Orders that say what must be known of a call."""
 
 
@@ -65,6 +68,8 @@ class Signal(Enum):
     STILL_PAUSED = "still paused"
     DONE = "done"
     REFUSED = "refused"
+    RECORDED = "recorded"
+    NOT_RECORDED = "not recorded"
 
 
 @unique

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
@@ -23,6 +23,11 @@ from callrec.notice.audio import FRAME, read_prompt
 from callrec.notice.manifest import NAME, Approvers, PromptKind, PromptRecord, Status, parse_register
 from callrec.notice.mask import mask_from_hex
 from callrec.notice.verify import Template
+
+RECORDED: Final = "staff-recorded"
+NOT_RECORDED: Final = "staff-not-recorded"
+TO_STAFF: Final = (RECORDED, NOT_RECORDED)
+"""Announcements that staff alone hear (R53)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +115,13 @@ class Register:
             return _not_in_force(those, approved)
         return self.read(max(in_force, key=lambda each: each.version))
 
-    def announcement(self, language: str, at: datetime) -> ApprovedPrompt | None:
-        """The newest approved announcement in this language that is in force and whole; None where there is none."""
+    def announcement(self, language: str, at: datetime, *, to_staff: str = "") -> ApprovedPrompt | None:
+        """The newest approved announcement in this language that is in force and whole; None where there is none. Those
+        to staff alone have ids of their own, any other is the one that both hear.
+        """
         kind, status = PromptKind.ANNOUNCEMENT, Status.APPROVED
         those = [each for each in self.records if (each.kind, each.status, each.language) == (kind, status, language)]
+        those = [each for each in those if (each.id if each.id in TO_STAFF else "") == to_staff]
         newest = max((each for each in those if each.in_force(at)), key=lambda each: each.version, default=None)
         found = self.read(newest) if newest else None
         return found if isinstance(found, ApprovedPrompt) else None

@@ -12,8 +12,11 @@ from uuid import uuid4
 import pytest
 
 from callrec._canonical import parse
+from callrec.agent import pbx
 from callrec.agent.call import CallTask
 from callrec.agent.signals import sound_of
+from callrec.config import NotInformed
+from callrec.config.models import Staff
 from callrec.core import events as e
 from callrec.core.evidence import RtcpReport
 from callrec.core.kinds import Kind
@@ -24,6 +27,7 @@ from callrec.core.values import KeyMethod, Leg, Order, Signal
 from callrec.core.wire_records import Counts, TakenWindow
 from callrec.errors import Refused, Unavailable
 from callrec.notice import wire
+from callrec.rights.standing import KEY_FILE
 from callrec.store.contacts import NAME, ContactOpener
 from callrec.store.keys import unwrap
 from tests.agent.world import INVITE, MEMORY, UID, a_world, heard_whole, leg_ended
@@ -370,7 +374,7 @@ async def test_a_stop_by_staff_suspends_every_use_and_names_who(services):
     stopped = services.ledger.of(Kind.RECORDING_STOPPED, UID)[0]
     assert (stopped.body["reason"], stopped.body["stopped_by"]) == ("STAFF_STOPPED", "staff")
     changed = services.ledger.of(Kind.TAG_CHANGED, UID)[0]
-    assert changed.actor == "staff"
+    assert changed.actor == stopped.actor == "staff sip:6000@127.0.0.1:6000"
     assert changed.body == {
         "change": "suspended",
         "purposes": ["audit", "medico-legal", "training"],
@@ -423,12 +427,88 @@ async def test_an_order_for_a_call_that_is_over_is_refused(services):
         await call.ordered(Order.PAUSE, "uid:7")
 
 
+async def test_a_caller_with_a_standing_refusal_starts_as_declined_and_is_connected_unasked(services):
+    services.standing.refuse("07700 900001", since="2026-01-01", why="letter-1", by="ann")
+    async with a_call(services) as call:
+        await services.telephony.asked("answer")
+        call.happened(e.CallerAnswered(at_ns=1))
+        await services.telephony.asked("dial")
+
+    assert "play_notice" not in services.telephony.names()
+    (choice,) = services.ledger.of(Kind.CHOICE_MADE, UID)
+    assert (choice.body["choice"], choice.body["method"]) == ("decline", "standing refusal")
+    assert summary(services)["reason"] == "CALLER_DECLINED"
+
+
+async def test_where_refusals_cannot_be_asked_nothing_is_recorded_and_the_call_goes_through(services, tmp_path):
+    services.standing.refuse("01632 960001", since="2026-01-01", why="letter-1", by="ann")
+    (tmp_path / "keys" / KEY_FILE).unlink()
+    async with a_call(services) as call:
+        await services.telephony.asked("answer")
+        call.happened(e.CallerAnswered(at_ns=1))
+        await services.telephony.asked("dial")
+
+    assert summary(services)["reason"] == "STORE_UNAVAILABLE"
+
+
+def asking(services, how):
+    """These services, with staff who must have acknowledged policy 3."""
+    services.config = replace(services.config, staff=Staff(policy_version="3", not_informed=how))
+    return services
+
+
+@pytest.mark.parametrize(("how", "recorded"), [(NotInformed.WARN, True), (NotInformed.REFUSE, False)])
+async def test_staff_who_did_not_acknowledge_the_policy_are_told_of_or_cost_the_recording(services, how, recorded):
+    async with a_call(asking(services, how)) as call:
+        await bridged(call)
+        if recorded:
+            await services.telephony.asked("start_capture")
+
+    told = [each.body["cause"] for each in services.ledger.of(Kind.LEG_CHANGED, UID) if "policy" in each.body["what"]]
+    assert told == ["destination 0"]
+    assert summary(services)["decision"] == ("RECORDED" if recorded else "NOT_RECORDED")
+    assert summary(services)["reason"] == ("" if recorded else "STAFF_NOT_INFORMED")
+
+
+async def test_staff_who_acknowledged_this_version_are_recorded(services):
+    services.standing.acknowledged("sip:6000@127.0.0.1:6000", "3", on="2026-01-01")
+    async with a_call(asking(services, NotInformed.REFUSE)) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+
+    assert summary(services)["decision"] == "RECORDED"
+
+
+async def test_the_pbxs_word_of_who_joined_counts_before_the_destination(services):
+    services.standing.acknowledged("sip:alice@pbx", "3", on="2026-01-01")
+    async with a_call(asking(services, NotInformed.REFUSE)) as call:
+        await bridged(call)
+        await call.told(pbx.read({"event": "joined", "identity": "sip:alice@pbx"}), None, "http")
+        await services.telephony.asked("start_capture")
+        await call.ordered(Order.STOP, "staff")
+
+    assert summary(services)["decision"] == "RECORDED"
+    assert services.ledger.of(Kind.RECORDING_STOPPED, UID)[0].actor == "staff sip:alice@pbx"
+
+
+async def test_a_status_code_is_answered_to_staff_alone_in_the_lines_language(services):
+    services.staff_words = {Signal.RECORDED: {"en": b"recorded"}, Signal.NOT_RECORDED: {"en": b"not"}}
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+        for order in (Order.STATUS, Order.PAUSE, Order.STATUS):
+            await call.ordered(order, "staff")
+
+    heard = [order[1:] for order in services.telephony.orders if order[0] == "announce"]
+    assert heard == [(b"recorded", (Leg.STAFF,)), (sound_of(Signal.PAUSED), (Leg.STAFF,)), (b"not", (Leg.STAFF,))]
+
+
 async def test_codes_are_kept_from_the_caller_and_the_callers_keys_from_staff(services):
     async with a_call(services) as call:
         await bridged(call)
 
     kept = [order[1:] for order in services.telephony.orders if order[0] == "swallow_keys"]
-    assert (Leg.STAFF, "*70 *71 *74 *72 *73 *75 *76 *78") in kept
+    assert (Leg.STAFF, "*70 *71 *74 *72 *73 *75 *76 *78 *7*") in kept
     assert (Leg.CALLER, "2 3 **2 999") in kept
 
 

@@ -21,6 +21,7 @@ from callrec.notice.register import Register
 from callrec.ports import Entry, Invite
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
+from callrec.rights.standing import KEY_FILE, Standing
 from callrec.store.admission import UnsafeAdmitEverything
 from callrec.store.keys import FileKeyRing, create_keeper_keys
 from callrec.store.memory import MemoryStore
@@ -126,6 +127,7 @@ def a_world(folder: Path, runtime: Path, **changes) -> Services:
         mover=mover,
         choose_prompt=lambda name, language: Register.load(folder / "prompts").choose(name, language, clock.utc()),
         rules=rules(config),
+        standing=Standing(folder / "standing", keys / KEY_FILE, country="44"),
         evidence_dir=folder / "evidence",
         mishap=lambda _uid, _what: None,
     )

@@ -1,6 +1,7 @@
 """The auditor's questions: each finds what it is about, names it, and says nothing is wrong only where it looked."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from callrec.audit.call_questions import evidence, orphans, recorded_before_noti
 from callrec.audit.keeping_questions import holds, retention_due
 from callrec.audit.reconcile import read_records, reconcile
 from callrec.audit.report import Filters
-from callrec.audit.use_questions import access, choices, protected, tag_history, training_consent, withdrawals
+from callrec.audit.use_questions import access, choices, protected, stops, tag_history, training_consent, withdrawals
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.errors import ConfigError, Unavailable
@@ -188,6 +189,20 @@ def test_choices_say_what_became_of_the_audio_and_a_recording_after_a_no_is_an_e
     assert {row[1]: row[4].partition(",")[0] for row in report.rows} == {uid: "sealed", refused: "none was recorded"}
     assert report.exceptions == (f"call {uid}: recorded after the caller declined",)
     assert other not in str(report.rows)
+
+
+def test_stops_are_listed_person_by_person(story):
+    uid, other = story.day()
+    people = ((uid, "staff", "staff sip:6000@pbx"), (other, "uid:7", "uid:7"), (other, "caller", "caller"))
+    for each, by, actor in people:
+        stopped = entry(Kind.RECORDING_STOPPED, each, reason="STAFF_STOPPED", stopped_by=by)
+        story.ledger.append_blocking(replace(stopped, actor=actor))
+    story.tell(Kind.RECORDING_STOPPED, uid, reason="", stopped_by="caller")
+
+    report = stops(story.places(), EVER)
+
+    assert [row[0] for row in report.rows] == ["caller", "staff sip:6000@pbx", "uid:7"]
+    assert report.summary == "3 stops: 1 by caller, 1 by staff sip:6000@pbx, 1 by uid:7"
 
 
 def test_withdrawals_are_listed_with_what_became_of_them(story):

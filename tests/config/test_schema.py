@@ -19,6 +19,7 @@ FLAGS = {
     "lines.*.health_record",
     "lines.*.keep_number",
     "lines.*.pause_resumes",
+    "lines.*.staff_whisper",
 }
 """Every yes-or-no there is, so that a new one is seen here; none has to do with the notice.
 `pause_resumes` ends a pause of a recording whose notice was proven, as a person's order does.

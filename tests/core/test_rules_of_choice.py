@@ -23,7 +23,7 @@ from callrec.core.purposes import SECONDARY, Protection, Role, TagChange, TagSou
 from callrec.core.reasons import REASON_CLASS, Reason, ReasonClass
 from callrec.core.retention import Facts, Nation, Subject, uncovered
 from callrec.core.tags import REMOVED, RESTORED, SUSPENDED, replayed
-from callrec.core.values import Grade, Leg, Order, Purpose
+from callrec.core.values import Grade, Leg, Order, Purpose, Signal
 from tests.core.builders import a_plan
 from tests.core.test_call import CODES, GOOD, WAITS_FOR_THE_KEY, key, timer, walk
 from tests.core.test_orders import MEDICO_LEGAL, order, pressed, recorded
@@ -297,6 +297,9 @@ def test_r38_without_capacity_and_proxy_a_secondary_use_needs_every_ground_said(
     assert "is lifted by" in basis_refused(None, **who)
 
 
+@shown_by(
+    "tests/agent/test_call_task.py::test_a_caller_with_a_standing_refusal_starts_as_declined_and_is_connected_unasked"
+)
 def test_r39_what_was_said_of_one_call_says_nothing_of_the_next_and_only_a_refusal_may_stand():
     for flag in (Order.CAPACITY_DOUBT, Order.DISTRESS, Order.CHILD, Order.WITHOUT_TRAINING):
         recorded(order(flag))
@@ -323,6 +326,35 @@ def test_r52_a_pause_drops_the_sound_keeps_no_key_and_ends_only_when_somebody_sa
     again, told = advance(still, order(Order.RESUME))
     assert again.capture is Capture.ON
     assert not ordered(told, c.PlayNotice), "the same parties need no other notice"
+
+
+@shown_by(
+    "tests/agent/test_outgoing.py::test_whether_a_call_is_recorded_is_on_the_display_and_in_a_header",
+    "tests/agent/test_call_task.py::test_a_status_code_is_answered_to_staff_alone_in_the_lines_language",
+    "tests/agent/test_call_task.py::test_staff_who_did_not_acknowledge_the_policy_are_told_of_or_cost_the_recording",
+    "tests/sip/test_bridged_calls.py::test_an_announcement_is_in_no_capture",
+)
+def test_r53_staff_are_told_and_where_one_did_not_acknowledge_the_policy_nothing_is_recorded():
+    must = a_plan(codes=CODES, uninformed=frozenset({0}), whispers=True)
+    call, orders = walk(*GOOD, plan=must)
+    assert not ordered(orders, c.StartRecording)
+    (over,) = ordered(advance(call, e.LegEnded(at_ns=99, leg=Leg.CALLER, cause="bye"))[1], c.CloseCall)
+    assert over.reason is Reason.STAFF_NOT_INFORMED
+    joined, orders = advance(call, e.StaffJoined(at_ns=98, informed=True))
+    assert ordered(orders, c.StartRecording), "the PBX says who it is, and they have"
+    assert ordered(orders, c.SignalStaff) == [c.SignalStaff(signal=Signal.RECORDED)]
+    assert advance(joined, e.StaffJoined(at_ns=99, informed=False))[0].capture is Capture.SUSPENDED
+
+    heard = {False: Signal.RECORDED, True: Signal.NOT_RECORDED}
+    for paused, signal in heard.items():
+        before = [order(Order.PAUSE)] if paused else []
+        asked, orders = recorded(*before, order(Order.STATUS))
+        assert (asked, orders[-1]) == (recorded(*before)[0], c.SignalStaff(signal=signal)), "it changes nothing"
+    plain, whispered = (walk(*GOOD, plan=a_plan(whispers=yes))[1] for yes in (False, True))
+    assert ordered(whispered, c.SignalStaff) == [c.SignalStaff(signal=Signal.RECORDED)]
+    assert not ordered(plain, c.SignalStaff)
+    _, orders = walk(GOOD[0], key("2"), *BRIDGE, plan=a_plan(whispers=True))
+    assert ordered(orders, c.SignalStaff) == [c.SignalStaff(signal=Signal.NOT_RECORDED)]
 
 
 @shown_by(
@@ -364,7 +396,7 @@ def test_r55_each_segment_has_what_everybody_heard_in_it_was_told_and_a_stranger
 
 # ---------------------------------------------------------------- the table itself
 
-RULES = {*range(14, 19), *range(22, 28), *range(33, 40), 52, 55}
+RULES = {*range(14, 19), *range(22, 28), *range(33, 40), 52, 53, 55}
 
 
 def rows():

@@ -301,7 +301,7 @@ def test_a_retired_prompt_is_not_played_and_its_audio_stays(installed, books) ->
 
 
 def test_installing_the_samples_approves_each_in_the_ledger(installed, books) -> None:
-    assert [entry.kind for entry in books.entries] == [Kind.PROMPT_APPROVED] * 4
+    assert [entry.kind for entry in books.entries] == [Kind.PROMPT_APPROVED] * 8
     assert {entry.body["by"] for entry in books.entries} == {"sample"}
     assert all(entry.body["sample"] for entry in books.entries)
 

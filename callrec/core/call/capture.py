@@ -10,7 +10,7 @@ from callrec.core.call.state import Call, Capture, Notice, Stage, Step
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.purposes import Protection, TagSource, effective
 from callrec.core.reasons import Reason
-from callrec.core.values import Leg, Purpose
+from callrec.core.values import Leg, Purpose, Signal
 
 
 def proof_recorded(call: Call, event: e.ProofRecorded) -> Step:
@@ -52,6 +52,8 @@ def silence(call: Call) -> str:
             return f"{leg.value} side on hold behind the PBX"
     if call.paused:
         return "paused"
+    if call.staff_uninformed:
+        return "staff did not acknowledge the recording policy"
     return "" if call.staff_there else "nobody of the line is there"
 
 
@@ -92,7 +94,21 @@ def start_when_permitted(call: Call) -> Step:
     if not purposes:
         return replace(call, capture=Capture.ENDED, reason=call.reason or Reason.NO_PURPOSE), ()
     order = c.StartRecording(proof=call.proof, segment=call.segment, purposes=purposes, about=call.about)
-    return replace(call, capture=Capture.ON, recorded=True, purposes=purposes), (order, *_said_before(call))
+    started = replace(call, capture=Capture.ON, recorded=True, purposes=purposes)
+    return whisper(started, (order, *_said_before(call)))
+
+
+def whisper(call: Call, orders: tuple[c.Command, ...]) -> Step:
+    """Staff hear once, at the bridge or when it is decided, whether the call is recorded (R53); nobody else does."""
+    decided = call.captures or call.permission in (Permission.NONE, Permission.WITHDRAWN)
+    if not call.plan.whispers or call.whispered or not decided or call.stage is not Stage.BRIDGED:
+        return call, orders
+    return replace(call, whispered=True), (*orders, status(call))
+
+
+def status(call: Call) -> c.SignalStaff:
+    """Whether voices are captured now, as staff hear it."""
+    return c.SignalStaff(signal=Signal.RECORDED if call.capture is Capture.ON else Signal.NOT_RECORDED)
 
 
 def _said_before(call: Call) -> tuple[c.Command, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call.capture import settle, start_when_permitted, stop
+from callrec.core.call.capture import settle, start_when_permitted, stop, whisper
 from callrec.core.call.notice import play
 from callrec.core.call.state import Call, Notice, Stage, Step
 from callrec.core.reasons import Reason
@@ -15,12 +15,14 @@ from callrec.core.values import Leg
 
 def bridged(call: Call, _event: e.LegsBridged) -> Step:
     """Both legs hear each other; recording may begin."""
-    return start_when_permitted(replace(call, stage=Stage.BRIDGED))
+    talking, orders = start_when_permitted(replace(call, stage=Stage.BRIDGED))
+    return whisper(talking, orders)
 
 
-def staff_joined(call: Call, _event: e.StaffJoined) -> Step:
+def staff_joined(call: Call, event: e.StaffJoined) -> Step:
     """A person is there, where the destination had answered before one was."""
-    return settle(replace(call, staff_there=True, held_behind=call.held_behind - {Leg.STAFF}))
+    informed = call.informed if event.informed is None else event.informed
+    return settle(replace(call, staff_there=True, informed=informed, held_behind=call.held_behind - {Leg.STAFF}))
 
 
 def staff_left(call: Call, _event: e.StaffLeft) -> Step:
@@ -73,6 +75,8 @@ def _why(call: Call, event: e.LegEnded) -> Reason:
     """Why nothing was recorded, where nothing else had been found before the end."""
     if call.reason is not None:
         return call.reason
+    if call.staff_uninformed and call.stage is Stage.BRIDGED:
+        return Reason.STAFF_NOT_INFORMED
     if call.strangers:
         return Reason.PARTY_WITHOUT_NOTICE
     if event.leg is Leg.CALLER and call.stage is not Stage.BRIDGED:

@@ -11,7 +11,7 @@ from typing import Final
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call.capture import settle, stop_requested, tags_changed
+from callrec.core.call.capture import settle, status, stop_requested, tags_changed
 from callrec.core.call.state import Call, Capture, Handler, Step, and_then, unfinished
 from callrec.core.people import A_CHILD
 from callrec.core.permission import Permission
@@ -27,7 +27,7 @@ _KEYPAD: Final = "0123456789*#"
 
 def order_given(call: Call, event: e.OrderGiven) -> Step:
     """Carry the order out, or tell staff that there is nothing to order."""
-    if call.plan.obstacle is not None:
+    if call.plan.obstacle is not None and event.order is not Order.STATUS:
         return call, _signal(call, Signal.REFUSED)
     return _ORDERS[event.order](call, event)
 
@@ -49,7 +49,8 @@ def staff_key(call: Call, event: e.KeyPressed) -> Step:
 
 def staff_keys_in_use(call: Call) -> tuple[str, ...]:
     """Codes that are not passed on to the caller."""
-    return call.plan.codes.words() if call.plan.obstacle is None else ()
+    codes = call.plan.codes
+    return codes.words() if call.plan.obstacle is None else codes.words(Order.STATUS)
 
 
 def _signal(call: Call, signal: Signal) -> tuple[c.Command, ...]:
@@ -169,6 +170,11 @@ def subject_told(call: Call, event: e.SubjectTold) -> Step:
     return replace(call, about=event.about, about_by=event.actor), (*told, *_signal(call, Signal.DONE))
 
 
+def _status(call: Call, _event: e.OrderGiven) -> Step:
+    """R53: asked on a line that is never recorded as well, and changes nothing."""
+    return call, (status(call),) if call.staff_up else ()
+
+
 _ORDERS: Final[Mapping[Order, Callable[[Call, e.OrderGiven], Step]]] = {
     Order.STOP: _stop,
     Order.PAUSE: _pause,
@@ -179,4 +185,5 @@ _ORDERS: Final[Mapping[Order, Callable[[Call, e.OrderGiven], Step]]] = {
     Order.CAPACITY_DOUBT: _capacity_doubt,
     Order.CHILD: _child,
     Order.OBJECTION: _protects(Protection.CHILD_OBJECTS),
+    Order.STATUS: _status,
 }

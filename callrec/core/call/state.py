@@ -77,9 +77,11 @@ class StaffCodes:
     prefix: str = ""
     orders: tuple[tuple[str, Order], ...] = ()
 
-    def words(self) -> tuple[str, ...]:
-        """Every code, whole."""
-        return tuple(self.prefix + key for key, _ in self.orders) if self.prefix else ()
+    def words(self, *only: Order) -> tuple[str, ...]:
+        """Every code, whole; or those of these orders."""
+        return (
+            tuple(self.prefix + key for key, order in self.orders if not only or order in only) if self.prefix else ()
+        )
 
     def order(self, key: str) -> Order | None:
         """What this key after the prefix means; None where it means nothing."""
@@ -103,6 +105,8 @@ class CallPlan:
     declined_before: bool = False
     codes: StaffCodes = StaffCodes()
     pause_resumes: bool = False
+    uninformed: frozenset[int] = frozenset()
+    whispers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +134,8 @@ class Call:
     held_behind: frozenset[Leg] = frozenset()
     staff_there: bool = True
     staff_up: bool = False
+    informed: bool | None = None
+    whispered: bool = False
     target: int = 0
     capture: Capture = Capture.OFF
     recorded: bool = False
@@ -150,6 +156,13 @@ class Call:
     def captures(self) -> bool:
         """True while a segment runs, in a gap or not."""
         return self.capture in (Capture.ON, Capture.SUSPENDED)
+
+    @property
+    def staff_uninformed(self) -> bool:
+        """True where whoever answers did not acknowledge the recording policy, and must have: by the PBX's word of who
+        that is, else by the destination that was called (R53).
+        """
+        return self.target in self.plan.uninformed if self.informed is None else not self.informed
 
     @property
     def attempts_left(self) -> bool:
