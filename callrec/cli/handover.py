@@ -9,18 +9,24 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from callrec._canonical import sha256_hex
+from callrec._durable import write_file
 from callrec.audit.report import verification_text
 from callrec.audit.verify import Places, verify
 from callrec.audit.wording import lines_of, one_line
 from callrec.cli.desk import Desk
+from callrec.cli.disposal_bench import bench, read_file
 from callrec.cli.evidence import public_key
+from callrec.cli.holds import words
 from callrec.cli.subject import allowed
 from callrec.core.authority import Act
 from callrec.core.kinds import Kind
+from callrec.disposal.handed_over import drawn_after_handover
+from callrec.disposal.lists import proposed
 from callrec.errors import Broken, Refused
 from callrec.ledger.reading import open_log
 from callrec.ports import Entry
-from callrec.rights.handover import KEYS, LEDGER, STORE, HandOver, differences
+from callrec.rights.handover import KEYS, LEDGER, STORE, SUMS, HandOver, differences
 from callrec.store.keys import load_public, wrap
 from callrec.store.openers import Unwrap
 from callrec.store.shelf import MARKER
@@ -77,6 +83,33 @@ def _wrapped_anew(unwrap: Unwrap, keeper: X25519PublicKey, wrapped: bytes) -> by
     """The same data key, wrapped for another keeper."""
     key = unwrap(wrapped)
     return wrap(key.secret, key.key_id, keeper)
+
+
+@handover.command()
+@click.argument("folder", type=_PATH)
+@click.option("--receipt", required=True, help="The reference under which it was taken over. No names.")
+@click.option("-o", "--output", type=_PATH, required=True, help="The list to write; a new file.")
+@click.pass_obj
+def acknowledged(desk: Desk, /, folder: Path, *, receipt: str, output: Path) -> None:
+    """Draw the list of what FOLDER handed over, once it was taken over: to be destroyed here. Touches nothing.
+
+    It goes the way of every disposal: another person says that it arrived (`recordings dispose --approve`), and
+    `recordings dispose LIST --execute` destroys keys, then ciphertext, and certifies each recording. Held ones stay.
+    """
+    person = desk.decides(Act.HAND_OVER)
+    words(receipt, "--receipt")
+    if output.exists():
+        raise Refused(f"{output} exists and is never overwritten", next_step="choose another name")
+    if wrong := differences(folder):
+        raise Broken(f"the hand-over is not whole: {'; '.join(wrong[:5])}", next_step="look at the copy that arrived")
+    sums = read_file(folder / SUMS)
+    draft = drawn_after_handover(bench(desk), sums, receipt=receipt)
+    write_file(output, draft.to_bytes(), mode=0o640, exclusive=True)
+    desk.append(proposed(draft, person, handover_sha256=sha256_hex(sums)))
+    said = [f"Proposed: {len(draft.items)} recordings that were handed over, receipt {receipt}."]
+    said += [f"left here: {each.recording_id}: {each.why}" for each in draft.taken_out]
+    said += [f"Another person, under their own login: callrec recordings dispose --approve {one_line(output)}"]
+    click.echo(lines_of(said), nl=False)
 
 
 @handover.command()

@@ -19,6 +19,7 @@ from callrec._canonical import canonical, sha256_hex
 from callrec._durable import LockFile
 from callrec.core.kinds import Kind
 from callrec.disposal.clock import believed
+from callrec.disposal.handed_over import forbidden_after_handover
 from callrec.disposal.lists import ANEW, Bench, agreed_list, forbidden, proposed_list
 from callrec.disposal.papers import (
     METHOD,
@@ -162,6 +163,8 @@ class _Run:
         standing = self._standing(item)
         if standing.disposed:
             return "another list disposed of it"
+        if self._agreed.handover_sha256:
+            return forbidden_after_handover(self._bench, standing, self._agreed.handover_sha256)
         known = await self._bench.dates.known(standing)
         return forbidden(self._bench.register, known, self._now.date(), reviewed=item.reviewed)
 

@@ -142,9 +142,10 @@ def forbidden(register: Register, known: Known, today: date, *, reviewed: str) -
 # ---------------------------------------------------------------- two persons
 
 
-def proposed(draft: Draft, person: Person) -> Entry:
-    """The entry by which one person proposes this list."""
+def proposed(draft: Draft, person: Person, *, handover_sha256: str = "") -> Entry:
+    """The entry by which one person proposes this list; of what was handed over, by these sums."""
     body = {
+        **({"handover_sha256": handover_sha256} if handover_sha256 else {}),
         "list_sha256": sha256_hex(draft.to_bytes()),
         "recordings": [item.recording_id for item in draft.items],
         "person": person.person,

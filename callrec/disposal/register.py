@@ -18,6 +18,8 @@ RETENTION: Final = "retention"
 """What `change` of a `tag.changed` says where facts arrived that move dates."""
 CALLER: Final = Person("caller")
 """Who agrees to the destruction of what they withdrew, where nothing else is left that it is kept for."""
+HANDOVER: Final = "handover"
+"""What `form` of an `export.made` says where everything was handed over."""
 DONE: Final = "done"
 ASKED: Final = "asked"
 """Steps of a `hold.released`: the first person asks, another ends the hold."""
@@ -37,6 +39,7 @@ class Standing:
     cipher_sha256: str
     manifest_sha256: str
     kept: bool = False
+    kept_seq: int = -1
     damaged: str = ""
     done_leaf: str = ""
     certificate_sha256: str = ""
@@ -56,6 +59,8 @@ class DisposalList:
     proposed_leaf: str
     proposer: Person
     recordings: tuple[str, ...]
+    handover_sha256: str = ""
+    """Where they go because they were handed over: the sums of that hand-over, as its `export.made` names them."""
     approved_leaf: str = ""
     approver: Person = field(default_factory=lambda: Person(""))
     approved_utc: str = ""
@@ -79,6 +84,8 @@ class Register:
         self.holds: dict[str, Hold] = {}
         self.lists: dict[str, DisposalList] = {}
         self.batches: list[str] = []
+        self.handovers: dict[str, int] = {}
+        """Hand-overs by the hash of their sums, and where their `export.made` stands."""
         self.scanned_to = ""
         self.newest: Newest | None = None
         self.wrong: list[tuple[str, int]] = []
@@ -99,6 +106,7 @@ class Register:
             Kind.DISPOSAL_APPROVED.value: self._approved,
             Kind.DISPOSAL_DONE.value: self._done,
             Kind.FIXITY_OK.value: self._scanned,
+            Kind.EXPORT_MADE.value: self._exported,
         }
 
     def see(self, entry: LogEntry) -> None:
@@ -156,7 +164,7 @@ class Register:
 
     def _kept(self, entry: LogEntry) -> None:
         if (standing := self.standings.get(_name(entry))) is not None:
-            standing.kept = True
+            standing.kept, standing.kept_seq = True, entry.seq
 
     def _damaged(self, entry: LogEntry) -> None:
         if (standing := self.standings.get(_text(entry.body, "recording_id"))) is not None:
@@ -193,6 +201,10 @@ class Register:
             approver=CALLER,
             approved_utc=entry.utc,
         )
+
+    def _exported(self, entry: LogEntry) -> None:
+        if entry.body.get("form") == HANDOVER:
+            self.handovers[_text(entry.body, "sha256")] = entry.seq
 
     def _scanned(self, entry: LogEntry) -> None:
         self.scanned_to = _text(entry.body, "last")
@@ -233,6 +245,7 @@ class Register:
             proposed_leaf=entry.leaf,
             proposer=_person(entry),
             recordings=tuple(map(str, named)) if isinstance(named, list) else (),
+            handover_sha256=_text(entry.body, "handover_sha256"),
         )
 
     def _approved(self, entry: LogEntry) -> None:

@@ -124,3 +124,75 @@ def test_a_folder_that_is_there_is_not_written_into_and_the_guardian_alone_hands
     for who in ("claims", "records", "checker"):
         assert isinstance(office.runs(who, "handover", "export", "-o", office.folder / f"{who}"), Refused)
         assert not (office.folder / who).exists()
+
+
+# ---------------------------------------------------------------- once it was taken over
+
+
+def acknowledged(office, out, *, who="guardian", name="leaves.json"):
+    file = office.folder / name
+    return file, office.runs(who, "handover", "acknowledged", out, "--receipt", "CONTRACT-END-7", "-o", file)
+
+
+def states(office):
+    return {row["recording_id"]: row["state"] for row in json.loads(office.run("checker", "list", "--json"))}
+
+
+def test_what_was_taken_over_is_destroyed_here_by_two_persons_and_one_certificate_names_all_of_it(office, next_keeper):
+    leaving = [office.record(), office.record()]
+    out = exported(office, "--wrap-to", next_keeper.public)
+    later = office.record()
+
+    file, said = acknowledged(office, out)
+    assert "Proposed: 2 recordings that were handed over, receipt CONTRACT-END-7." in said
+    assert isinstance(office.run("guardian", "dispose", "--approve", file), Refused)
+    assert isinstance(office.run("records", "dispose", file, "--execute"), Refused)
+    assert office.audio() == {*leaving, later}
+    assert "Approved: 2" in office.run("claims", "dispose", "--approve", file)
+    assert "Nothing was touched. 2 recordings would be destroyed." in office.run("records", "dispose", file)
+    assert "Destroyed and certified: 2 recordings." in office.run("records", "dispose", file, "--execute")
+
+    assert office.audio() == office.keys() == {later}
+    (certificate,) = (office.config.agent.data_dir / "disposal/certificates").iterdir()
+    told = json.loads(certificate.read_bytes())
+    assert {item["recording_id"] for item in told["items"]} == set(leaving)
+    assert {(item["rule"], item["reviewed"]) for item in told["items"]} == {("HANDED_OVER", "CONTRACT-END-7")}
+    assert (told["proposer"], told["approver"]) == ("guardian", "claims")
+    assert states(office) == {**dict.fromkeys(leaving, "disposed"), later: "kept"}
+    assert [entry.body["recording_id"] for entry in office.entries(Kind.DISPOSAL_DONE)] == sorted(leaving)
+    assert office.verified().counts == {}
+    assert office.callrec("audit", "disposals", "--prove").exit_code == 0
+    assert opened_there(out, leaving[0], next_keeper.private) == voices()
+    assert "Destroyed and certified: 2" in office.run("records", "dispose", file, "--execute"), "again is harmless"
+
+
+def test_what_is_held_stays_here_and_a_hold_that_came_in_between_keeps_it_as_well(office):
+    held, free = office.record(), office.record()
+    out = exported(office)
+    office.run("checker", "hold", held, "--kind", "claim", "--reason", "CLM-1")
+
+    file, said = acknowledged(office, out)
+    assert f"left here: {held}: the hold hold-" in said
+    office.run("claims", "dispose", "--approve", file)
+    office.run("checker", "hold", free, "--kind", "claim", "--reason", "CLM-2")
+
+    assert "forbids it" in str(office.run("records", "dispose", file, "--execute"))
+    assert office.audio() == office.keys() == {held, free}
+
+
+def test_nothing_goes_for_a_hand_over_that_never_was_or_did_not_arrive_whole(office):
+    office.record()
+    out = exported(office)
+    assert isinstance(acknowledged(office, out, who="claims")[1], Refused)
+    (audio,) = out.rglob("audio.enc")
+    audio.unlink()
+    assert isinstance(acknowledged(office, out)[1], Broken)
+
+    sums = out / "SHA256SUMS"
+    kept = [line for line in sums.read_text().splitlines() if "audio.enc" not in line]
+    sums.chmod(0o600)
+    sums.write_text("\n".join(kept) + "\n")
+
+    file, said = acknowledged(office, out)
+    assert "knows no hand-over with these sums" in str(said)
+    assert not file.exists()
