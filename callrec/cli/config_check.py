@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import click
 
+from callrec.cli.codes import codes
 from callrec.cli.surroundings import Remark, look_around
 from callrec.config import Config, Line, OnNoNotice, Record, load
 from callrec.core.retention import Nation
@@ -47,9 +48,12 @@ def check(setup: Setup, live: bool) -> None:
         if not remark.grave:
             click.echo(f"note: {remark}")
     if grave := [remark for remark in remarks if remark.grave]:
-        sentences = "\n".join(f"{config.name}: {remark}" for remark in grave)
+        sentences = "\n".join(f"{config.place(remark.key)}: {remark}" for remark in grave)
         raise ConfigError(sentences, next_step="mend this, then run `callrec config check` again")
     click.echo("The configuration is in order.")
+
+
+config_group.add_command(codes)
 
 
 def _live(config: Config) -> Iterator[Remark]:

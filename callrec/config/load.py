@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import rfc8785
@@ -39,7 +40,8 @@ def loads(text: str, name: str, *, folder: Path | None = None) -> Config:
     if reading.findings:
         raise _error(reading.findings, name)
     sha256 = hashlib.sha256(rfc8785.dumps(reading.plain)).hexdigest()
-    config = build(reading.values, name=name, folder=folder or Path.cwd(), sha256=sha256)
+    built = build(reading.values, name=name, folder=folder or Path.cwd(), sha256=sha256)
+    config = replace(built, written=reading.lines)
     if wrong := _against_rules(config, reading):
         raise _error(wrong, name)
     return config

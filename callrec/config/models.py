@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum, unique
 from pathlib import Path
 
@@ -357,7 +358,8 @@ class Alerts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything that was configured. `sha256` is the hash of all values, defaults included: comments, order and
-    layout of the file do not matter to it. Relative paths were resolved against `folder`, the file's own.
+    layout of the file do not matter to it. Relative paths were resolved against `folder`, the file's own; `written`
+    says on which line a key stands.
     """
 
     name: str
@@ -379,6 +381,13 @@ class Config:
     retention: Retention
     keys: Keys
     alerts: Alerts
+    written: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def place(self, key: str) -> str:
+        """File and line of this key, or of the nearest one around it that was written; the file alone without any."""
+        while key and key not in self.written:
+            key = key.rpartition(".")[0] if not key.endswith("]") else key.rpartition("[")[0]
+        return f"{self.name}:{self.written[key]}" if key else self.name
 
     def line_for(self, dialled: str) -> Line | None:
         """The line that takes calls to this number, or None. Numbers are compared as E.164, others as text."""

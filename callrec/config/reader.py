@@ -83,6 +83,9 @@ def _value(reading: Reading, row: Key, at: str, found: tuple[int, Node] | None) 
         reading.lines[at], node = found
         if not (isinstance(node, Scalar) and node.is_null):
             return _written(reading, row, at, node)
+        if row.may_be_null:
+            reading.plain[at] = None
+            return None
         if not isinstance(row.kind, Shape) and row.default is not None:
             reading.wrong(at, "has no value; write one or remove the key")
             return None

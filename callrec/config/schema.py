@@ -46,6 +46,8 @@ class Key:
     kind: Kind | ListOf | Shape
     doc: str
     default: Plain | Must = Must.BE_WRITTEN
+    may_be_null: bool = False
+    """True where null says "none" beside a default; a key whose default is null may be null in any case."""
 
 
 _ANY: Final = Text(values.any_text)
@@ -57,6 +59,7 @@ _SUBJECTS: Final = (Subject.ADULT, Subject.CHILD, Subject.UNKNOWN)
 _TARGET: Final = Text(values.sip_uri)
 _KEY: Final = Text(values.choice_key)
 _CODE: Final = Text(values.code_key)
+_PREFIX: Final = Text(values.code_prefix)
 _TWENTY_SECONDS: Final = "callers stop listening after 20 s, and the guidance asks for a short notice (R66)"
 _IN_TIME: Final = "a caller must not wait for our judgement; what is not decided in a second is a refusal"
 _CLOSED_PURPOSES: Final = "a recording has no other purpose here (R32)"
@@ -156,17 +159,35 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines.*.on_no_notice", Choice(OnNoNotice), "A call whose notice is not proven", "connect"),
     Key("lines.*.require", Choice(Grade), "The least grade of proof", "sent"),
     Key("staff_codes", Shape.SECTION, "What staff press: the prefix, then one key. From the staff leg only", ()),
-    Key("staff_codes.prefix", Text(values.code_prefix), "What every code begins with; null: no codes", "*7"),
-    Key("staff_codes.stop", _CODE, "Stop recording", "0"),
-    Key("staff_codes.pause", _CODE, "Pause, as for a card number", "1"),
-    Key("staff_codes.resume", _CODE, "Go on after a pause", "4"),
-    Key("staff_codes.without_training", _CODE, "Not for training", "2"),
-    Key("staff_codes.without_audit", _CODE, "Not for audit", "3"),
-    Key("staff_codes.distress", _CODE, "Distress, or somebody objects: stop, and no secondary use", "5"),
-    Key("staff_codes.capacity_doubt", _CODE, "Doubt about capacity: no secondary use until reviewed", "6"),
-    Key("staff_codes.child", _CODE, "The call is about a child", "8"),
+    Key(
+        "staff_codes.prefix",
+        Text(values.code_prefix),
+        "What every code begins with; null: no codes",
+        "*7",
+        may_be_null=True,
+    ),
+    Key("staff_codes.stop", _CODE, "Stop recording", "0", may_be_null=True),
+    Key("staff_codes.pause", _CODE, "Pause, as for a card number", "1", may_be_null=True),
+    Key("staff_codes.resume", _CODE, "Go on after a pause", "4", may_be_null=True),
+    Key("staff_codes.without_training", _CODE, "Not for training", "2", may_be_null=True),
+    Key("staff_codes.without_audit", _CODE, "Not for audit", "3", may_be_null=True),
+    Key(
+        "staff_codes.distress",
+        _CODE,
+        "Distress, or an objection: stop, no secondary use",
+        "5",
+        may_be_null=True,
+    ),
+    Key(
+        "staff_codes.capacity_doubt",
+        _CODE,
+        "Doubt about capacity: no secondary use for now",
+        "6",
+        may_be_null=True,
+    ),
+    Key("staff_codes.child", _CODE, "The call is about a child", "8", may_be_null=True),
     Key("staff_codes.objection", _CODE, "A child or their parent objects: stop, and no secondary use", None),
-    Key("staff_codes.status", _CODE, "Hear whether the call is recorded now; staff alone do", "*"),
+    Key("staff_codes.status", _CODE, "Hear whether the call is recorded now; staff alone do", "*", may_be_null=True),
     Key("staff", Shape.SECTION, "What staff must know (R53)", ()),
     Key(
         "staff.policy_version", _NAME, "Version of the recording policy they acknowledge; null: none is asked for", None

@@ -120,6 +120,27 @@ def test_a_second_language_that_names_less_is_noted(place):
     assert "advice-line.cy.1 does not tell callers to press 3" in said
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "key", "says"),
+    [
+        ("languages: [en, cy]", "languages: [cy]", "purposes", "cy.1 does not name audit, training"),
+        ("repeat: null", 'repeat: "0"', "keys.repeat", "does not tell callers to press 0"),
+        ('decline_training: "3"', 'decline_training: "4"', "keys.decline_training", 'write decline_training: "3"'),
+        ('decline_training: "3"', "decline_training: null", "keys.decline_training", "the line does not take it"),
+    ],
+)
+def test_what_the_notice_does_not_say_is_named_by_line_and_mend(place, old, new, key, says):
+    place.change(old, new)
+    place.change('en: ["5000"]', 'cy: ["5000"]') if key == "purposes" else None
+
+    wrong = next(line for line in place.refused().splitlines() if f": lines.advice.{key}: " in line)
+
+    text = place.config.read_text().splitlines()
+    written = next(i for i, line in enumerate(text, 1) if line.strip().startswith(f"{key.rpartition('.')[2]}:"))
+    assert wrong.startswith(f"{place.config}:{written}: ")
+    assert says in place.refused()
+
+
 def test_a_first_language_that_names_less_must_be_mended(place):
     place.change("languages: [en, cy]", "languages: [cy]")
     place.change('en: ["5000"]', 'cy: ["5000"]')

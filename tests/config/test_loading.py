@@ -169,6 +169,14 @@ def test_a_database_of_several_agents_is_named_without_its_password(tmp_path, mo
         ("repeat: null", 'repeat: "2"', "lines.advice.keys.repeat", "which is decline"),
         ('stop: "**2"', 'stop: "999"', "lines.advice.keys.stop", "never 9"),
         ('stop: "**2"', 'stop: "22"', "lines.advice.keys.stop", "begins with '2'"),
+        ('decline_training: "3"', 'decline_training: "9"', "lines.advice.keys.decline_training", "999"),
+        ('decline: "2"', 'decline: "2"\n      decline: "4"', "lines.advice.keys.decline", "stands twice"),
+        ("acknowledge: null", 'acknowledge: "2"', "lines.advice.keys.acknowledge", "which is decline"),
+        ('stop: "**2"', 'stop: "*72"', "lines.advice.keys.stop", "begin alike"),
+        ('pause: "1" ', 'pause: "0" ', "staff_codes.pause", "is the key of stop already"),
+        ('prefix: "*7"', 'prefix: "77"', "staff_codes.prefix", "begins no code"),
+        ("policy_version: null", "policy_version: Version 3", "staff.policy_version", "small letters"),
+        ("not_informed: warn", "not_informed: record", "staff.not_informed", "warn or refuse"),
         ("language_header: null", "language_header: X-Lang", "lines.advice.language_header", "trusted_headers"),
         ('en: ["5000"]', 'cy: ["5009"]', "lines.advice.language_numbers.cy", "match.dialled too"),
         ('en: ["5000"]', 'fr: ["5000"]', "lines.advice.language_numbers.fr", "none of the line's"),
@@ -221,6 +229,20 @@ def test_a_mistake_is_named_by_line_key_and_mend(old, new, key, says):
     assert f": {key}: " in message
     assert "hunter2" not in message
     assert all(place.startswith("callrec.yaml:") for place in message.splitlines())
+
+
+def test_codes_that_are_null_are_none():
+    codes = loads(changed('prefix: "*7"', "prefix: null", changed('pause: "1" ', "pause: null ")), "c").staff_codes
+
+    assert (codes.prefix, codes.pause, codes.resume) == (None, None, "4")
+
+
+def test_a_key_is_found_again_by_its_line_or_by_that_of_what_is_around_it():
+    config = loads(TEXT, "callrec.yaml")
+
+    assert config.place("lines.advice.keys.decline") == f"callrec.yaml:{line_of('decline: ', TEXT)}"
+    assert config.place("sip.listen[0]") == f"callrec.yaml:{line_of('listen: [', TEXT)}"
+    assert config.place("nothing.of.ours") == "callrec.yaml"
 
 
 def test_the_line_named_is_the_line_of_the_mistake():

@@ -14,7 +14,7 @@ PROMISED = {
     "agent": ("run", "status", "reload"),
     "demo": (),
     "call": ("list", "stop", "pause", "resume", "flag", "subject"),
-    "config": ("check",),
+    "config": ("check", "codes"),
     "prompts": ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
     "selftest": (),
     "recordings": (
@@ -52,7 +52,7 @@ BUILT = {
             *("fixity", "tag", "withdraw", "reviews", "reviewed"),
         ),
     ),
-    "config": ("callrec.cli.config_check:config_group", ("check",)),
+    "config": ("callrec.cli.config_check:config_group", ("check", "codes")),
     "prompts": (
         "callrec.cli.prompts:prompts",
         ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
