@@ -6,7 +6,8 @@
 # make lint    the checks of the source alone       make install   .venv with what callrec needs
 # make venv    .venv with what tests need as well   make clean     remove what make made
 # make bench   the same calls through callrec and through Asterisk: CPU, packets, audio, into build/bench.json; takes
-#              nearly an hour (RUNS=1 ROWS=c100,s40 SYSTEMS=callrec for less, README=1 puts the table into README.md)
+#              nearly an hour (RUNS=1 ROWS=c100,s40 SYSTEMS=callrec for less; ADD=1 counts the runs of the same code on
+#              the same machine that are there already; README=1 puts the table into README.md)
 # make chaos   500 times: the agent killed at random, its store cut off in every fourth; then everything it had
 #              acknowledged is looked for (ROUNDS= SEED= STORE=s3, for a real S3 server); about half an hour
 # make bench-keeping   CPU of sealing and keeping a minute of talk; 300 calls that end at once
@@ -91,7 +92,7 @@ pjsip: .venv/.dev
 # both raise the limit of open files themselves; Asterisk's rows come where its chroot is, or can be made
 bench: pjsip
 	@[ ! -x "$$(command -v debootstrap)" ] || [ "$$(id -u)" != 0 ] || deploy/asterisk/test-chroot.sh >/dev/null || true
-	@$(RUN) tests.bench $(if $(RUNS),--runs $(RUNS)) $(if $(ROWS),--rows $(ROWS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(README),--readme)
+	@$(RUN) tests.bench $(if $(RUNS),--runs $(RUNS)) $(if $(ROWS),--rows $(ROWS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(ADD),--add) $(if $(README),--readme)
 
 tap-cost: pjsip
 	@$(RUN) tests.bench.tap

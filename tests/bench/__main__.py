@@ -1,65 +1,21 @@
 """make bench: every row through every system in turn, RUNS times; the medians go to build/bench.json and bench.md.
 
-ROWS=c100,s40 and SYSTEMS=callrec choose among them. Rows are taken in the same order by each system, one system after
-the other, so that a row and its counterpart meet the machine minutes apart.
+ROWS=c100,s40 and SYSTEMS=callrec choose among them. With ADD=1 the runs of the same code on the same machine that lie
+there already count too, so that a long measurement can be made in pieces. Rows are taken in the same order by each
+system, one system after the other, so that a row and its counterpart meet the machine minutes apart.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import statistics
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from tests.bench.rows import JOBS, ROOT, measure
+from tests.bench.results import Mismatch, Results, machine
+from tests.bench.rows import JOBS, measure
 from tests.bench.systems import SYSTEMS, available, raise_file_limit
-from tests.bench.table import mark_readme, table
 from tests.peers.ports import PeerFailed
-
-RESULT = ROOT / "build" / "bench.json"
-COLUMNS = (
-    *("system", "job", "concurrent", "setups_per_s", "calls", "cpu_s_per_setup", "cpu_s_per_call_minute"),
-    *("peak_rss_mb", "lost_packets", "max_gap_ms", "heard_whole_notice", "recordings_right", "dial_p50_ms"),
-    "dial_p99_ms",
-)
-"""What every row has; what else it has explains these."""
-
-
-def median_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One row of several runs: the median of each number, so that one disturbed run decides nothing."""
-    middle = {key: _median([run.get(key) for run in runs]) for key in runs[0] if key not in ("load", "threads")}
-    ordered = {key: middle.pop(key, None) for key in COLUMNS}
-    return {**ordered, **middle, "runs": len(runs), "threads": runs[-1]["threads"], "every_run": list(runs)}
-
-
-def _median(values: Sequence[Any]) -> Any:
-    numbers = [one for one in values if isinstance(one, int | float) and not isinstance(one, bool)]
-    if not numbers:
-        return values[0]
-    return (
-        statistics.median_low(numbers) if all(isinstance(one, int) for one in numbers) else statistics.median(numbers)
-    )
-
-
-def machine() -> dict[str, Any]:
-    """What these figures were measured on."""
-    cpu = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
-    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024 / 1024
-    return {
-        "cpu": cpu.partition(":")[2].strip(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(memory, 1),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "load_before": os.getloadavg()[0],
-    }
 
 
 def _chosen() -> argparse.Namespace:
@@ -67,6 +23,7 @@ def _chosen() -> argparse.Namespace:
     parser.add_argument("--rows", default=",".join(JOBS))
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--add", action="store_true", help="count the runs that lie in build/bench.json too")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     given = parser.parse_args()
     for names, known in ((given.rows, JOBS), (given.systems, SYSTEMS)):
@@ -105,8 +62,11 @@ def _systems(wanted: Sequence[str]) -> list[str]:
 def main() -> int:
     given = _chosen()
     raise_file_limit()
-    facts = machine()
-    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    try:
+        results = Results(machine(), adding=given.add)
+    except Mismatch as mismatch:
+        _say(str(mismatch))
+        return 2
     broken = 0
     for number in range(given.runs):
         _say(f"run {number + 1} of {given.runs}")
@@ -115,21 +75,10 @@ def main() -> int:
                 row = _one(system, job)
                 broken += row is None
                 if row is not None:
-                    runs.setdefault((system, job), []).append(row)
-        _write(facts, [median_of(rows) for rows in runs.values()], readme=given.readme)
-    _say(f"written: {RESULT.relative_to(ROOT)}, bench-machine.json, bench.md")
-    return 1 if broken or not runs else 0
-
-
-def _write(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], *, readme: bool) -> None:
-    """After every run, so that an interrupted measurement leaves what it has."""
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(rows, indent=1) + "\n")
-    RESULT.with_name("bench-machine.json").write_text(json.dumps(facts, indent=1) + "\n")
-    text = table(rows, facts)
-    RESULT.with_name("bench.md").write_text(text)
-    if readme:
-        mark_readme(text)
+                    results.add(row)
+        results.write(readme=given.readme)
+    _say("written: build/bench.json, bench-machine.json, bench.md")
+    return 1 if broken or not results.rows() else 0
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ _BEFORE = "## State of this software"
 Row = Mapping[str, Any]
 
 _HEAD = """\
-| job | system | all heard the whole notice | recordings right | CPU-s per call-minute | CPU-s per set-up | \
+| job | system | runs | all heard the whole notice | recordings right | CPU-s per call-minute | CPU-s per set-up | \
 lost packets | longest gap, ms | last notice packet to INVITE, ms, p50 / p99 | memory, MB |
-|---|---|---|---|---|---|---|---|---|---|
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -27,6 +27,7 @@ def _line(row: Row) -> str:
     cells = (
         f"{row['job']}, {row['concurrent']} at once",
         row["system"],
+        str(row.get("runs", 1)),
         f"{row['heard_whole_notice']} of {calls}",
         f"{row['recordings_right']} of {calls}",
         _figure(row["cpu_s_per_call_minute"]),
@@ -50,11 +51,16 @@ def _ratios(rows: Sequence[Row]) -> str:
     return f"\nCPU per call-minute, callrec to Asterisk: {'; '.join(found)}.\n" if found else ""
 
 
+def _how_many(rows: Sequence[Row]) -> str:
+    counts = sorted({int(row.get("runs", 1)) for row in rows}) or [0]
+    runs = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"each figure is the median of {runs} run{'s' if counts[-1] != 1 else ''}"
+
+
 def table(rows: Sequence[Row], machine: Row) -> str:
     """Markdown: what it was measured on, every row, the ratio of the two systems."""
-    runs = min((row.get("runs", 1) for row in rows), default=0)
     intro = (
-        f"`make bench` on {machine['cores']} cores ({machine['cpu']}), which the load shares; median of {runs} runs. "
+        f"`make bench` on {machine['cores']} cores ({machine['cpu']}), which the load shares; {_how_many(rows)}. "
         "Asterisk does the same job with Playback, MixMonitor and Dial, without proof and encryption. Judged by what "
         "each side heard, packet for packet, and by opening each file. CPU per call-minute is of the time when all "
         "calls talk (set-up rows: while calls come and go).\n\n"

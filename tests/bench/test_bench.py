@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.bench import judge
-from tests.bench.__main__ import COLUMNS, median_of
 from tests.bench.load import Load
+from tests.bench.results import COLUMNS, SAME, Mismatch, Results, median_of
 from tests.bench.rows import Job, through
 from tests.bench.systems import Callrec, raise_file_limit
 from tests.bench.table import table
@@ -75,3 +75,56 @@ def test_cross_talk_makes_a_recording_wrong():
     assert not judge.stereo_is_right(stereo(mixed, audio.tone(850, 10)), call_of(10))
     assert judge.mix_is_right(audio.tone(600, 10) + audio.tone(850, 10), call_of(10))
     assert not judge.mix_is_right(audio.tone(600, 10), call_of(10))
+
+
+FACTS = {**dict.fromkeys(SAME, "the same"), "cores": 2, "begun": [{"at": "then", "load_before": 0.0}]}
+
+
+def run(cpu_s: float, *, job: str = "100 calls", system: str = "callrec") -> dict[str, object]:
+    """A row as one run leaves it."""
+    row = {**dict.fromkeys(COLUMNS, 1), "system": system, "job": job, "cpu_s_per_call_minute": cpu_s}
+    return {**row, "threads": {"sip": 0.1}, "load": {}}
+
+
+def measured(folder, *runs: dict[str, object], adding: bool = False) -> Results:
+    results = Results(FACTS, folder, adding=adding)
+    for each in runs:
+        results.add(each)
+    results.write()
+    return results
+
+
+def test_runs_that_are_added_later_count_as_much_as_those_before(tmp_path):
+    measured(tmp_path, run(0.5), run(0.2, job="300 calls"))
+    measured(tmp_path, run(0.1), adding=True)
+
+    hundred, three_hundred = measured(tmp_path, run(0.3), run(0.6, system="asterisk"), adding=True).rows()[:2]
+
+    assert (hundred["runs"], hundred["cpu_s_per_call_minute"]) == (3, 0.3)
+    assert (three_hundred["runs"], three_hundred["cpu_s_per_call_minute"]) == (1, 0.2)
+    page = (tmp_path / "bench.md").read_text()
+    assert "median of 1 to 3 runs" in page
+    assert "100 calls: 0.50" in page
+    assert len(Results(FACTS, tmp_path, adding=True).facts["begun"]) == 4
+
+
+def test_without_being_asked_to_add_a_measurement_begins_anew(tmp_path):
+    measured(tmp_path, run(0.5))
+    measured(tmp_path, run(0.1))
+
+    (row,) = Results(FACTS, tmp_path, adding=True).rows()
+
+    assert (row["runs"], row["cpu_s_per_call_minute"]) == (1, 0.1)
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_runs_of_another_machine_or_another_code_are_not_added(tmp_path, name):
+    measured(tmp_path, run(0.5))
+
+    with pytest.raises(Mismatch, match=rf"{name}: .* then, other now"):
+        Results({**FACTS, name: "other"}, tmp_path, adding=True)
+
+
+def test_nothing_can_be_added_where_nothing_was_measured(tmp_path):
+    with pytest.raises(Mismatch, match="measure without ADD=1"):
+        Results(FACTS, tmp_path, adding=True)
