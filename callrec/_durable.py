@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -87,6 +87,17 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o600, exclusive: bool = 
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     fsync_dir(path.parent)
+
+
+def write_new_folder(folder: Path, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
+    """Put these files into a folder that nobody reads yet; all are durable on return, in whatever order. A crash before
+    may leave some of them, or parts: the folder counts once it was renamed. Harmless when repeated.
+    """
+    for name, data in files.items():
+        with _explained(folder / name):
+            (folder / name).unlink(missing_ok=True)
+            _write_temporary(folder / name, data, mode)
+    fsync_dir(folder)
 
 
 def _write_temporary(temporary: Path, data: bytes, mode: int) -> None:

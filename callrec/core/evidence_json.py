@@ -141,21 +141,34 @@ def _hints(record: type) -> Mapping[str, Any]:
     return get_type_hints(record)
 
 
+@cache
+def _inner(kind: Any) -> tuple[str, Any]:
+    """How this type is made, and of what: asked once for each type, for it takes longer than the decoding."""
+    if get_origin(kind) in (UnionType, Union):
+        return "optional", next(arg for arg in get_args(kind) if arg is not type(None))
+    if get_origin(kind) is tuple:
+        return "tuple", get_args(kind)[0]
+    if is_dataclass(kind):
+        return "record", kind
+    return ("enum", {member.value: member for member in kind}) if issubclass(kind, Enum) else ("plain", kind)
+
+
 def decode(value: Any, kind: Any, where: str) -> Any:
     """A value of this type again, made of plain values. ValueError that names the field by `where`."""
-    origin = get_origin(kind)
-    if origin in (UnionType, Union):
-        inner = next(arg for arg in get_args(kind) if arg is not type(None))
-        return None if value is None else decode(value, inner, where)
-    if origin is tuple:
-        _require(isinstance(value, list), where)
-        return tuple(decode(item, get_args(kind)[0], f"{where}[{n}]") for n, item in enumerate(value))
-    if is_dataclass(kind):
-        return _decode_record(value, kind, where)
-    if issubclass(kind, Enum):
-        _require(value in [member.value for member in kind], where)
-        return kind(value)
-    return _decode_plain(value, kind, where)
+    made, inner = _inner(kind)
+    match made:
+        case "optional":
+            return None if value is None else decode(value, inner, where)
+        case "tuple":
+            _require(isinstance(value, list), where)
+            return tuple(decode(item, inner, f"{where}[{n}]") for n, item in enumerate(value))
+        case "record":
+            return _decode_record(value, inner, where)
+        case "enum":
+            _require(isinstance(value, str) and value in inner, where)
+            return inner[value]
+        case _:
+            return _decode_plain(value, inner, where)
 
 
 def _decode_record(value: Any, kind: Any, where: str) -> Any:

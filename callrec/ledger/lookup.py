@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,6 +22,8 @@ from callrec.ledger.merkle import Frontier, leaf_hash
 from callrec.ledger.reading import LogReader, open_log
 from callrec.ports import Json
 
+_REMEMBERED: Final = 16
+"""Calls whose entries are at hand: who keeps a recording asks for several of them, and reading the log costs most."""
 _STEP: Final = "keep the ledger as it is, run `callrec ledger verify`, and compare with the newest anchor"
 
 
@@ -35,6 +38,7 @@ class VerifiedLookup:
         self._key = key
         self._lock = threading.Lock()
         self._frontier = Frontier()
+        self._of_calls: OrderedDict[str, Mapping[str, bytes]] = OrderedDict()
 
     async def find(self, kind: Kind, call_uid: str, segment: int) -> str | None:
         """Hex leaf of the newest entry of this kind for this segment of this call, or None."""
@@ -51,13 +55,26 @@ class VerifiedLookup:
 
     def look_up(self, leaf: str, *, call_uid: str) -> Mapping[str, Json] | None:
         """As `entry`, blocking."""
-        with self._lock, open_log(self._database) as log:
+        with self._lock:
+            if leaf not in self._of_calls.get(call_uid, ()):
+                self._read_call(call_uid)
+            body = self._of_calls[call_uid].get(leaf)
+        if body is None or not self._is_ours(read(body)):
+            return None
+        found: Mapping[str, Json] = json.loads(body)
+        return found
+
+    def _read_call(self, call_uid: str) -> None:
+        """The call's entries by their leaves, as bytes that a verified checkpoint covers. What is appended later is
+        not among them, and is read when somebody asks for it.
+        """
+        with open_log(self._database) as log:
             self._catch_up(log)
-            for body in log.bodies_of_call(call_uid):
-                if leaf_hash(body).hex() == leaf and self._is_ours(read(body)):
-                    found: Mapping[str, Json] = json.loads(body)
-                    return found
-        return None
+            bodies = {leaf_hash(body).hex(): body for body in log.bodies_of_call(call_uid)}
+        self._of_calls[call_uid] = bodies
+        self._of_calls.move_to_end(call_uid)
+        while len(self._of_calls) > _REMEMBERED:
+            self._of_calls.popitem(last=False)
 
     def _is_ours(self, entry: LogEntry) -> bool:
         """Covered by the newest checkpoint, and of the log that the key is of, whatever its signer wrote into it."""

@@ -1,8 +1,8 @@
-"""From the engine's recorders in memory into the encrypted spool, twice a second, freeing memory on the way.
+"""From the engine's recorders in memory into the encrypted spool, once a second, freeing memory on the way.
 
 The recorders write 16-bit mono PCM behind a 44-byte header in blocks of 4096 bytes, aligned to the sample; their last
 block and the header's length come when they are closed. What was read is punched out of the files, so that they hold
-about one page each however long the call is.
+a second each, about five pages, however long the call is.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 from callrec._aead import FRAME_BYTES as AEAD_FRAME_BYTES
 from callrec._aead import Role, StreamReader, StreamWriter, preamble_bytes
 from callrec._canonical import canonical, sha256_hex
-from callrec._durable import DurableFile, remove, write_file
+from callrec._durable import DurableFile, remove, write_file, write_new_folder
 from callrec.core.reasons import Reason
 from callrec.errors import Broken, Unavailable
 from callrec.ports import AUDIO_FILE, KEY_FILE, MANIFEST_FILE, Sealed
@@ -82,8 +82,8 @@ def _commit(spool: Spool, described: Described, manifest: dict[str, object]) -> 
     recording_id = described.header.recording_id
     folder = spool.tmp(recording_id) / SEALED_FOLDER
     data = canonical(manifest)
-    for path, content in ((folder / KEY_FILE, described.wrapped), (folder / MANIFEST_FILE, data)):
-        spool.ballast.with_room(partial(write_file, path, content))
+    files = {KEY_FILE: described.wrapped, MANIFEST_FILE: data}
+    spool.ballast.with_room(partial(write_new_folder, folder, files))
     ready = spool.commit(recording_id)
     spool.clear(recording_id)
     return sealed(ready, manifest, sha256_hex(data))

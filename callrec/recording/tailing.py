@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-EVERY_S: Final = 0.5
+EVERY_S: Final = 1.0
+"""What is not taken yet lies in memory that outlives the process: a kill loses none of it. Half as often costs half."""
 _PARTS: Final = 10
 """Each round is taken in so many steps, so that the work of hundreds of calls is spread over it."""
 

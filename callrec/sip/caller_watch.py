@@ -35,9 +35,9 @@ class CallerWatch:
         call, wire = caller(), self._house.media.wire
         if call is None or wire is None:
             return
-        counts = wire.counts(call.getId())
-        if counts is not None and counts.rtp_received > self._moved_at_packet:
-            self._said(self._far.streams(counts.peer_ssrc))
+        heard = wire.heard_from(call.getId())
+        if heard is not None and heard[0] > self._moved_at_packet:
+            self._said(self._far.streams(heard[1]))
         self._house.thread.call_later(LOOK_S, lambda: self._look(caller))
 
     def renegotiated(self, call: LegCall) -> None:
@@ -52,8 +52,8 @@ class CallerWatch:
 
     def _packets(self, call: LegCall) -> int:
         """How many came from the address in force."""
-        counts = self._house.media.wire.counts(call.getId()) if self._house.media.wire is not None else None
-        return counts.rtp_received if counts is not None else 0
+        heard = self._house.media.wire.heard_from(call.getId()) if self._house.media.wire is not None else None
+        return heard[0] if heard is not None else 0
 
     def asked(self, message: SipMessage) -> None:
         """The far end sent an INVITE or UPDATE within the dialog."""

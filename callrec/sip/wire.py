@@ -33,6 +33,7 @@ _SPARE_BYTES: Final = 1 << 16
 REPORTS_BYTES: Final = 1 << 14
 """Room of a window for reports alone: about a hundred."""
 
+_RTP_RECEIVED: Final = list(Counts.__dataclass_fields__).index("rtp_received")
 _NO_SUCH_LEG, _WINDOW_IS_OPEN = -1, -2
 
 
@@ -192,6 +193,15 @@ class Additions:
         counters = _Counters()
         found = self._library.callrec_leg_counters(call, media, ctypes.byref(counters)) == 0
         return counters.told() if found else None
+
+    def heard_from(self, call: int, media: int = 0) -> tuple[int, int | None] | None:
+        """As `counts`, of what its peer sends alone, for those who look often: RTP packets taken, and the newest one's
+        SSRC, None while there is none.
+        """
+        counters = _Counters()
+        if self._library.callrec_leg_counters(call, media, ctypes.byref(counters)) != 0:
+            return None
+        return int(counters.of[_RTP_RECEIVED]), int(counters.peer_ssrc) if counters.peer_ssrc_known else None
 
     def most_calls(self) -> int:
         """Call legs that this build can carry, whatever the library was told at start."""

@@ -14,6 +14,7 @@ SWIG=$TREE/pjsip-apps/src/swig/python
 export LC_ALL=C
 
 WRAPPED="-Wl,--wrap=pj_sock_sendto -Wl,--wrap=pj_sock_accept -Wl,--wrap=pjsip_tpmgr_receive_packet"
+WRAPPED+=" -Wl,--wrap=epoll_ctl -Wl,--wrap=epoll_wait"
 HARDENED="-O3 -DNDEBUG -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2"
 CONFIGURE=(
     --disable-shared --enable-epoll
@@ -51,20 +52,20 @@ libraries() {
 additions() {
     local flags part
     flags=$(cd "$SWIG" && make --no-print-directory -f helper.mak cflags | sed 's/^-I/-isystem/' | tr '\n' ' ')
-    for part in tap sip; do
+    for part in tap sip wait; do
         # shellcheck disable=SC2086
         logged additions cc -std=gnu11 -Wall -Wextra -Werror -fvisibility=hidden $flags \
             -c "$HERE/engine_$part.c" -o "$BUILD/engine_$part.o"
     done
 }
 
-# WRAPPED: every datagram and connection of the library goes through our files; without it the module cannot be imported
+# WRAPPED: every datagram, connection and wait of the library goes through our files; without it the module cannot be imported
 wheel() {
     echo "compiling the Python module (two to three minutes)"
     additions
     cd "$SWIG"
     rm -rf build dist
-    printf '[build_ext]\nlink_objects = %s %s\n' "$BUILD/engine_tap.o" "$BUILD/engine_sip.o" >setup.cfg
+    printf '[build_ext]\nlink_objects = %s\n' "$(echo "$BUILD"/engine_{tap,sip,wait}.o)" >setup.cfg
     LDFLAGS="-Wl,-z,relro,-z,now $WRAPPED -s" logged wheel make wheel PYTHON_EXE="$PYTHON"
     rm -f "$BUILD"/pjsua2-*.whl
     mv dist/pjsua2-*.whl "$BUILD/"

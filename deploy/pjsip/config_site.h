@@ -12,6 +12,7 @@
 #define PJSIP_MAX_NET_EVENTS     10
 #define PJSIP_MAX_URL_SIZE       512
 #define PJSIP_MAX_PKT_LEN        16000
+#define PJ_IOQUEUE_DEFAULT_EPOLL_FLAGS 0       /* one thread waits at each queue; engine_wait.c relies on it */
 
 /* media */
 #define PJMEDIA_CONF_BACKEND     1      /* the serial bridge */
