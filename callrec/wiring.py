@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from callrec import _durable
-from callrec._shipped import shipped
-from callrec._sql import Database
 from callrec.agent import leftovers
 from callrec.agent.agent import Agent, House, Watch
 from callrec.agent.clock import SystemClock
 from callrec.agent.judging import Judge
 from callrec.agent.limits import raise_open_files
 from callrec.agent.services import Services
-from callrec.config import Config, load_rules
+from callrec.config import Config
 from callrec.config.certificates import check_certificate
-from callrec.config.key_files import require_key_files, require_key_places
-from callrec.core.kinds import Kind
+from callrec.config.key_files import require_key_files
 from callrec.core.proof import judge
 from callrec.core.proposals import SECRET_LEAST
 from callrec.core.reasons import Reason
 from callrec.core.recording import RecordingState
-from callrec.core.retention import Rule
 from callrec.errors import ConfigError, Unavailable
-from callrec.ledger.anchor import Anchor, AnchorShipper, CommandAnchor, DirectoryAnchor, PrefixGate
-from callrec.ledger.init import create_log, create_signing_key, half_page
+from callrec.ledger.anchor import AnchorShipper, PrefixGate
 from callrec.ledger.log import SqlLedger
 from callrec.ledger.logfile import commit
 from callrec.ledger.lookup import VerifiedLookup
 from callrec.ledger.reading import open_log
 from callrec.notice.announcements import Announcements, to_staff
-from callrec.notice.approval import install_samples
 from callrec.notice.register import ApprovedPrompt, Shelf, Unusable
-from callrec.ports import Clock, Entry, Kept, Sealed, Store, Telephony
+from callrec.places import anchors, evidence_dir, index_database, key_file, open_ledger, rules, standing
+from callrec.ports import Clock, Kept, Sealed, Telephony
 from callrec.recording.memory import memory_hazards, wipe_freed_memory
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
-from callrec.rights.standing import KEY_FILE, Standing
-from callrec.store.configured import create, require_fit_place, store_of
+from callrec.store.configured import store_of
 from callrec.store.index import Index, row_from_manifest
-from callrec.store.keys import FileKeyRing, create_keeper_keys, load_private
-from callrec.store.openers import Unwrap, by_file, by_program
+from callrec.store.keys import FileKeyRing
 
 Commit = Callable[..., None]
 _REPLAY_S: Final = 5.0
@@ -56,145 +47,6 @@ class Faults:
 
     judge_by: Judge = judge
     commit: Commit = commit
-
-
-# ---------------------------------------------------------------- places
-
-
-def key_file(config: Config, which: str) -> Path:
-    """Where a key lies. ConfigError where the configuration does not name a file."""
-    reference = {"signing": config.keys.signing, "keeper": config.keys.wrap_to}[which]
-    if reference.path is None:
-        raise ConfigError(f"keys.{which}: {reference} is no file", next_step="name it as file:PATH")
-    return reference.path
-
-
-def opener(config: Config, key: Path | None) -> Unwrap:
-    """How wrapped keys are opened: with the key file that is named, else by the configured program, else with the
-    private key beside its public half. ConfigError where that file is not there, is none, or others can read it.
-    """
-    if key is None and config.keys.open_with is not None:
-        return by_program(config.keys.open_with)
-    path = key or key_file(config, "keeper").with_suffix(".key")
-    if not path.is_file():
-        step = "do this where the keeper's private key is, or name it with --key FILE"
-        raise ConfigError(f"the keeper's private key {path} is not there", next_step=step)
-    load_private(path)
-    return by_file(path)
-
-
-def index_database(config: Config) -> Database:
-    """The index: a convenience that can be rebuilt from store and ledger. In PostgreSQL it lies beside the ledger."""
-    database = config.ledger.database
-    return config.agent.data_dir / "index.db" if isinstance(database, Path) else database
-
-
-def index_exists(config: Config) -> bool:
-    """False where no index was ever made: questions are then answered from ledger and store, and none is made."""
-    database = index_database(config)
-    return database.exists() if isinstance(database, Path) else True
-
-
-def evidence_dir(config: Config) -> Path:
-    """Where notice evidence is kept."""
-    return config.agent.data_dir / "evidence"
-
-
-def disposal_dir(config: Config) -> Path:
-    """Where certificates of disposal lie, and facts that arrived after a call."""
-    return config.agent.data_dir / "disposal"
-
-
-def standing(config: Config) -> Standing:
-    """Refusals that stand, and staff who know. The key of the hashes lies with the key that signs the ledger."""
-    key = key_file(config, "signing").with_name(KEY_FILE)
-    return Standing(config.agent.data_dir / "standing", key, country=config.sip.country_code)
-
-
-def shipped_prompts() -> Path:
-    """The sample prompts that came with callrec."""
-    return shipped("prompts/manifest.yaml").parent
-
-
-def rules(config: Config) -> tuple[Rule, ...]:
-    """The retention schedule in force."""
-    return load_rules(config.retention.rules)
-
-
-def anchors(config: Config) -> tuple[Anchor, ...]:
-    """Outside anchors, as configured."""
-    return tuple(
-        CommandAnchor(anchor.path, anchor.program) if anchor.program else DirectoryAnchor(anchor.path)
-        for anchor in config.ledger.anchors
-    )
-
-
-def reading_store(config: Config) -> Store:
-    """The store, for commands that read it: no key of the agent is needed; its door is as strict as ever."""
-    return store_of(config, verified_lookup(config), evidence_dir(config))
-
-
-def verified_lookup(config: Config) -> VerifiedLookup:
-    """The ledger, for commands that must believe what they look up in it."""
-    with open_log(config.ledger.database) as log:
-        return VerifiedLookup(config.ledger.database, log.key())
-
-
-# ---------------------------------------------------------------- init
-
-
-def initialise(config: Config) -> str:
-    """Make keys, ledger, directories and the samples' register, once; the half page for the auditor.
-
-    `Refused` where a ledger exists: starting over by mistake is the worst thing that could happen here.
-    """
-    clock = SystemClock()
-    created = clock.utc()
-    require_key_places(config)
-    require_fit_place(config)
-    for folder in (config.agent.data_dir, config.spool.path):
-        _durable.make_dir(folder)
-    signing, keeper = key_file(config, "signing"), key_file(config, "keeper")
-    if not signing.exists():
-        _durable.make_dir(signing.parent)
-        create_signing_key(signing)
-    if not keeper.exists():
-        _durable.make_dir(keeper.parent)
-        create_keeper_keys(keeper.parent)
-    key = create_log(config.ledger.database, signing, created=created)
-    create(config, log_id=key.log_id, vkey=key.vkey())
-    with opened_ledger(config, clock, holder="callrec init") as desk:
-        desk(Entry(kind=Kind.KEY_CREATED, body={"key_id": key.log_id, "use": "ledger"}, actor="init"))
-        if config.notice.register == config.agent.data_dir / "prompts":
-            install_samples(shipped_prompts(), config.agent.data_dir, desk, created)
-    return half_page(key, created=created, controller=config.responsible.controller)
-
-
-@contextmanager
-def opened_ledger(config: Config, clock: Clock, *, holder: str) -> Iterator[Callable[[Entry], str]]:
-    """The ledger, for a command that writes while no agent runs: `append(entry) -> leaf`, once durable."""
-    ledger = _open_ledger(config, clock, holder=holder)
-    try:
-        yield lambda entry: ledger.append_blocking(entry).leaf
-    finally:
-        ledger.close()
-
-
-def _open_ledger(
-    config: Config, clock: Clock, *, holder: str, commit: Commit = commit, patient: bool = False
-) -> SqlLedger:
-    return SqlLedger(
-        config.ledger.database,
-        signing_key=key_file(config, "signing"),
-        clock=clock,
-        holder=holder,
-        journal=config.ledger.journal,
-        commit=commit,
-        patient=patient,
-    )
-
-
-# ---------------------------------------------------------------- agent
 
 
 @dataclass(slots=True, kw_only=True)
@@ -227,7 +79,7 @@ def build_agent(
     raise_open_files(config.agent.max_calls)
     check_certificate(config, clock.utc())
     require_key_files(config)
-    ledger = _open_ledger(config, clock, holder=f"agent {config.agent.name}", commit=faults.commit, patient=True)
+    ledger = open_ledger(config, clock, holder=f"agent {config.agent.name}", commit=faults.commit, patient=True)
     try:
         index = Index(index_database(config), patient=True)
         sip = telephony or build_telephony(config, clock)

@@ -17,7 +17,7 @@ from callrec.demo.show import LINE_HZ, RINGS_S, Show
 from callrec.demo.speech import voice
 from callrec.demo.telling import broken_promises, told
 from callrec.errors import Broken
-from callrec.wiring import initialise
+from callrec.initial import initialise
 
 
 @click.command(short_help="Two whole calls on this machine, nothing to configure.")

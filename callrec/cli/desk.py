@@ -13,8 +13,8 @@ from callrec.control import ControlClient
 from callrec.core.authority import Act, why_not
 from callrec.core.holds import Person
 from callrec.errors import ConfigError, Refused, Unavailable
+from callrec.places import opened_ledger
 from callrec.ports import Entry
-from callrec.wiring import opened_ledger
 
 
 class Desk:

@@ -25,6 +25,7 @@ from callrec.core.kinds import Kind
 from callrec.disposal.places import Places
 from callrec.errors import Refused
 from callrec.ledger.reading import open_log
+from callrec.places import disposal_dir
 from callrec.rights.disclosure import (
     ROOM,
     WEIGHED,
@@ -41,7 +42,6 @@ from callrec.rights.disclosure import (
 )
 from callrec.rights.following import numbers_of
 from callrec.store.contacts import NAME, ContactOpener
-from callrec.wiring import disposal_dir
 
 _PLAIN: Final = 0o600
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)

@@ -30,9 +30,9 @@ from callrec.disposal.register import Register
 from callrec.errors import Broken, CallrecError, Unavailable
 from callrec.ledger.entry import LogEntry, read
 from callrec.ledger.reading import open_log
+from callrec.places import disposal_dir, index_database, index_exists, reading_store, rules
 from callrec.ports import KEY_FILE
 from callrec.store.index import Index, IndexRow, row_from_manifest
-from callrec.wiring import disposal_dir, index_database, index_exists, reading_store, rules
 
 _STEP = "keep everything as it is, run `callrec audit verify`, and call a person"
 

@@ -16,8 +16,8 @@ from callrec.audit.verify import Places
 from callrec.cli.desk import Desk
 from callrec.errors import Broken, ConfigError
 from callrec.ledger.checkpoint import parse_vkey
+from callrec.places import disposal_dir, evidence_dir
 from callrec.store.configured import folder_of
-from callrec.wiring import disposal_dir, evidence_dir
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

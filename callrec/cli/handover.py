@@ -25,12 +25,12 @@ from callrec.disposal.handed_over import drawn_after_handover
 from callrec.disposal.lists import proposed
 from callrec.errors import Broken, Refused
 from callrec.ledger.reading import open_log
+from callrec.places import disposal_dir, evidence_dir, opener, reading_store
 from callrec.ports import Entry
 from callrec.rights.handover import KEYS, LEDGER, STORE, SUMS, HandOver, differences
 from callrec.store.keys import load_public, wrap
 from callrec.store.openers import Unwrap
 from callrec.store.shelf import MARKER
-from callrec.wiring import disposal_dir, evidence_dir, opener, reading_store
 
 _PATH = click.Path(path_type=Path)
 

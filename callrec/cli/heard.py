@@ -13,8 +13,8 @@ from callrec.core.kinds import Kind
 from callrec.errors import CallrecError, ConfigError
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
+from callrec.places import evidence_dir
 from callrec.store.index import IndexRow
-from callrec.wiring import evidence_dir
 
 _NAMED: Final = re.compile(r"([a-z0-9-]+)(?:\.([a-z]{2,3}(?:-[A-Z]{2})?))?(?:[./](\d+))?")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from callrec.cli.desk import Desk
-from callrec.wiring import initialise
+from callrec.initial import initialise
 
 
 @click.command()

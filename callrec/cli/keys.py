@@ -14,11 +14,11 @@ from callrec.cli.evidence import json_option
 from callrec.core.authority import Act
 from callrec.core.kinds import Kind
 from callrec.errors import ConfigError
+from callrec.places import key_file, reading_store
 from callrec.ports import Entry
 from callrec.store.keys import create_keeper_keys, fingerprint, load_private, load_public
 from callrec.store.openers import by_file, by_program
 from callrec.store.rotation import Rotation, keepers, rotate
-from callrec.wiring import key_file, reading_store
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _FOLDER: Final = click.Path(path_type=Path, file_okay=False)

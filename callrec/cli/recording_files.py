@@ -25,6 +25,7 @@ from callrec.core.values import Purpose
 from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
+from callrec.places import index_exists, key_file, opener, reading_store, rules, verified_lookup
 from callrec.ports import Entry, Json, Store
 from callrec.recording.access import grant_from
 from callrec.recording.manifest import checked, read_sealed
@@ -32,7 +33,6 @@ from callrec.recording.open import Opened, open_recording
 from callrec.rights.disclosure import Disclosure, ready
 from callrec.store.index import IndexRow, row_from_manifest
 from callrec.store.openers import Unwrap
-from callrec.wiring import index_exists, key_file, opener, reading_store, rules, verified_lookup
 
 _CALL_STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
 CODING: Final = frozenset({"review", "copy"})

@@ -15,10 +15,10 @@ from callrec.config import Config
 from callrec.core.kinds import Kind
 from callrec.core.tags import Tags
 from callrec.ledger.entry import LogEntry
+from callrec.places import evidence_dir
 from callrec.ports import Json
 from callrec.store.configured import folder_of
 from callrec.store.index import IndexRow
-from callrec.wiring import evidence_dir
 
 CONTRADICTED: Final = 30
 

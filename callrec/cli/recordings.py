@@ -14,17 +14,12 @@ from callrec._canonical import canonical
 from callrec.audit.report import table
 from callrec.audit.wording import lines_of, one_line
 from callrec.cli import recording_files as files
-from callrec.cli.copies import copy
+from callrec.cli.commands import Commands
 from callrec.cli.desk import Desk
-from callrec.cli.disposal import dispose, due
 from callrec.cli.evidence import filter_options, filters, json_option
 from callrec.cli.heard import that_heard
-from callrec.cli.holds import hold, holds, release
 from callrec.cli.leaving import access_options, beside, leave, refuse_existing
 from callrec.cli.recording_story import tell
-from callrec.cli.reviews import reviewed, reviews
-from callrec.cli.tags import tag, withdraw
-from callrec.cli.upkeep import classify, fixity
 from callrec.core.recording import RecordingState
 from callrec.core.values import Purpose
 from callrec.errors import Unavailable
@@ -36,13 +31,27 @@ PLAYERS: Final = (("aplay", "-q", "-"), ("play", "-q", "-t", "wav", "-"))
 """Programs that play a WAV from their standard input, so that no file of it ever exists."""
 
 
-@click.group()
+COMMANDS = Commands(
+    {
+        "classify": "upkeep:classify",
+        "copy": "copies:copy",
+        "dispose": "disposal:dispose",
+        "due": "disposal:due",
+        "fixity": "upkeep:fixity",
+        "hold": "holds:hold",
+        "holds": "holds:holds",
+        "release": "holds:release",
+        "reviewed": "reviews:reviewed",
+        "reviews": "reviews:reviews",
+        "tag": "tags:tag",
+        "withdraw": "tags:withdraw",
+    }
+)
+
+
+@click.group(commands=COMMANDS)
 def recordings() -> None:
     """What was recorded: list, show, play, export; how long it is kept, held, and how it is disposed of."""
-
-
-for _command in (copy, hold, holds, release, due, dispose, classify, fixity, reviewed, reviews, tag, withdraw):
-    recordings.add_command(_command)
 
 
 # ---------------------------------------------------------------- look

@@ -7,28 +7,32 @@ from pathlib import Path
 import click
 
 from callrec import __version__
-from callrec.cli.agent import agent_group
-from callrec.cli.audit import audit
-from callrec.cli.call import call_group
-from callrec.cli.config_check import config_group
-from callrec.cli.demo import demo
+from callrec.cli.commands import Commands
 from callrec.cli.desk import Desk
-from callrec.cli.disclosure import disclosure
-from callrec.cli.handover import handover
-from callrec.cli.init import init
-from callrec.cli.keys import keys_group
-from callrec.cli.ledger import ledger
-from callrec.cli.prompts import prompts
-from callrec.cli.recordings import recordings
-from callrec.cli.selftest import selftest
-from callrec.cli.standing import refusals, staff
-from callrec.cli.subject import subject
-from callrec.cli.subject_decide import decide
-from callrec.cli.subject_forget import forget
-from callrec.cli.subject_pack import pack as subject_pack
+
+COMMANDS = Commands(
+    {
+        "agent": "agent:agent_group",
+        "audit": "audit:audit",
+        "call": "call:call_group",
+        "config": "config_check:config_group",
+        "demo": "demo:demo",
+        "disclosure": "disclosure:disclosure",
+        "handover": "handover:handover",
+        "init": "init:init",
+        "keys": "keys:keys_group",
+        "ledger": "ledger:ledger",
+        "prompts": "prompts:prompts",
+        "recordings": "recordings:recordings",
+        "refusals": "standing:refusals",
+        "selftest": "selftest:selftest",
+        "staff": "standing:staff",
+        "subject": "subject:subject",
+    }
+)
 
 
-@click.group()
+@click.group(commands=COMMANDS)
 @click.option(
     "-c",
     "--config",
@@ -42,13 +46,3 @@ from callrec.cli.subject_pack import pack as subject_pack
 def root(ctx: click.Context, config_path: Path | None) -> None:
     """Record advice-line calls only when the recording notice was proven to be played."""
     ctx.obj = Desk(config_path)
-
-
-_GROUPS = (
-    *(agent_group, audit, call_group, config_group, disclosure, handover),
-    *(keys_group, ledger, prompts, recordings, refusals, staff, subject),
-)
-for _command in (*_GROUPS, demo, init, selftest):
-    root.add_command(_command)
-for _of_subject in (subject_pack, forget, decide):
-    subject.add_command(_of_subject)

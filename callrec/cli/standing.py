@@ -16,8 +16,8 @@ from callrec.cli.evidence import json_option
 from callrec.cli.holds import words
 from callrec.config.people import account
 from callrec.errors import Refused, Unavailable
+from callrec.places import standing
 from callrec.standing_desk import answer
-from callrec.wiring import standing
 
 
 def asked(desk: Desk, do: str, **args: Any) -> dict[str, Any]:

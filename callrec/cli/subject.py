@@ -15,6 +15,7 @@ import click
 
 from callrec.audit.report import table
 from callrec.audit.wording import lines_of, one_line
+from callrec.cli.commands import Commands
 from callrec.cli.desk import Desk
 from callrec.cli.evidence import json_option
 from callrec.cli.subject_calls import CallTold, tell_call
@@ -23,19 +24,23 @@ from callrec.core.kinds import Kind
 from callrec.core.numbers import normalise
 from callrec.errors import ConfigError, Refused, Unavailable
 from callrec.ledger.reading import LogReader, open_log
+from callrec.places import key_file, opener
 from callrec.ports import Entry
 from callrec.rights.following import CALL_ID, NUMBER, follow
 from callrec.rights.moments import period_around
 from callrec.rights.numbers import Blind, NumberIndex, Period, subject_key
 from callrec.store.contacts import ContactOpener
-from callrec.wiring import key_file, opener
 
 PURPOSE: Final = "subject-access"
 """What the ledger says such a search was for."""
 HOME: Final = "Europe/London"
 
 
-@click.group()
+@click.group(
+    commands=Commands(
+        {"pack": "subject_pack:pack", "forget": "subject_forget:forget", "decide": "subject_decide:decide"}
+    )
+)
 def subject() -> None:
     """One caller's own calls: find them, recorded or not, and pack what is there for the caller."""
 

@@ -27,11 +27,11 @@ from callrec.ledger.reading import open_log
 from callrec.notice.audio import RATE
 from callrec.notice.manifest import PromptRecord, Status
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
+from callrec.places import standing
 from callrec.recording.memory import RAMFS_MAGIC, TMPFS_MAGIC, file_system_magic, memory_hazards
 from callrec.store.configured import folder_of
 from callrec.store.keys import load_public
 from callrec.store.shelf import MARKER
-from callrec.wiring import standing
 
 RECORD_YOUR_OWN: Final = "record your own words: callrec prompts add FILE --id {id} --lang {language} --text @WORDS.txt"
 _OPEN_TO_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

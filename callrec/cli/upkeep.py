@@ -19,8 +19,8 @@ from callrec.core.retention import Due
 from callrec.disposal.classify import Change, prepare, read_table, worked_out
 from callrec.disposal.fixity import scan
 from callrec.errors import ConfigError
+from callrec.places import reading_store
 from callrec.ports import Entry
-from callrec.wiring import reading_store
 
 CONTRADICTED = 30
 

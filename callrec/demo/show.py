@@ -25,11 +25,12 @@ from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
 from callrec.notice.register import ApprovedPrompt, Register
 from callrec.notice.verify import Verification, verify
+from callrec.places import reading_store, verified_lookup
 from callrec.ports import Entry
 from callrec.recording.access import grant_from
 from callrec.recording.open import Opened, open_recording
 from callrec.store.keys import KEEPER_PRIVATE, unwrap
-from callrec.wiring import Built, build_agent, reading_store, verified_lookup
+from callrec.wiring import Built, build_agent
 
 CALLER_HZ: Final = 440.0
 LINE_HZ: Final = 660.0

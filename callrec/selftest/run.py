@@ -20,12 +20,13 @@ from callrec.demo.show import QUIET, newest
 from callrec.demo.speech import voice
 from callrec.demo.story import Story
 from callrec.errors import Broken, Unavailable
+from callrec.initial import initialise
 from callrec.notice.approval import READABLE
 from callrec.notice.register import ApprovedPrompt, Register
 from callrec.notice.verify import Verification, verify
 from callrec.selftest.house import Copy, Subject, copied
 from callrec.selftest.trials import ACTS, Outcome, Trial, nothing, outcome_of, spoil
-from callrec.wiring import Built, build_agent, initialise
+from callrec.wiring import Built, build_agent
 
 _INTO_THE_NOTICE_S: Final = 1.0
 _CONNECTED_S: Final = 60.0

@@ -18,6 +18,7 @@ from callrec.ledger.memory import MemoryLedger
 from callrec.notice.approval import install_samples
 from callrec.notice.audio import RATE, wav_of
 from callrec.notice.register import Register
+from callrec.places import rules, shipped_prompts
 from callrec.ports import Entry, Invite
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
@@ -25,7 +26,6 @@ from callrec.rights.standing import KEY_FILE, Standing
 from callrec.store.admission import UnsafeAdmitEverything
 from callrec.store.keys import FileKeyRing, create_keeper_keys
 from callrec.store.memory import MemoryStore
-from callrec.wiring import rules, shipped_prompts
 from tests.calls.house import settings
 from tests.core.builders import GOOD_OBSERVATION
 

@@ -42,8 +42,8 @@ from callrec.ledger.reading import open_log
 from callrec.notice.audio import wav_of
 from callrec.notice.register import ApprovedPrompt
 from callrec.notice.wire import weigh
+from callrec.places import key_file
 from callrec.ports import Entry
-from callrec.wiring import key_file
 from tests.audit.packing import PackHouse, WireHouse, relisted
 
 UNBOUND = {"pack.json", "proofs.json", "checkpoint.txt", "index.html", "verify.py"}

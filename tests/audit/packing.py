@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import replace
 from datetime import timedelta
 
-from callrec import wiring
+from callrec import places
 from callrec._canonical import canonical, sha256_hex
 from callrec.agent.clock import SystemClock
 from callrec.audit import standalone
@@ -58,7 +58,7 @@ class PackHouse(House):
         self.prompt = found
 
     def ledger(self):
-        signing = wiring.key_file(self.config, "signing")
+        signing = places.key_file(self.config, "signing")
         return SqlLedger(self.config.ledger.database, signing_key=signing, clock=self.clock, holder="a test")
 
     def _evidence(self, uid, offered, answered):
@@ -91,7 +91,7 @@ class PackHouse(House):
 
     def keep(self, evidence):
         digest = sha256_hex(canonical(to_json(evidence)))
-        folder = wiring.evidence_dir(self.config)
+        folder = places.evidence_dir(self.config)
         folder.mkdir(exist_ok=True)
         self.verdict = judge(evidence, evidence_sha256=digest)
         name = f"{evidence.binding.call_uid}-{evidence.binding.attempt}.json"
@@ -129,7 +129,7 @@ class PackHouse(House):
         config = self.config
         return Places(
             ledger=config.ledger.database,
-            evidence=wiring.evidence_dir(config),
+            evidence=places.evidence_dir(config),
             store=config.store.path,
             spool=config.spool.path,
             prompts=config.notice.register,
@@ -172,7 +172,7 @@ class WireHouse(PackHouse):
     def keep(self, evidence):
         digest = super().keep(evidence)
         name = f"{evidence.binding.call_uid}-{evidence.binding.attempt}{wire_window.SUFFIX}"
-        (wiring.evidence_dir(self.config) / name).write_bytes(self.kept)
+        (places.evidence_dir(self.config) / name).write_bytes(self.kept)
         return digest
 
     def record(self, **options):

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-from callrec import wiring
+from callrec import places
 from callrec.core.kinds import Kind
 from callrec.errors import CallrecError
 from callrec.recording.open import open_sealed
@@ -49,7 +49,7 @@ def judged(house, acknowledged):
 
 
 async def _each(house, acknowledged, verdict):
-    store = wiring.reading_store(house.config)
+    store = places.reading_store(house.config)
     held = {name async for name in store.ids()}
     for name, pcm_sha256 in acknowledged.items():
         if name not in held:
@@ -74,7 +74,7 @@ async def _damage(house, store, name, pcm_sha256):
 async def _pcm_sha256(house, store, name):
     manifest = await store.manifest(name)
     cipher = b"".join([piece async for piece in store.read(name)])
-    keeper = wiring.key_file(house.config, "keeper").with_name("keeper.key")
+    keeper = places.key_file(house.config, "keeper").with_name("keeper.key")
     key = unwrap(await store.wrapped_key(name), keeper)
     return open_sealed(name, manifest, cipher, key).manifest["pcm_sha256"]
 
@@ -83,7 +83,7 @@ def _said_once(house, acknowledged, verdict):
     """Each recording is sealed and kept once in the ledger, and has one row in the index."""
     kinds = (Kind.RECORDING_SEALED, Kind.RECORDING_KEPT)
     said = Counter((each.kind, f"{each.call_uid}-{each.segment}") for each in house.entries(*kinds))
-    index = Index(wiring.index_database(house.config))
+    index = Index(places.index_database(house.config))
     rows = Counter(row.recording_id for row in index.list(limit=1_000_000))
     index.close()
     for name in acknowledged:

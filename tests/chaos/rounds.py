@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from callrec import wiring
+from callrec import places
 from callrec.audit.verify import Places, verify
 from callrec.store.configured import folder_of
 from tests.chaos.judge import judged
@@ -69,7 +69,7 @@ class HouseOfChaos(House):
         found = verify(
             Places(
                 ledger=config.ledger.database,
-                evidence=wiring.evidence_dir(config),
+                evidence=places.evidence_dir(config),
                 store=folder_of(config),
                 spool=config.spool.path,
             )

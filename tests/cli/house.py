@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from click.testing import CliRunner
 
-from callrec import wiring
+from callrec import places, wiring
 from callrec._canonical import canonical, sha256_hex
 from callrec.agent.clock import SystemClock
 from callrec.audit.verify import Places, verify
@@ -28,6 +28,7 @@ from callrec.core.kinds import Kind
 from callrec.core.proof import judge
 from callrec.core.reasons import REASON_CLASS, Reason
 from callrec.core.values import Purpose
+from callrec.initial import initialise
 from callrec.ledger.log import SqlLedger
 from callrec.ledger.lookup import VerifiedLookup
 from callrec.ledger.reading import read_entries
@@ -75,7 +76,7 @@ class House:
             self.change("url: sqlite:///var/ledger.db", f"url: {server.url()}")
             self.change("log: null", f"log: {secrets.token_hex(6)}")
         self.config = load(self.config_path)
-        self.half_page = wiring.initialise(self.config)
+        self.half_page = initialise(self.config)
         self.spool = Spool(self.config.spool.path, folder / "run", reserve_s=2)
         self.number = 0
 
@@ -112,7 +113,7 @@ class House:
     def ledger(self):
         return SqlLedger(
             self.config.ledger.database,
-            signing_key=wiring.key_file(self.config, "signing"),
+            signing_key=places.key_file(self.config, "signing"),
             clock=SystemClock(),
             holder="a test",
             journal=self.config.ledger.journal,
@@ -139,7 +140,7 @@ class House:
         }
         links = {"offered_leaf": offered, "answered_leaf": answered, "purposes": ["audit", "medico-legal", "training"]}
         proven = await tell(Kind.NOTICE_PROVEN, **proof, **links)
-        key = FileKeyRing(wiring.key_file(self.config, "keeper")).new_key()
+        key = FileKeyRing(places.key_file(self.config, "keeper")).new_key()
         start = {"proven_leaves": [proven], "key_id": key.key_id, "wrapped_key_sha256": sha256_hex(key.wrapped)}
         started_leaf = await tell(Kind.RECORDING_STARTED, **start, purposes=list(purposes), streams={})
         header = SegmentHeader(
@@ -169,7 +170,7 @@ class House:
         """The offer of a call; where it has a `caller`, with who that is sealed beside it."""
         said = entry(Kind.CALL_OFFERED, uid, number=self.number, line="advice", commitments={})
         if self.caller:
-            sealer = ContactSealer(FileKeyRing(wiring.key_file(self.config, "keeper")))
+            sealer = ContactSealer(FileKeyRing(places.key_file(self.config, "keeper")))
             contact = sealer.seal(uid, numbers=[self.caller], sip_call_id=f"{self.number}@pbx")
             said = replace(said, salts={NAME: contact})
         return (await ledger.append(said, timeout_s=10)).leaf
@@ -194,7 +195,7 @@ class House:
         )
         evidence = replace(GOOD_EVIDENCE, binding=binding)
         digest = sha256_hex(canonical(to_json(evidence)))
-        folder = wiring.evidence_dir(self.config)
+        folder = places.evidence_dir(self.config)
         folder.mkdir(exist_ok=True)
         verdict = judge(evidence, evidence_sha256=digest)
         (folder / f"{uid}-1.json").write_bytes(canonical(judged_to_json(evidence, verdict)))
@@ -208,11 +209,11 @@ class House:
         return seal(self.spool, live, Ending(ended_utc="2026-03-01T10:00:02.000Z", stop_reason="", stopped_by="caller"))
 
     async def _hand_over(self, ledger, recording_id):
-        index = Index(wiring.index_database(self.config))
+        index = Index(places.index_database(self.config))
         lookup = VerifiedLookup(self.config.ledger.database, ledger.public_key)
         mover = Mover(
             self.spool,
-            wiring.reading_store(self.config),
+            places.reading_store(self.config),
             ledger,
             lookup,
             notify=self.told,
@@ -249,10 +250,10 @@ class House:
         return verify(
             Places(
                 ledger=config.ledger.database,
-                evidence=wiring.evidence_dir(config),
+                evidence=places.evidence_dir(config),
                 store=folder_of(config),
                 spool=config.spool.path,
-                disposal=wiring.disposal_dir(config),
+                disposal=places.disposal_dir(config),
             )
         )
 

@@ -19,11 +19,12 @@ from callrec.cli.root import root
 from callrec.config import load
 from callrec.control import ControlServer
 from callrec.errors import ConfigError
+from callrec.initial import initialise
 from callrec.ledger.init import create_log, create_signing_key
 from callrec.notice.approval import install_samples
 from callrec.store.filesystem import create_store
 from callrec.store.keys import create_keeper_keys
-from callrec.wiring import build_agent, initialise
+from callrec.wiring import build_agent
 from tests.peers.certificates import Authority
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from callrec import wiring
+from callrec import places
 from callrec._canonical import canonical
 from callrec.audit.findings import CHECKS
 from callrec.audit.queries import QUESTIONS
@@ -295,8 +295,8 @@ def test_one_call_is_gathered_with_the_header_of_every_report(recorded):
 
 
 def test_a_call_whose_evidence_is_gone_contradicts_itself(recorded):
-    shutil.rmtree(wiring.evidence_dir(recorded.config))
-    wiring.evidence_dir(recorded.config).mkdir()
+    shutil.rmtree(places.evidence_dir(recorded.config))
+    places.evidence_dir(recorded.config).mkdir()
 
     assert "cannot be read" in ended(recorded.callrec("audit", "call", recorded.recording), 30)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from callrec import wiring
+from callrec import places
 from callrec.audit import standalone
 from callrec.audit.pack import zipped
 from callrec.audit.page import VERIFIER
@@ -301,7 +301,7 @@ def test_the_auditors_first_hour_can_be_spent_as_it_is_written(house, tmp_path, 
     desk = tmp_path / "desk"
     desk.mkdir()
     house.refuse()
-    copies = {"evidence": wiring.evidence_dir(house.config), "prompts": house.config.notice.register}
+    copies = {"evidence": places.evidence_dir(house.config), "prompts": house.config.notice.register}
     copies |= {"store": house.config.store.path, "spool": house.config.spool.path}
     for name, folder in copies.items():
         shutil.copytree(folder, desk / name)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from callrec import wiring
+from callrec import places
 from callrec._canonical import sha256_hex
 from callrec.cli import recording_files
 from callrec.core.kinds import Kind
@@ -87,7 +87,7 @@ def test_a_list_cut_short_says_so(house):
 @pytest.mark.parametrize("damage", ["gone", "no database"])
 def test_without_its_index_the_list_is_read_from_the_store_itself(house, damage):
     recording = house.record()
-    index = wiring.index_database(house.config)
+    index = places.index_database(house.config)
     for file in index.parent.glob(f"{index.name}*"):
         file.unlink()
     if damage == "no database":
@@ -163,7 +163,7 @@ def test_a_recording_that_waits_for_the_store_is_shown(house):
 
 def test_evidence_that_was_exchanged_contradicts(house):
     recording = house.record()
-    (evidence,) = wiring.evidence_dir(house.config).iterdir()
+    (evidence,) = places.evidence_dir(house.config).iterdir()
     evidence.write_bytes(evidence.read_bytes().replace(b'"complete":true', b'"complete":false'))
 
     result = house.callrec("recordings", "show", recording)
@@ -324,7 +324,7 @@ def test_an_export_never_overwrites(house, tmp_path, name):
 
 def test_without_the_keepers_key_nothing_is_opened(house, tmp_path):
     recording = house.record()
-    private = wiring.key_file(house.config, "keeper").with_suffix(".key")
+    private = places.key_file(house.config, "keeper").with_suffix(".key")
     private.rename(tmp_path / "elsewhere.key")
     command = ("recordings", "export", recording, "-o", tmp_path / "x.flac", "--purpose", "audit")
 
@@ -338,7 +338,7 @@ def test_without_the_keepers_key_nothing_is_opened(house, tmp_path):
 
 def test_a_keepers_key_that_others_can_read_is_not_used(house, tmp_path):
     recording = house.record()
-    wiring.key_file(house.config, "keeper").with_suffix(".key").chmod(0o440)
+    places.key_file(house.config, "keeper").with_suffix(".key").chmod(0o440)
 
     told = refused(
         house.callrec("recordings", "export", recording, "-o", tmp_path / "x.flac", "--purpose", "audit"), ConfigError

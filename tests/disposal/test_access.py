@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from callrec import wiring
+from callrec import places
 from callrec.core.kinds import Kind
 from callrec.errors import Refused
 from callrec.recording.access import grant_from
@@ -80,7 +80,7 @@ def test_only_an_entry_that_grants_this_very_recording_makes_a_grant(office):
     export(office, "records", other, "audit")
     (granted,) = office.entries(Kind.ACCESS_GRANTED)
     (refused,) = office.entries(Kind.ACCESS_DENIED)
-    lookup = wiring.verified_lookup(office.config)
+    lookup = places.verified_lookup(office.config)
 
     grant = asyncio.run(grant_from(lookup, granted.leaf, recording_id=recording))
 

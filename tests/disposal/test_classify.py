@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callrec import wiring
+from callrec import places
 from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import due_rows
 from callrec.core.kinds import Kind
@@ -148,7 +148,7 @@ def test_where_the_ledger_cannot_be_told_nothing_counts(office, monkeypatch):
 def test_facts_whose_file_was_changed_date_nothing(office):
     old = office.old()
     give(office, "recording_id,last_contact", f"{old},2012-03-01")
-    (facts,) = (wiring.disposal_dir(office.config) / "facts").iterdir()
+    (facts,) = (places.disposal_dir(office.config) / "facts").iterdir()
     facts.chmod(0o600)
     facts.write_bytes(facts.read_bytes().replace(b"2020-03-01", b"2019-03-01"))
 

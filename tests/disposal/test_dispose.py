@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from callrec import wiring
+from callrec import places
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.agent.clock import SystemClock
 from callrec.core.kinds import Kind
@@ -35,7 +35,7 @@ def test_the_certificate_names_every_item_and_who_decided(office):
     file = office.agreed()
     office.run("root", "dispose", file, "--execute")
 
-    (path,) = (wiring.disposal_dir(office.config) / "certificates").iterdir()
+    (path,) = (places.disposal_dir(office.config) / "certificates").iterdir()
     certificate = parse(path.read_bytes())
     (sealed,) = office.entries(Kind.RECORDING_SEALED)
     (done,) = office.entries(Kind.DISPOSAL_DONE)
@@ -319,7 +319,7 @@ def test_a_recording_that_vanished_without_a_list_is_a_contradiction(office):
 def test_a_disposal_without_its_certificate_is_a_contradiction(office, damage):
     office.old()
     office.run("root", "dispose", office.agreed(), "--execute")
-    (path,) = (wiring.disposal_dir(office.config) / "certificates").iterdir()
+    (path,) = (places.disposal_dir(office.config) / "certificates").iterdir()
     path.chmod(0o600)
     data = path.read_bytes()
     path.unlink()

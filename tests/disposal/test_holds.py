@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from callrec import wiring
+from callrec import places
 from callrec.core.dates import plus
 from callrec.core.holds import HoldKind, Scope
 from callrec.core.kinds import Kind
@@ -175,9 +175,9 @@ def test_the_kinds_of_hold_are_those_of_the_rules():
 def test_without_an_index_what_is_due_is_found_all_the_same(office):
     held, free = office.old(), office.old()
     office.run("guardian", "hold", held, *HELD)
-    for file in wiring.index_database(office.config).parent.glob("index.db*"):
+    for file in places.index_database(office.config).parent.glob("index.db*"):
         file.unlink()
-    wiring.index_database(office.config).mkdir()
+    places.index_database(office.config).mkdir()
 
     assert due(office) == {held: "held", free: "kept"}
     assert "Proposed: 1 recordings" in office.run("records", "dispose", "--propose", office.folder / "list.json")
@@ -187,7 +187,7 @@ def test_an_index_that_was_made_anew_knows_holds_and_disposals(office):
     held, gone = office.old(), office.old()
     office.run("guardian", "hold", held, *HELD)
     office.run("root", "dispose", office.agreed(), "--execute")
-    for file in wiring.index_database(office.config).parent.glob("index.db*"):
+    for file in places.index_database(office.config).parent.glob("index.db*"):
         file.unlink()
 
     assert due(office) == {held: "held"}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from callrec import wiring
+from callrec import places
 from callrec._canonical import parse, sha256_hex
 from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import bench
@@ -60,14 +60,14 @@ def test_a_withdrawal_quarantines_at_once_and_secondary_use_is_gone_for_good(off
 def test_what_is_kept_for_nothing_else_is_destroyed_on_the_callers_word_and_certified(office, ended):
     name, other = ended("audit", "training"), ended("medico-legal")
     said = office.run("records", "withdraw", name, "--reason", "phoned-back")
-    (file,) = (wiring.disposal_dir(office.config) / "lists").iterdir()
+    (file,) = (places.disposal_dir(office.config) / "lists").iterdir()
     assert str(file) in said
 
     done = office.run("root", "dispose", file, "--execute")
 
     assert "Destroyed and certified: 1 recordings." in done
     assert office.audio() == office.keys() == {other}
-    (path,) = (wiring.disposal_dir(office.config) / "certificates").iterdir()
+    (path,) = (places.disposal_dir(office.config) / "certificates").iterdir()
     certificate = parse(path.read_bytes())
     assert [item["rule"] for item in certificate["items"]] == ["WITHDRAWN"]
     assert (certificate["proposer"], certificate["approver"]) == ("caller", "caller")
@@ -79,7 +79,7 @@ def test_a_legal_hold_stands_before_a_withdrawal(office, ended):
     name = ended("audit")
     office.run("claims", "hold", name, "--kind", "claim", "--reason", "CLM-1")
     office.run("records", "withdraw", name, "--reason", "phoned-back")
-    (file,) = (wiring.disposal_dir(office.config) / "lists").iterdir()
+    (file,) = (places.disposal_dir(office.config) / "lists").iterdir()
 
     refused(office.run("root", "dispose", file, "--execute"), "the hold")
     assert office.keys() == {name}
@@ -90,7 +90,7 @@ def test_after_the_window_two_persons_must_agree_to_destroy(office, ended):
     office.run("records", "withdraw", name, "--reason", "letter-7")
 
     assert office.entries(Kind.WITHDRAWN)[0].body["in_window"] is False
-    assert not (wiring.disposal_dir(office.config) / "lists").exists()
+    assert not (places.disposal_dir(office.config) / "lists").exists()
     file = office.agreed()
     assert "Destroyed and certified: 1 recordings." in office.run("root", "dispose", file, "--execute")
     assert office.verified().sound

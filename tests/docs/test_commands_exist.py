@@ -59,7 +59,7 @@ BUILT = {
     ),
     "refusals": ("callrec.cli.standing:refusals", ("add", "remove", "list")),
     "staff": ("callrec.cli.standing:staff", ("add", "remove", "list")),
-    "subject": ("callrec.cli.root:subject", ("find", "pack", "forget", "decide")),
+    "subject": ("callrec.cli.subject:subject", ("find", "pack", "forget", "decide")),
     "handover": ("callrec.cli.handover:handover", ("export", "check")),
     "disclosure": ("callrec.cli.disclosure:disclosure", ("request", "approve", "make", "list")),
 }

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from callrec import wiring
+from callrec import places, wiring
 from callrec.agent.agent import ANCHOR_S
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, Unavailable
@@ -309,13 +309,13 @@ def test_an_agent_on_an_old_backup_says_broken_and_records_nothing(tmp_path):
     path = house.config.ledger.database
     old = path.read_bytes()
     house.append(Kind.INCIDENT, what="x", reason="x")
-    (anchor,) = wiring.anchors(house.config)
+    (anchor,) = places.anchors(house.config)
     with open_log(path) as log:
         anchor.ship(log.newest_note())
         key = log.key()
     path.write_bytes(old)
 
-    gate = PrefixGate(path, wiring.anchors(house.config), key)
+    gate = PrefixGate(path, places.anchors(house.config), key)
     reason, why = wiring._standing_obstacle(house.config, gate, allow_unsafe_memory=True)()
 
     assert reason.value == "LEDGER_UNAVAILABLE"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from callrec import wiring
+from callrec import places
 from callrec.core.kinds import Kind
 from callrec.errors import ConfigError, Refused, Unavailable
 from callrec.rights.standing import KEY_FILE, Standing
@@ -96,10 +96,10 @@ def test_a_person_enters_a_refusal_and_the_ledger_holds_no_number(office):
     (told,) = office.entries(Kind.CONFIG_CHANGED)
     assert (told.body["what"], told.body["person"], told.body["refusal"]) == ("refusal added", "records", listed["id"])
     assert "960001" not in json.dumps(told.body)
-    assert wiring.standing(office.config).refuses([FROM])
+    assert places.standing(office.config).refuses([FROM])
 
     assert "Removed" in office.runs("guardian", "refusals", "remove", listed["id"], "--reason", "phoned")
-    assert not wiring.standing(office.config).refuses([FROM])
+    assert not places.standing(office.config).refuses([FROM])
     assert office.verified().sound
 
 
