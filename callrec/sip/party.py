@@ -1,7 +1,12 @@
 """Who may be at the far end of a leg, as far as SIP and RTP show it: media address, stream and asserted identity.
 
-Each is compared with what it was before; what is not known proves no change. Sources: RFC 3264 section 8 (a new
-address in an offer), RFC 3550 section 8 (SSRC), RFC 3325 and RFC 4916 (identity within a dialog).
+Each is compared with what it was before; what is not known proves no change. Another port is another address, though
+host, stream and identity stay: an SBC sends whoever it connects from its own host, and many write their own SSRC into
+what they pass on, so that the port may be all that shows a transfer. A phone that only moves its port hears the notice
+once more; the other mistake would keep somebody who heard none (R4).
+
+Sources: RFC 3264 section 8 (a new address in an offer), RFC 3550 section 8 (SSRC), RFC 3325 and RFC 4916 (identity
+within a dialog).
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class NoticePlay:
         self._loud: Sequence[bool] = ()
         self._position, self._moved_s = 0, monotonic()
         self._looked_s = self._moved_s
-        self._ending = self._tapped = False
+        self._ending = self._tapped = self._outplayed = False
 
     def begin(self, pcm: bytes) -> None:
         """Play this copy. Ends at once where the leg is held or gone, or where no player can be had."""
@@ -128,7 +128,7 @@ class NoticePlay:
     # ------------------------------------------------------------ while it plays
 
     def _poll(self) -> None:
-        if self._ending:
+        if self._ending or self._outplayed:
             return
         unwatched_s, self._looked_s = monotonic() - self._looked_s, monotonic()
         self._look()
@@ -189,6 +189,7 @@ class NoticePlay:
 
     def _played(self) -> None:
         """The player is done; where the line asks for it, the far end gets a moment to report."""
+        self._outplayed = True
         self.window.close()
         if self._linger_s > 0 and self._wire is not None:
             self._thread.call_later(self._linger_s, lambda: self._finish(None))

@@ -6,8 +6,6 @@ How callrec dies beside Asterisk, and its queue, are told in tests/calls/test_as
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,22 +27,6 @@ LINES = {
     BUSY: {"fallback": ["sip:6001@pbx"]},
     BUSY_ALONE: {"destination": "sip:6002@pbx"},
 }
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    exchange = Exchange(tmp_path_factory.mktemp("exchange"), LINES)
-    try:
-        yield exchange
-        exchange.sound()
-    finally:
-        exchange.stop()
-
-
-@pytest.fixture
-def exchange(running: Exchange, tmp_path: Path) -> Exchange:
-    running.begin(tmp_path)
-    return running
 
 
 def only(samples: Samples, hz: float) -> bool:
@@ -236,6 +218,50 @@ def test_what_staff_ask_a_colleague_before_an_attended_transfer_is_not_recorded(
     assert audio.share(music, MUSIC_HZ) > 0.9
     assert not audio.tone_spans(right[gap["to_sample"] :], STAFF_HZ)
     assert audio.share(right[gap["to_sample"] + RATE // 4 :], COLLEAGUE_HZ) > 0.9
+
+
+def test_an_attended_transfer_by_a_telephones_own_refer_happens_behind_callrec_too(exchange: Exchange):
+    """REFER with Replaces (RFC 3891) goes from the telephone to the PBX, and names the PBX's own dialog: callrec is
+    asked for nothing, keeps its leg, and the colleague is on the one recording from when the caller is.
+    """
+    pbx, staff = exchange.pbx, exchange.phone("staff", STAFF_HZ)
+    with exchange.phone("colleague", COLLEAGUE_HZ) as colleague, staff, pbx.telling() as messages:
+        with exchange.calling(PHONE) as caller:
+            exchange.wait_told("recording.started")
+            more(caller, 1)
+            staff.hold()
+            exchange.wait_told("recording.paused")
+            staff.dial(f"sip:6012@{pbx.address}")
+            colleague.established(within_s=PATIENCE_S)
+            staff.heard_so_far(len(staff.heard) / RATE + 1, within_s=PATIENCE_S)
+            first = replacing(messages(), f"INVITE sip:staff@{staff.address}")
+            staff.transfer(f"<sip:staff@{pbx.address}?Replaces={first}>")
+            exchange.wait_told("recording.resumed")
+            more(caller, 1)
+            caller.hang_up()
+        told = messages()
+
+    left, right = exchange.recording()
+    (gap,) = exchange.told("recording.sealed")[0]["gaps"]
+    inside = slice(gap["from_sample"] + RATE // 4, gap["to_sample"] - RATE // 4)
+    assert not np.any(left[inside])
+    assert not np.any(right[inside])
+    assert only(right[: gap["from_sample"]], STAFF_HZ)
+    assert audio.share(right[gap["to_sample"] + RATE // 4 :], COLLEAGUE_HZ) > 0.9
+    assert exchange.legs()[0] == ("staff", "answered")
+    assert len(exchange.told("recording.started")) == len(exchange.told("notice.proven")) == 1
+    assert not re.search(rf"(REFER sip:|INVITE sip:(?:.+\n)*Replaces:)(?:.+\n)*Via: .*{pbx.address}", told)
+
+
+def replacing(told: str, request: str) -> str:
+    """The PBX's own dialog of this request, as Replaces names it within a URI: the PBX's tag is the From of what it
+    sent.
+    """
+    asked = next(one for one in told.split("\n\n") if request in one)
+    call_id, ours = re.search(r"Call-ID: (\S+)", asked)[1], re.search(r"From: .*;tag=(\S+)", asked)[1]
+    answered = next(one for one in told.split("\n\n") if "SIP/2.0 200" in one and call_id in one)
+    theirs = re.search(r"To: .*;tag=(\S+)", answered)[1]
+    return f"{call_id}%3Bto-tag%3D{ours}%3Bfrom-tag%3D{theirs}"
 
 
 def test_a_pbx_that_refers_callrec_elsewhere_is_told_603_and_the_call_goes_on(exchange: Exchange):

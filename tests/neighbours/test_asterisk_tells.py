@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.neighbours.exchange import PATIENCE_S, Exchange, Lines, more
@@ -40,20 +37,7 @@ class Telling(Exchange):
         self.pbx.cli(f"dialplan set global CALLREC_TOKEN {TOKEN}")
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    exchange = Telling(tmp_path_factory.mktemp("exchange"), LINES)
-    try:
-        yield exchange
-        exchange.sound()
-    finally:
-        exchange.stop()
-
-
-@pytest.fixture
-def exchange(running: Exchange, tmp_path: Path) -> Exchange:
-    running.begin(tmp_path)
-    return running
+EXCHANGE = Telling
 
 
 def told(exchange: Exchange) -> list[tuple[str, str]]:
