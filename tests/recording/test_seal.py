@@ -141,7 +141,7 @@ def test_a_full_disk_at_the_seal_leaves_the_segment_to_be_sealed_again(spool, mo
         raise Unavailable("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr("callrec.recording.seal.write_file", full)
+        patch.setattr("callrec.recording.seal.write_new_folder", full)
         with pytest.raises(Unavailable):
             seal(spool, segment, ENDING)
 
