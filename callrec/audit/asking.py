@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from callrec._canonical import parse
-from callrec.audit.fields import text
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Verification
+from callrec.core.fields import text
 from callrec.core.kinds import Kind
 from callrec.errors import Broken
 from callrec.ledger.entry import LogEntry

@@ -10,12 +10,12 @@ from typing import Any, Final
 from callrec._canonical import sha256_hex
 from callrec.audit.asking import Asked, Gathered, count, recording_of, today
 from callrec.audit.casefile import CaseEvidence, gather
-from callrec.audit.fields import leaves, text, texts
 from callrec.audit.objects import evidence_file, read_judged
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Places, verify
 from callrec.audit.wording import proven
 from callrec.core.evidence import Evidence
+from callrec.core.fields import leaves, text, texts
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, CallrecError, ConfigError, Unavailable
 from callrec.ledger.entry import LogEntry

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from callrec.audit.decisions import Decided
-from callrec.audit.fields import leaves, text, texts
 from callrec.audit.findings import Findings
 from callrec.audit.numbers import RunningNumbers
 from callrec.core.bodies import missing_fields
+from callrec.core.fields import leaves, text, texts
 from callrec.core.kinds import Kind
 from callrec.ledger.entry import LogEntry
 

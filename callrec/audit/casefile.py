@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from callrec.audit import windows
-from callrec.audit.fields import text, texts
 from callrec.audit.objects import differences, evidence_file, judged_again, read_judged
 from callrec.audit.verify import LIMITS, Places
 from callrec.audit.windows import Prompts
 from callrec.audit.wording import lines_of, not_proven, proven
 from callrec.core.evidence_json import JudgedEvidence, judged_to_json
+from callrec.core.fields import text, texts
 from callrec.core.kinds import Kind
 from callrec.core.values import Tap
 from callrec.errors import Broken, Unavailable

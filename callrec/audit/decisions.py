@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from callrec.audit.fields import text
+from callrec.core.fields import text
 from callrec.core.kinds import Kind
 from callrec.ledger.entry import LogEntry
 

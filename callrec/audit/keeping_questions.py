@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from callrec._canonical import parse
 from callrec.audit.asking import Asked, Gathered, count, manifests, recording_of, today
-from callrec.audit.fields import text
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Places, verify
+from callrec.core.fields import text
 from callrec.core.kinds import Kind
 from callrec.disposal.papers import Certificate, parse_certificate
 from callrec.disposal.places import Places as Papers

@@ -10,10 +10,10 @@ from typing import Final
 
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.audit import windows
-from callrec.audit.fields import text, texts
 from callrec.audit.findings import Findings
 from callrec.core.evidence import rtcp_standing
 from callrec.core.evidence_json import JudgedEvidence, judged_from_json
+from callrec.core.fields import text, texts
 from callrec.core.kinds import Kind
 from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from callrec.audit.call_questions import notices, orphans, recorded_before_notice, selftest
-from callrec.audit.fields import leaves, text, texts
 from callrec.audit.keeping_questions import disposals, holds, retention_due
 from callrec.audit.report import Filters, Report
 from callrec.audit.use_questions import (
@@ -22,6 +21,7 @@ from callrec.audit.use_questions import (
     withdrawals,
 )
 from callrec.audit.verify import Places, verify
+from callrec.core.fields import leaves, text, texts
 from callrec.core.kinds import Kind
 from callrec.core.values import Tap
 from callrec.ledger.entry import LogEntry

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from callrec.audit.asking import Asked, Gathered, count
-from callrec.audit.fields import text
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Places, verify
+from callrec.core.fields import text
 from callrec.core.kinds import Kind
 from callrec.errors import ConfigError
 from callrec.ledger.entry import LogEntry, opens

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from callrec._sql import Database
-from callrec.audit.fields import text
+from callrec.core.fields import text
 from callrec.core.kinds import Kind
 from callrec.errors import ConfigError
 from callrec.ledger.entry import opens

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any, Final
 
 from callrec.audit.asking import Asked, Gathered, count, recording_of, today
-from callrec.audit.fields import text, texts
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Places, verify
+from callrec.core.fields import text, texts
 from callrec.core.kinds import Kind
 from callrec.core.purposes import SECONDARY, TagSource
 from callrec.core.tags import RESTORED, replayed

@@ -16,9 +16,9 @@ from typing import Final
 from callrec._sql import Database
 from callrec.audit.calls import CallRules
 from callrec.audit.chain import ChainCheck
-from callrec.audit.fields import text
 from callrec.audit.findings import CHECKS, Finding, Findings
 from callrec.audit.objects import EvidenceRules, ObjectRules
+from callrec.core.fields import text
 from callrec.core.kinds import Kind
 from callrec.ledger.anchor import DirectoryAnchor
 from callrec.ledger.checkpoint import LogKey, parse_vkey

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from callrec.audit.fields import text, texts
+from callrec.core.fields import text, texts
 from callrec.core.values import Grade, Tap
 
 REACHED: Final[Mapping[str, str]] = {

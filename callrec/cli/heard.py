@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from callrec.audit.fields import leaves
 from callrec.audit.objects import evidence_file, read_judged
 from callrec.config import Config
+from callrec.core.fields import leaves
 from callrec.core.kinds import Kind
 from callrec.errors import CallrecError, ConfigError
 from callrec.ledger.entry import LogEntry

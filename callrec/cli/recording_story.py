@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from callrec.audit.casefile import CaseEvidence, CaseFile, gather
-from callrec.audit.fields import leaves, text, texts
 from callrec.audit.verify import LIMITS, Places
 from callrec.audit.wording import proven, tap_remark
 from callrec.cli import recording_files as files
 from callrec.config import Config
+from callrec.core.fields import leaves, text, texts
 from callrec.core.kinds import Kind
 from callrec.core.tags import Tags
 from callrec.ledger.entry import LogEntry

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from callrec.audit.fields import text, texts
 from callrec.audit.wording import proven
 from callrec.cli import recording_files as files
 from callrec.config import Config
+from callrec.core.fields import text, texts
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError, Unavailable
 from callrec.ledger.entry import LogEntry

@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from callrec._canonical import sha256_hex
-from callrec.audit.fields import text, texts
 from callrec.audit.report import table
 from callrec.audit.wording import lines_of, one_line
 from callrec.cli import recording_files as files
@@ -24,6 +23,7 @@ from callrec.cli.evidence import json_option
 from callrec.cli.holds import words
 from callrec.cli.reviews import basis_of, basis_options, rests_on, watched
 from callrec.core.authority import Act
+from callrec.core.fields import text, texts
 from callrec.core.holds import Person
 from callrec.core.kinds import Kind
 from callrec.core.purposes import SECONDARY, TagSource

@@ -33,26 +33,8 @@ class Transport(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listen:
-    """One address that SIP is taken on."""
-
-    transport: Transport
-    host: str
-    port: int
-
-    @property
-    def loopback(self) -> bool:
-        """True where only this machine can reach it."""
-        return ipaddress.ip_address(self.host).is_loopback
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.transport.value}:{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpListen:
-    """One address that HTTP is taken on."""
+class Place:
+    """An address and a port of this machine."""
 
     host: str
     port: int
@@ -64,6 +46,21 @@ class HttpListen:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpListen(Place):
+    """One address that HTTP is taken on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen(Place):
+    """One address that SIP is taken on."""
+
+    transport: Transport
+
+    def __str__(self) -> str:
+        return f"{self.transport.value}:{Place.__str__(self)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +120,13 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+
+def _whole(pattern: str, text: str, else_: str) -> str:
+    """The text where all of it is as the pattern says; else ValueError, beginning with the text itself."""
+    if not re.fullmatch(pattern, text):
+        raise ValueError(f"{text!r} {else_}")
+    return text
 
 
 def _port(text: str) -> int:
@@ -212,9 +216,9 @@ def reference(text: str) -> Reference:
 
 def web_page(text: str) -> str:
     """An address that a caller can open."""
-    if not re.fullmatch(r"https?://[^\s/?#]+\.[^\s]+", text):
-        raise ValueError(f"{text!r} is no web address; write it whole, as in https://example.org/calls")
-    return text
+    return _whole(
+        r"https?://[^\s/?#]+\.[^\s]+", text, "is no web address; write it whole, as in https://example.org/calls"
+    )
 
 
 def s3_endpoint(text: str) -> str:
@@ -229,9 +233,8 @@ def s3_endpoint(text: str) -> str:
 
 def bucket(text: str) -> str:
     """A bucket's name (S3: 3 to 63 of small letters, digits, dots and hyphens)."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
-        raise ValueError(f"{text!r} is no name of a bucket; write 3 to 63 small letters, digits, dots and hyphens")
-    return text
+    what = "is no name of a bucket; write 3 to 63 small letters, digits, dots and hyphens"
+    return _whole(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text, what)
 
 
 _POSTGRES_OPTIONS: Final = ("host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
@@ -281,16 +284,12 @@ def _without_password(url: str) -> str:
 
 def choice_key(text: str) -> str:
     """One key a caller may press during the notice: 0 to 8, * or #. Never 9: a frightened caller presses it."""
-    if not re.fullmatch(r"[0-8*#]", text):
-        raise ValueError(f"{text!r} is no key for a choice; keys are 0 to 8, * and #, and 9 is never one (999)")
-    return text
+    return _whole(r"[0-8*#]", text, "is no key for a choice; keys are 0 to 8, * and #, and 9 is never one (999)")
 
 
 def stop_keys(text: str) -> str:
     """The keys that stop a recording during the call: two to six, so that they differ from keys meant for the line."""
-    if not re.fullmatch(r"[0-8*#]{2,6}", text):
-        raise ValueError(f"{text!r} stops nothing; write two to six of 0 to 8, * and # (never 9), as in **2")
-    return text
+    return _whole(r"[0-8*#]{2,6}", text, "stops nothing; write two to six of 0 to 8, * and # (never 9), as in **2")
 
 
 def code_prefix(text: str) -> str:
@@ -302,9 +301,7 @@ def code_prefix(text: str) -> str:
 
 def code_key(text: str) -> str:
     """The one key after the prefix."""
-    if not re.fullmatch(r"[0-9*#]", text):
-        raise ValueError(f"{text!r} is no key; write one of 0 to 9, * and #")
-    return text
+    return _whole(r"[0-9*#]", text, "is no key; write one of 0 to 9, * and #")
 
 
 def trusted_header(text: str) -> str:
@@ -323,30 +320,25 @@ def display_mark(text: str) -> str:
 
 def language(text: str) -> str:
     """A language tag (RFC 5646): `en`, `cy`, `pt-BR`."""
-    if not re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", text):
-        raise ValueError(f"{text!r} is no language tag; write en, cy or pt-BR")
-    return text
+    return _whole(r"[a-z]{2,3}(-[A-Z]{2})?", text, "is no language tag; write en, cy or pt-BR")
 
 
 def short_name(text: str) -> str:
     """A name of ours: small letters, digits and hyphens."""
-    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", text):
-        raise ValueError(f"{text!r} is no name; use small letters, digits and hyphens, at most 64")
-    return text
+    return _whole(
+        r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", text, "is no name; use small letters, digits and hyphens, at most 64"
+    )
 
 
 def country_code(text: str) -> str:
     """E.164 country code without plus."""
-    if not re.fullmatch(r"[1-9][0-9]{0,2}", text):
-        raise ValueError(f'{text!r} is no country code; write it without plus, as in "44"')
-    return text
+    return _whole(r"[1-9][0-9]{0,2}", text, 'is no country code; write it without plus, as in "44"')
 
 
 def dialled_number(text: str) -> str:
     """A number or extension as it appears before the @ of a request-URI."""
-    if not re.fullmatch(r"[A-Za-z0-9+*#][A-Za-z0-9+*#().\- _]{0,63}", text):
-        raise ValueError(f"{text!r} cannot be dialled; write an extension or a telephone number")
-    return text
+    what = "cannot be dialled; write an extension or a telephone number"
+    return _whole(r"[A-Za-z0-9+*#][A-Za-z0-9+*#().\- _]{0,63}", text, what)
 
 
 def any_text(text: str) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from callrec.core.fields import person_in, text
 from callrec.core.holds import Hold, Person, Scope
 from callrec.core.kinds import Kind
 from callrec.core.tags import Tags, recorded_for, replayed
@@ -139,7 +140,7 @@ class Register:
     # ------------------------------------------------------------ recordings
 
     def _offered(self, entry: LogEntry) -> None:
-        self._lines[entry.call_uid] = _text(entry.body, "line")
+        self._lines[entry.call_uid] = text(entry.body.get("line"))
 
     def _closed(self, entry: LogEntry) -> None:
         self._lines.pop(entry.call_uid, None)
@@ -157,8 +158,8 @@ class Register:
             segment=entry.segment,
             line=line,
             started_utc=started_utc,
-            cipher_sha256=_text(entry.body, "cipher_sha256"),
-            manifest_sha256=_text(entry.body, "manifest_sha256"),
+            cipher_sha256=text(entry.body.get("cipher_sha256")),
+            manifest_sha256=text(entry.body.get("manifest_sha256")),
             tags=tags,
         )
 
@@ -167,12 +168,12 @@ class Register:
             standing.kept, standing.kept_seq = True, entry.seq
 
     def _damaged(self, entry: LogEntry) -> None:
-        if (standing := self.standings.get(_text(entry.body, "recording_id"))) is not None:
-            standing.damaged = _text(entry.body, "what")
+        if (standing := self.standings.get(text(entry.body.get("recording_id")))) is not None:
+            standing.damaged = text(entry.body.get("what"))
 
     def _changed(self, entry: LogEntry) -> None:
         if entry.body.get("change") == RETENTION:
-            self.batches.append(_text(entry.body, "batch_sha256"))
+            self.batches.append(text(entry.body.get("batch_sha256")))
         self._retagged(entry)
 
     def _retagged(self, entry: LogEntry) -> None:
@@ -186,7 +187,7 @@ class Register:
     def _withdrawn(self, entry: LogEntry) -> None:
         """The caller's word. Where nothing is left that it is kept for, it agrees to the list that it names (R16)."""
         self._retagged(entry)
-        sha256, standing = _text(entry.body, "list_sha256"), self.standings.get(_name(entry))
+        sha256, standing = text(entry.body.get("list_sha256")), self.standings.get(_name(entry))
         if not sha256:
             return
         if standing is None or standing.tags.live:
@@ -204,33 +205,33 @@ class Register:
 
     def _exported(self, entry: LogEntry) -> None:
         if entry.body.get("form") == HANDOVER:
-            self.handovers[_text(entry.body, "sha256")] = entry.seq
+            self.handovers[text(entry.body.get("sha256"))] = entry.seq
 
     def _scanned(self, entry: LogEntry) -> None:
-        self.scanned_to = _text(entry.body, "last")
+        self.scanned_to = text(entry.body.get("last"))
 
     # ------------------------------------------------------------ holds
 
     def _placed(self, entry: LogEntry) -> None:
         body, scope = entry.body, entry.body.get("scope")
         said = scope if isinstance(scope, dict) else {}
-        hold_id = _text(body, "hold_id")
+        hold_id = text(body.get("hold_id"))
         self.holds[hold_id] = Hold(
             hold_id=hold_id,
-            kind=_text(body, "hold_kind"),
-            scope=Scope(**{name: _text(said, name) for name in ("recording_id", "line", "since", "until")}),
-            reason=_text(body, "reason"),
-            review_by=_text(body, "review_by"),
-            placed_by=_text(body, "person"),
+            kind=text(body.get("hold_kind")),
+            scope=Scope(**{name: text(said.get(name)) for name in ("recording_id", "line", "since", "until")}),
+            reason=text(body.get("reason")),
+            review_by=text(body.get("review_by")),
+            placed_by=text(body.get("person")),
         )
 
     def _released(self, entry: LogEntry) -> None:
-        hold = self.holds.get(_text(entry.body, "hold_id"))
+        hold = self.holds.get(text(entry.body.get("hold_id")))
         if hold is None:
             self.wrong.append(("a hold was released that does not stand", entry.seq))
         elif entry.body.get("step") == ASKED:
-            self.holds[hold.hold_id] = hold.asked_by(_person(entry), entry.leaf)
-        elif hold.asked is None or not _person(entry).other_than(hold.asked):
+            self.holds[hold.hold_id] = hold.asked_by(person_in(entry.body), entry.leaf)
+        elif hold.asked is None or not person_in(entry.body).other_than(hold.asked):
             self.wrong.append((f"the hold {hold.hold_id} was released by one person alone, so it stands", entry.seq))
         else:
             del self.holds[hold.hold_id]
@@ -239,28 +240,28 @@ class Register:
 
     def _proposed(self, entry: LogEntry) -> None:
         named = entry.body.get("recordings")
-        sha256 = _text(entry.body, "list_sha256")
+        sha256 = text(entry.body.get("list_sha256"))
         self.lists[sha256] = DisposalList(
             list_sha256=sha256,
             proposed_leaf=entry.leaf,
-            proposer=_person(entry),
+            proposer=person_in(entry.body),
             recordings=tuple(map(str, named)) if isinstance(named, list) else (),
-            handover_sha256=_text(entry.body, "handover_sha256"),
+            handover_sha256=text(entry.body.get("handover_sha256")),
         )
 
     def _approved(self, entry: LogEntry) -> None:
-        proposed = self.lists.get(_text(entry.body, "list_sha256"))
+        proposed = self.lists.get(text(entry.body.get("list_sha256")))
         if proposed is None or entry.body.get("proposed_leaf") != proposed.proposed_leaf:
             self.wrong.append(("a disposal was approved that nobody proposed", entry.seq))
-        elif not _person(entry).other_than(proposed.proposer):
+        elif not person_in(entry.body).other_than(proposed.proposer):
             self.wrong.append(("a disposal was proposed and approved by one person", entry.seq))
         elif not proposed.approved_leaf:
-            proposed.approved_leaf, proposed.approver = entry.leaf, _person(entry)
+            proposed.approved_leaf, proposed.approver = entry.leaf, person_in(entry.body)
             proposed.approved_utc = entry.utc
 
     def _done(self, entry: LogEntry) -> None:
         body = entry.body
-        name, agreed = _text(body, "recording_id"), self.lists.get(_text(body, "list_sha256"))
+        name, agreed = text(body.get("recording_id")), self.lists.get(text(body.get("list_sha256")))
         standing = self.standings.get(name)
         if agreed is None or not agreed.approved_leaf or name not in agreed.recordings:
             self.wrong.append((f"{name} was disposed of without a list that two persons agreed to", entry.seq))
@@ -271,17 +272,8 @@ class Register:
         else:
             if self.holds_on(standing) and not body.get("held_too_late"):
                 self.wrong.append((f"{name} was disposed of while a hold forbade it", entry.seq))
-            standing.done_leaf, standing.certificate_sha256 = entry.leaf, _text(body, "certificate_sha256")
+            standing.done_leaf, standing.certificate_sha256 = entry.leaf, text(body.get("certificate_sha256"))
 
 
 def _name(entry: LogEntry) -> str:
     return f"{entry.call_uid}-{entry.segment}"
-
-
-def _text(body: Mapping[str, Any], name: str) -> str:
-    value = body.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _person(entry: LogEntry) -> Person:
-    return Person(_text(entry.body, "person"), _text(entry.body, "login"))

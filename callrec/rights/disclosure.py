@@ -16,6 +16,7 @@ from enum import Enum, unique
 from typing import Any, Final
 
 from callrec._canonical import canonical, parse
+from callrec.core.fields import person_in, text
 from callrec.core.holds import Person
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError, Refused
@@ -131,7 +132,7 @@ class Disclosures:
 
     def see(self, entry: LogEntry) -> None:
         """Take the next entry."""
-        if entry.kind == Kind.DISCLOSURE.value and (step := self._steps.get(_text(entry, "step"))):
+        if entry.kind == Kind.DISCLOSURE.value and (step := self._steps.get(text(entry.body.get("step")))):
             step(entry)
 
     def one(self, prefix: str) -> Disclosure:
@@ -143,15 +144,15 @@ class Disclosures:
         return those[0]
 
     def _requested(self, entry: LogEntry) -> None:
-        body, name = entry.body, _text(entry, "disclosure_id")
+        body, name = entry.body, text(entry.body.get("disclosure_id"))
         self.found[name] = Disclosure(
             disclosure_id=name,
-            basis=_text(entry, "basis"),
+            basis=text(entry.body.get("basis")),
             recordings=tuple(map(str, body.get("recordings") or ())),
             fields=frozenset(map(str, body.get("fields") or ())),
-            paper_sha256=_text(entry, "paper_sha256"),
+            paper_sha256=text(entry.body.get("paper_sha256")),
             requested_leaf=entry.leaf,
-            requester=_person(entry),
+            requester=person_in(entry.body),
             requested_utc=entry.utc,
         )
 
@@ -159,12 +160,12 @@ class Disclosures:
         found = self._known(entry, "requested_leaf", "requested_leaf")
         if found is None:
             return
-        if not _person(entry).other_than(found.requester):
+        if not person_in(entry.body).other_than(found.requester):
             self.wrong.append(
                 (f"the disclosure {found.disclosure_id} was asked for and agreed to by one person", entry.seq)
             )
         elif not found.approved_leaf:
-            found.approved_leaf, found.approver = entry.leaf, _person(entry)
+            found.approved_leaf, found.approver = entry.leaf, person_in(entry.body)
 
     def _made(self, entry: LogEntry) -> None:
         found = self._known(entry, "approved_leaf", "approved_leaf")
@@ -177,20 +178,11 @@ class Disclosures:
             found.made_leaf, found.made_utc = entry.leaf, entry.utc
 
     def _known(self, entry: LogEntry, name: str, held: str) -> Disclosure | None:
-        found = self.found.get(_text(entry, "disclosure_id"))
-        if found is None or _text(entry, name) != getattr(found, held):
+        found = self.found.get(text(entry.body.get("disclosure_id")))
+        if found is None or text(entry.body.get(name)) != getattr(found, held):
             self.wrong.append(("a disclosure goes on that nobody asked for", entry.seq))
             return None
         return found
-
-
-def _text(entry: LogEntry, name: str) -> str:
-    value = entry.body.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _person(entry: LogEntry) -> Person:
-    return Person(_text(entry, "person"), _text(entry, "login"))
 
 
 # ---------------------------------------------------------------- steps

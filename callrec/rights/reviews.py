@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
+from callrec.core.fields import person_in, text
 from callrec.core.holds import Person
 from callrec.core.kinds import Kind
 from callrec.core.people import Necessity, ProxyRole, Speaker, asked_again_on
@@ -80,12 +81,12 @@ class Reviews:
         """Take the next entry."""
         name = f"{entry.call_uid}-{entry.segment}"
         if entry.kind == Kind.CALL_OFFERED.value:
-            self._lines[entry.call_uid] = str(entry.body.get("line", ""))
+            self._lines[entry.call_uid] = text(entry.body.get("line"))
         elif entry.kind == Kind.RECORDING_STARTED.value:
             line = self._lines.get(entry.call_uid, "")
             self.recordings[name] = Watched(name, line, date.fromisoformat(entry.utc[:10]))
         elif entry.kind in (Kind.DISPOSAL_DONE.value, Kind.RECORDING_DISCARDED.value, Kind.RECORDING_LOST.value):
-            self.recordings.pop(str(entry.body.get("recording_id") or name), None)
+            self.recordings.pop(text(entry.body.get("recording_id")) or name, None)
         elif entry.kind == Kind.TAG_CHANGED.value and name in self.recordings:
             self._changed(self.recordings[name], entry)
 
@@ -93,19 +94,19 @@ class Reviews:
         body, purposes = entry.body, recorded_for(entry.body.get("purposes"))
         match body.get("change"):
             case change if change == SUBJECT:
-                watched.subject, age = str(body.get("subject", "")), body.get("age")
+                watched.subject, age = text(body.get("subject")), body.get("age")
                 watched.age = age if isinstance(age, int) else None
                 watched.by_parent = watched.by_parent or body.get("caller") == Speaker.PARENT.value
             case change if change == SUSPENDED and _is_doubt(body):
                 watched.doubted_on = watched.doubted_on or date.fromisoformat(entry.utc[:10])
                 watched.doubted |= purposes & SECONDARY
             case change if change == ASKED:
-                said = Asked(person=_person(body), basis=_basis(body), leaf=entry.leaf)
+                said = Asked(person=person_in(body), basis=_basis(body), leaf=entry.leaf)
                 watched.asked |= dict.fromkeys(purposes, said)
             case change if change == RESTORED:
                 self._restored(watched, purposes, entry)
             case change if change == REVIEWED:
-                watched.done.add(str(body.get("of", "")))
+                watched.done.add(text(body.get("of")))
             case _:
                 pass
 
@@ -155,7 +156,7 @@ def _why_wrong(asked: Asked | None, basis: Mapping[str, Any], body: Mapping[str,
         return ""
     if set(basis) != {"kind", *Necessity.__slots__}:
         return "without every ground being said"
-    if asked is None or asked.basis != basis or not _person(body).other_than(asked.person):
+    if asked is None or asked.basis != basis or not person_in(body).other_than(asked.person):
         return "as necessary by one person alone"
     return ""
 
@@ -163,7 +164,3 @@ def _why_wrong(asked: Asked | None, basis: Mapping[str, Any], body: Mapping[str,
 def _basis(body: Mapping[str, Any]) -> Mapping[str, Any]:
     found = body.get("basis")
     return found if isinstance(found, dict) else {}
-
-
-def _person(body: Mapping[str, Any]) -> Person:
-    return Person(str(body.get("person", "")), str(body.get("login", "")))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from callrec.core.holds import Person
 
 
 def text(value: Any) -> str:
@@ -18,3 +21,8 @@ def texts(value: Any) -> tuple[str, ...]:
 def leaves(value: Any) -> tuple[str, ...]:
     """Leaf hashes as a list, or by party."""
     return texts(list(value.values()) if isinstance(value, dict) else value)
+
+
+def person_in(body: Mapping[str, Any]) -> Person:
+    """Who decided, as the body of a decision names them: nobody where it names nobody."""
+    return Person(text(body.get("person")), text(body.get("login")))
