@@ -20,6 +20,7 @@ from callrec.agent.opening import ReadBack, settle
 from callrec.agent.pbx import Told
 from callrec.agent.plan import first_obstacle
 from callrec.agent.services import Services
+from callrec.agent.store_watch import StoreWatch
 from callrec.agent.traffic import TRAFFIC_S, TrafficWatch
 from callrec.config import Line, PbxEvents
 from callrec.core import events as e
@@ -43,8 +44,6 @@ _KEY_BY_STATUS: Final = {486: "agent.max_calls", 488: "sip.codecs", 503: "agent.
 """The key to change, by the status that the engine gave, where the engine named none."""
 _REFUSED_FOR: Final = {"agent.max_calls": Reason.AT_CAPACITY, "sip.codecs": Reason.NO_COMMON_CODEC}
 """Why a call was not taken, by the key that would change it; REQUEST_REFUSED for any other."""
-
-_STAYS: Final = "the store refuses it; the ledger's `incident` says why"
 
 log = structlog.get_logger()
 
@@ -77,9 +76,9 @@ class Agent:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._declined = Declined()
-        self._store_late = False
-        self._unhanded = (0, 0.0)
         self.board = Board([line.name for line in self.config.lines], self.config.alerts, tell=self._alert)
+        mover, late_after_s = self.services.mover, self.config.alerts.store_down_s
+        self.store_watch = StoreWatch(mover, late_after_s=late_after_s, tell=self._alert)
         self.traffic = TrafficWatch(self.services.telephony.traffic, self._note)
         self.services.mishap = self._mishap
 
@@ -284,18 +283,7 @@ class Agent:
             wanted = reason is not None and REASON_CLASS[reason].value == "our fault"
             utc = self.services.utc_text()
             self.board.checked(line.name, f"{reason.value}: {why}" if wanted and reason else None, utc=utc)
-        await self._watch_store()
-
-    async def _watch_store(self) -> None:
-        """How much waits for the store and for how long, whatever the cause: told at onset and at recovery."""
-        mover = self.services.mover
-        with contextlib.suppress(CallrecError):
-            self._unhanded = await asyncio.to_thread(lambda: (mover.unhanded(), mover.oldest_unhanded_s()))
-            late = self._unhanded[1] >= self.config.alerts.store_down_s
-            if late != self._store_late:
-                self._store_late = late
-                said = f"the oldest of {self._unhanded[0]} recordings waits {self._unhanded[1]:.0f} s"
-                self._alert(f"store: {f'{said}: {mover.why or _STAYS}' if late else 'nothing waits too long any more'}")
+        await self.store_watch.look()
 
     async def _heartbeat(self) -> None:
         await self._note(Kind.AGENT_HEARTBEAT, {"calls_offered": self.number, "calls_up": len(self.calls)})
@@ -356,12 +344,7 @@ class Agent:
             "calls_up": len(self.calls),
             "kept_out": self.traffic.total(),
             "store_failing": self.services.mover.store_is_failing(),
-            "store": {
-                "failing": self.services.mover.store_is_failing(),
-                "why": self.services.mover.why,
-                "waiting": self._unhanded[0],
-                "oldest_waits_s": round(self._unhanded[1]),
-            },
+            "store": self.store_watch.standing(),
             **self.board.as_json(),
         }
 

@@ -43,7 +43,7 @@ def one_waits(agent, *, since=None):
 
 
 async def test_nothing_waits_at_first(agent, told):
-    await agent._watch_store()
+    await agent.store_watch.look()
 
     assert agent.status()["store"] == {"failing": False, "why": "", "waiting": 0, "oldest_waits_s": 0}
     assert _store_line(agent.status()["store"]) == "store: nothing waits for it"
@@ -53,11 +53,11 @@ async def test_nothing_waits_at_first(agent, told):
 async def test_what_waits_too_long_is_told_once_and_its_end_too(agent, told):
     sealed = one_waits(agent, since=0)
 
-    await agent._watch_store()
-    await agent._watch_store()
+    await agent.store_watch.look()
+    await agent.store_watch.look()
     status = agent.status()["store"]
     agent.services.spool.hand_off(sealed.recording_id)
-    await agent._watch_store()
+    await agent.store_watch.look()
 
     assert (status["waiting"], status["oldest_waits_s"] > 10**9) == (1, True)
     assert len(told) == 2
@@ -68,7 +68,7 @@ async def test_what_waits_too_long_is_told_once_and_its_end_too(agent, told):
 async def test_what_waits_since_a_moment_is_seen_and_not_told(agent, told):
     one_waits(agent)
 
-    await agent._watch_store()
+    await agent.store_watch.look()
 
     assert agent.status()["store"]["waiting"] == 1
     assert told == []
@@ -81,7 +81,7 @@ async def test_the_cause_is_told_with_it(agent, told, error, monkeypatch):
     mover.why = f"{error}; {error.next_step}" if isinstance(error, Unavailable) else ""
     mover.backoff.failures = int(isinstance(error, Unavailable))
 
-    await agent._watch_store()
+    await agent.store_watch.look()
 
     wanted = "the store is full; free room" if isinstance(error, Unavailable) else "the store refuses it"
     assert wanted in told[0]
