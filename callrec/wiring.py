@@ -30,7 +30,7 @@ from callrec.notice.announcements import Announcements, to_staff
 from callrec.notice.register import ApprovedPrompt, Shelf, Unusable
 from callrec.places import anchors, evidence_dir, index_database, key_file, open_ledger, rules, standing
 from callrec.ports import Clock, Kept, Sealed, Telephony
-from callrec.recording.memory import memory_hazards, wipe_freed_memory
+from callrec.recording.memory import memory_hazards, share_memory_pools, wipe_freed_memory
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
 from callrec.store.configured import store_of
@@ -170,6 +170,7 @@ def _standing_obstacle(
     ledger for as long as they do, and anchors that are away until they answer.
     """
     wipe_freed_memory()
+    share_memory_pools()
     hazards = memory_hazards(config.agent.runtime_dir)  # forbids core dumps in any case
     unsafe = "" if allow_unsafe_memory else "; ".join(hazards)
     gate.look()

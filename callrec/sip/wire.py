@@ -111,11 +111,16 @@ class WireWindow:
         """Close it. Broken when it was taken before."""
         counters = _Counters()
         size = int(self._library.callrec_tap_stop(self._handle, ctypes.byref(counters)))
-        window = ctypes.create_string_buffer(max(size, 1))
-        taken = int(self._library.callrec_tap_take(self._handle, window, size)) if size >= 0 else -1
+        window = bytearray(max(size, 1))
+        taken = int(self._library.callrec_tap_take(self._handle, _start_of(window), size)) if size >= 0 else -1
         if taken != size or size < 0:
             raise Broken("a wire tap's window was taken twice", next_step="report this as a defect")
-        return TakenWindow(records=window.raw[:size], counts=counters.told())
+        return TakenWindow(records=bytes(window[:size]), counts=counters.told())
+
+
+def _start_of(buffer: bytearray) -> ctypes.c_void_p:
+    """By its first byte: ctypes keeps a type for each length of array for ever, and windows have many lengths."""
+    return ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
 
 
 class Additions:

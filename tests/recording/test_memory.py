@@ -1,4 +1,7 @@
+import re
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,29 @@ def test_unknown_swap_is_a_hazard(tmp_path):
 def test_core_dumps_are_forbidden():
     assert forbid_core_dumps()
     assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
+
+
+THREADS_THAT_ALLOCATE = """
+import ctypes, sys, threading
+from callrec.recording.memory import share_memory_pools
+share_memory_pools() if sys.argv[1] == "shared" else None
+libc, together = ctypes.CDLL(None), threading.Barrier(8)
+def allocate():
+    together.wait()
+    kept = bytes(100_000)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.parametrize(("how", "few"), [("shared", True), ("by default", False)])
+def test_threads_take_their_memory_from_two_pools_once_that_is_asked_for(how, few):
+    command = [sys.executable, "-c", THREADS_THAT_ALLOCATE, how]
+
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert (len(re.findall("<heap nr", told)) <= 2) is few
