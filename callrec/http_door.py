@@ -26,8 +26,10 @@ from urllib.parse import parse_qsl
 from callrec.asking import Handler, Questions, reply_for
 from callrec.errors import CallrecError, ConfigError, Refused, Unavailable
 
-ASKED: Final = ("stop", "pause", "resume", "flag", "subject", "event")
-"""What may be asked by HTTP, as far as the agent answers it. No path reads recordings, and none starts one."""
+ASKED: Final = ("stop", "pause", "resume", "flag", "subject", "notice", "event")
+"""What may be asked by HTTP, as far as the agent answers it. No path reads recordings, and none starts one: `notice`
+has the outside party told, and a recording then needs its proof as ever.
+"""
 HEAD_LIMIT: Final = 8 * 1024
 """Bytes of the request line with its headers."""
 BODY_LIMIT: Final = 16 * 1024

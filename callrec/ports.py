@@ -191,14 +191,15 @@ class Telephony(Protocol):
         """Answer the INVITE with a final status >= 300 (404, 488, 503 ...)."""
 
     def answer(self, call_uid: str) -> None:
-        """Send 200. CallerAnswered follows the ACK, with media negotiated; LegHeld(CALLER) follows it at once where the
-        offer held us.
+        """Send 200 to whoever called us. CallerAnswered, or on an outbound call StaffAnswered, follows the ACK, with
+        media negotiated; LegHeld follows it at once where the offer held us.
         """
 
     def play_notice(
         self, call_uid: str, attempt: int, pcm: bytes, *, keys_named: str, await_report_s: float = 0.0
     ) -> None:
-        """Play this PCM (int16, 8 kHz, mono) as the caller leg's only source. NoticeEnded follows in any case: at its
+        """Play this PCM (int16, 8 kHz, mono) as the caller leg's only source; in the talk staff hear it too, and what
+        the caller says meanwhile. NoticeEnded follows in any case: at its
         end, or at the first hold, re-negotiation, stall or hang-up; where the wire is tapped, `await_report_s` later,
         so that the far end may report what it received. Keys arrive as KeyPressed from now on.
         """
@@ -207,8 +208,9 @@ class Telephony(Protocol):
         """Stop playing; NoticeEnded (STOPPED) follows where it was still playing."""
 
     def dial(self, call_uid: str, destination: Destination) -> None:
-        """Call the advice line. StaffRinging, then StaffAnswered or DialFailed follow; while it rings the caller hears
-        its early media or UK ringback. One destination at a time.
+        """Call the advice line, or the outside party. DestinationRinging, then StaffAnswered (CallerAnswered) or
+        DialFailed follow; while it rings whoever called us hears its early media or UK ringback. One destination at a
+        time.
         """
 
     def cancel_dial(self, call_uid: str) -> None:
@@ -242,7 +244,7 @@ class Telephony(Protocol):
         """
 
     def end_with_tone(self, call_uid: str, tone: Tone, cause: str) -> None:
-        """Play a supervisory tone to the caller for four seconds, then BYE with Reason (RFC 3326)."""
+        """Play a supervisory tone to whoever called us for four seconds, then BYE with Reason (RFC 3326)."""
 
     def hang_up(self, call_uid: str, leg: Leg, cause: str) -> None:
         """End this leg: CANCEL, BYE or a final status as its state asks."""

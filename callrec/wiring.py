@@ -20,6 +20,7 @@ from callrec.core.proof import judge
 from callrec.core.proposals import SECRET_LEAST
 from callrec.core.reasons import Reason
 from callrec.core.recording import RecordingState
+from callrec.core.values import CallDirection
 from callrec.errors import ConfigError, Unavailable
 from callrec.ledger.anchor import AnchorShipper, PrefixGate
 from callrec.ledger.log import SqlLedger
@@ -29,7 +30,7 @@ from callrec.ledger.reading import open_log
 from callrec.notice.announcements import Announcements, to_staff
 from callrec.notice.register import ApprovedPrompt, Shelf, Unusable
 from callrec.places import anchors, evidence_dir, index_database, key_file, open_ledger, rules, standing
-from callrec.ports import Clock, Kept, Sealed, Telephony
+from callrec.ports import Clock, Invite, Kept, Sealed, Telephony
 from callrec.recording.memory import memory_hazards, share_memory_pools, wipe_freed_memory
 from callrec.recording.mover import Mover
 from callrec.recording.spool import Spool
@@ -226,4 +227,9 @@ def build_telephony(config: Config, clock: Clock) -> Telephony:
         "max_calls": config.agent.max_calls,
         "runtime_dir": config.agent.runtime_dir,
     }
-    return PjsuaTelephony(SipSettings(**settings), clock)
+
+    def direction_of(invite: Invite) -> CallDirection:
+        line = config.line_for(invite.dialled, invite.source)
+        return line.direction if line is not None else CallDirection.INBOUND
+
+    return PjsuaTelephony(SipSettings(**settings), clock, direction_of=direction_of)

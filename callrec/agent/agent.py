@@ -27,7 +27,7 @@ from callrec.core import events as e
 from callrec.core.kinds import Kind
 from callrec.core.people import About
 from callrec.core.reasons import REASON_CLASS, Reason
-from callrec.core.values import Leg, Order
+from callrec.core.values import CallDirection, Leg, Order
 from callrec.errors import CallrecError, Refused, Unavailable
 from callrec.ledger.anchor import AnchorShipper
 from callrec.ports import EngineFacts, Entry, Invite, TelephonySink
@@ -172,7 +172,7 @@ class Agent:
 
     def invited(self, invite: Invite) -> None:
         """A new call: its line, or a status that sends the PBX elsewhere."""
-        line = self.config.line_for(invite.dialled)
+        line = self._line_for(invite)
         if line is None:
             key = "lines.*.match.dialled: no line takes this number"
             self._turn_away(invite, 404, "Not Found", Reason.NO_LINE, key)
@@ -182,6 +182,9 @@ class Agent:
             self._turn_away(invite, 503, "At capacity", Reason.AT_CAPACITY, "agent.max_calls")
         else:
             self._take(line, invite)
+
+    def _line_for(self, invite: Invite) -> Line | None:
+        return self.config.line_for(invite.dialled, invite.source)
 
     def _most_calls(self) -> int:
         engine = self.engine.max_bridged_calls if self.engine else 0
@@ -232,10 +235,12 @@ class Agent:
 
     async def _write_turned_away(self, invite: Invite, number: int, reason: Reason) -> None:
         """A call that was not carried leaves its row as well (R7)."""
+        line = self._line_for(invite)
+        direction = line.direction if line is not None else CallDirection.INBOUND
         body, salts = bodies.offered(
-            invite, number=number, line="", direction="inbound", config_sha256=self.config.sha256
+            invite, number=number, line="", direction=direction, config_sha256=self.config.sha256
         )
-        contact, why = bodies.contact(self.services.contacts, invite, self.config.line_for(invite.dialled))
+        contact, why = bodies.contact(self.services.contacts, invite, line)
         entry = Entry(kind=Kind.CALL_OFFERED, body=body, call_uid=invite.call_uid, salts=salts | contact)
         receipt = await self.services.ledger.note(entry)
         if why:

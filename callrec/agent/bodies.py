@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from callrec.agent.next_hop import NextHop
 from callrec.config import Line
 from callrec.core import commands as c
 from callrec.core.kinds import Kind
 from callrec.core.tags import REMOVED, SUSPENDED
+from callrec.core.values import CallDirection
 from callrec.ledger.entry import commitment
 from callrec.ports import Invite
 from callrec.store.contacts import NAME, ContactSealer
@@ -34,20 +36,20 @@ def tags(order: c.ChangeTags | c.RecordWithdrawal, call_uid: str) -> tuple[Kind,
     return Kind.TAG_CHANGED, {**named, **change}, order.actor
 
 
-def answered(invite: Invite, *, offered_leaf: str, leg_ends_at: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """`call.answered`: to which next hop, and what that is."""
+def answered(invite: Invite, *, offered_leaf: str, hop: NextHop) -> tuple[dict[str, Any], dict[str, str]]:
+    """`call.answered`: to which next hop the outside party's leg goes, and what that is."""
     commitments, salts = committed({"from_tag": invite.from_tag})
     body = {
         "offered_leaf": offered_leaf,
-        "next_hop": invite.source,
-        "leg_ends_at": leg_ends_at,
+        "next_hop": hop.address,
+        "leg_ends_at": hop.ends_at,
         "commitments": commitments,
     }
     return body, salts
 
 
 def offered(
-    invite: Invite, *, number: int, line: str, direction: str, config_sha256: str
+    invite: Invite, *, number: int, line: str, direction: CallDirection, config_sha256: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """`call.offered`: which call this is, to whoever holds its Call-ID or number."""
     commitments, salts = committed(
@@ -63,7 +65,7 @@ def offered(
     body = {
         "number": number,
         "line": line,
-        "direction": direction,
+        "direction": direction.value,
         "transport": invite.transport,
         "config_sha256": config_sha256,
         "commitments": commitments,
@@ -73,8 +75,9 @@ def offered(
 
 def numbers_of(invite: Invite, line: Line) -> tuple[str, ...]:
     """Where the outside party's number may stand, as it is written there."""
-    called = (invite.dialled,) if line.direction == "outbound" else ()
-    return (invite.from_uri, *invite.asserted_identity, *called)
+    if line.direction is CallDirection.OUTBOUND:
+        return (line.outside_number(invite.dialled) or invite.dialled,)
+    return (invite.from_uri, *invite.asserted_identity)
 
 
 def contact(sealer: ContactSealer, invite: Invite, line: Line | None) -> tuple[dict[str, str], str]:

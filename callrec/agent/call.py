@@ -13,10 +13,18 @@ from callrec.agent.notice_desk import NoticeDesk, receipt_of
 from callrec.agent.ordering import Ended, Moved, Ordered, said, standing
 from callrec.agent.outgoing import destination
 from callrec.agent.pbx import Told, fact
-from callrec.agent.plan import Prepared, note_declined, note_denied, note_uninformed, prepare, without_recording
+from callrec.agent.plan import (
+    Prepared,
+    note_declined,
+    note_denied,
+    note_uninformed,
+    prepare,
+    staff_of,
+    without_recording,
+)
 from callrec.agent.segment import SegmentRecorder
 from callrec.agent.segment_facts import about, segment_facts
-from callrec.agent.segments import Segments, body_of, decision_of, summed_up
+from callrec.agent.segments import Segments, decided, summed_up
 from callrec.agent.services import Services
 from callrec.agent.staff import Staff
 from callrec.agent.switching import Switched, switch
@@ -30,7 +38,7 @@ from callrec.core.outoforder import OutOfOrder
 from callrec.core.people import About
 from callrec.core.permission import Permission
 from callrec.core.proof import Receipt
-from callrec.core.reasons import REASON_CLASS, Reason
+from callrec.core.reasons import Reason
 from callrec.core.values import Leg, Order
 from callrec.ports import Invite
 
@@ -40,7 +48,6 @@ OVERDUE_S: Final = 5.0
 """How long after its length a notice may still owe its end."""
 _GONE_S: Final = 30.0
 """How long a closed call waits to hear that its legs are gone."""
-
 
 _CHANGES: Final = {e.LegHeld: "held", e.LegResumed: "resumed", e.LegRenegotiated: "renegotiated"}
 
@@ -60,6 +67,7 @@ class CallTask:
     ) -> None:
         self.services, self.line, self.invite = services, line, invite
         self.number = number
+        self._direction = line.direction
         self.began_ns = services.clock.boottime_ns()
         self.call: Call | None = None
         self._declined_before = declined_before
@@ -128,7 +136,7 @@ class CallTask:
             self.invite,
             number=self.number,
             line=self.line.name,
-            direction=self.line.direction,
+            direction=self._direction,
             config_sha256=self.services.config.sha256,
         )
         self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts | self._contact())
@@ -243,10 +251,11 @@ class CallTask:
             case e.PartyChanged(leg=leg, shown_by=shown_by):
                 self._leg_changed(leg, "another party", shown_by.value)
             case e.StaffAnswered():
-                self._connected = True
                 self._leg_changed(Leg.STAFF, "answered", "")
+            case e.LegsBridged():
+                self._connected = True
             case e.DialFailed(failure=failure):
-                self._leg_changed(Leg.STAFF, "failed", failure.value)
+                self._leg_changed(self._direction.dialled, "failed", failure.value)
             case e.LegEnded(leg=leg, cause=cause):
                 self._leg_changed(leg, "ended", cause)
             case _:
@@ -259,7 +268,7 @@ class CallTask:
     async def _note_answered(self) -> Receipt | None:
         offered = await self._desk.offered if self._desk.offered else None
         leaf = offered.leaf if offered else ""
-        body, salts = bodies.answered(self.invite, offered_leaf=leaf, leg_ends_at=self._desk.leg_ends_at())
+        body, salts = bodies.answered(self.invite, offered_leaf=leaf, hop=self._desk.next_hop)
         return await self._writer.note(Kind.CALL_ANSWERED, body, salts=salts)
 
     # ------------------------------------------------------------ orders
@@ -291,8 +300,10 @@ class CallTask:
                 self._perform_recording(order)
 
     def _switch(self, order: Switched) -> None:
+        if isinstance(order, c.Dial):
+            self._desk.dialled(self.line.targets[order.target])
         where = partial(destination, self.call, self.line, invite=self.invite, config=self.services.config)
-        switch(self.services.telephony, self.uid, order, where, pass_holds=self._desk.leg_ends_at() == "pbx")
+        switch(self.services.telephony, self.uid, order, where, pass_holds=self._desk.next_hop.ends_at == "pbx")
 
     def _perform_notice(self, order: c.Command) -> None:
         match order:
@@ -334,7 +345,8 @@ class CallTask:
                 raise ValueError(f"no such order: {type(order).__name__}")
 
     def _who(self, actor: str) -> str:
-        return self._staff.named(actor, self.line.targets[self.call.target if self.call else 0].written)
+        target = self.line.targets[self.call.target if self.call else 0]
+        return self._staff.named(actor, staff_of(self.line, target, self.invite))
 
     def _announcement(self) -> bytes | None:
         return self.services.announcements.get(self._language())
@@ -378,17 +390,13 @@ class CallTask:
             await asyncio.wait(self._background, timeout=_GONE_S)
         offered = receipt_of(self._desk.offered)
         self._outcomes = self._segments.outcomes(self._closing.segments if self._closing else ())
-        whole = summed_up(self._outcomes)
-        body = {
+        facts = {
             "number": self.number,
             "offered_leaf": offered.leaf if offered else "",
-            **decision_of(whole),
-            "reason_class": REASON_CLASS[whole.reason].value if whole.reason else "",
-            "segments": [body_of(outcome) for outcome in self._outcomes],
             "connected": self._connected,
             "duration_ms": (self._now() - self.began_ns) // 1_000_000,
         }
-        self._writer.note(Kind.CALL_CLOSED, body)
+        self._writer.note(Kind.CALL_CLOSED, facts | decided(self._outcomes))
         await self._writer.drained()
         self.services.mover.wake()
 

@@ -10,15 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from callrec.agent import bodies, judging
+from callrec.agent.next_hop import NextHop, of_source, of_target
 from callrec.agent.plan import Prepared
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
+from callrec.config import Target
 from callrec.core import events as e
 from callrec.core.evidence import Binding, Observation, rtcp_standing
 from callrec.core.kinds import CONTRADICTED, Kind
 from callrec.core.proof import RECEIPT_MAX_AGE_NS, Granted, NoticeProof, Receipt
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Leg
+from callrec.core.values import CallDirection, Grade, Leg
 from callrec.core.wire_records import TakenWindow
 from callrec.errors import CallrecError
 from callrec.notice import wire
@@ -63,11 +65,13 @@ class NoticeDesk:
         self.prepared: Prepared | None = None
         self.offered: Noted | None = None
         self.answered: Noted | None = None
+        self.next_hop: NextHop = of_source(services.config, invite.source)
+        """The caller leg's; on an outbound call that of the place which is dialled."""
 
-    def leg_ends_at(self) -> str:
-        """What the caller leg's next hop is, as configured."""
-        host, _, port = self._invite.source.rpartition(":")
-        return self._services.config.sip.leg_ends_at_for(host.strip("[]"), int(port) if port.isdigit() else 5060)
+    def dialled(self, target: Target) -> None:
+        """This place is called now. Where the outside party is there, proof reaches as far as that."""
+        if self.prepared is not None and self.prepared.plan.direction is CallDirection.OUTBOUND:
+            self.next_hop = of_target(self._services.config, target)
 
     def tap_of(self, evidence_sha256: str) -> str:
         """Where what left us was measured, for this evidence."""
@@ -151,8 +155,8 @@ class NoticeDesk:
             attempt=attempt,
             party="caller",
             leg=Leg.CALLER,
-            next_hop=self._invite.source,
-            leg_ends_at=self.leg_ends_at(),
+            next_hop=self.next_hop.address,
+            leg_ends_at=self.next_hop.ends_at,
             offered_leaf=offered.leaf,
             answered_leaf=answered.leaf,
             boot_id=self._services.clock.boot_id(),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from callrec.agent.plan import Prepared
 from callrec.config import Line
 from callrec.core import events as e
-from callrec.core.call import Call
+from callrec.core.call import Call, Notice
 from callrec.core.people import About
 from callrec.core.values import Order
 from callrec.errors import Refused
@@ -66,5 +66,6 @@ def standing(call_uid: str, line: str, call: Call | None, *, seconds: int) -> di
         "stage": call.stage.value if call else "offered",
         "recording": call.capture.value if call else "off",
         "paused": call.paused if call else False,
+        "asking": call is not None and call.notice in (Notice.PLAYING, Notice.WAITING),
         "seconds": seconds,
     }

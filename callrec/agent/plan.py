@@ -10,13 +10,13 @@ from callrec import config
 from callrec.agent.bodies import numbers_of
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
-from callrec.config import CaptureFrom, Line, NotInformed, OnNoNotice, Record
+from callrec.config import CaptureFrom, Line, NotInformed, OnNoNotice, Record, Target
 from callrec.core.call import CallPlan, Keys, StaffCodes
 from callrec.core.kinds import Kind
 from callrec.core.numbers import comparable
 from callrec.core.proposals import proposed
 from callrec.core.reasons import Reason
-from callrec.core.values import Leg, Order
+from callrec.core.values import CallDirection, Leg, Order
 from callrec.errors import CallrecError
 from callrec.notice.register import ApprovedPrompt, Unusable
 from callrec.ports import Invite
@@ -49,7 +49,7 @@ async def prepare(services: Services, line: Line, invite: Invite) -> Prepared:
         refused, obstacle, why = await _refused_for_good(services, line, invite)
     asked = proposed(invite.headers, call_id=invite.sip_call_id, secret=services.purpose_secret, line=line.purposes)
     plan = replace(_plan(services, line, obstacle, prompt), purposes=asked.purposes, declined_before=refused)
-    uninformed = await asyncio.to_thread(_uninformed, services, line) if obstacle is None else ()
+    uninformed = await asyncio.to_thread(_uninformed, services, line, invite) if obstacle is None else ()
     if services.config.staff.not_informed is NotInformed.REFUSE:
         plan = replace(plan, uninformed=frozenset(uninformed))
     return Prepared(
@@ -74,9 +74,14 @@ async def _refused_for_good(services: Services, line: Line, invite: Invite) -> t
         return False, Reason.STORE_UNAVAILABLE, f"standing refusals cannot be asked: {error}"
 
 
-def _uninformed(services: Services, line: Line) -> tuple[int, ...]:
-    names = [target.written for target in line.targets]
+def _uninformed(services: Services, line: Line, invite: Invite) -> tuple[int, ...]:
+    names = [staff_of(line, target, invite) for target in line.targets]
     return tuple(number for number, name in enumerate(names) if not _acknowledged(services, name))
+
+
+def staff_of(line: Line, target: Target, invite: Invite) -> str:
+    """Who of the line is in the call: whoever is called there, or on an outbound call whoever called us."""
+    return invite.from_uri if line.direction is CallDirection.OUTBOUND else target.written
 
 
 def _acknowledged(services: Services, identity: str) -> bool:
@@ -187,6 +192,8 @@ def _plan(services: Services, line: Line, obstacle: Reason | None, prompt: Appro
         codes=_codes(services.config.staff_codes),
         pause_resumes=line.pause_resumes,
         whispers=line.staff_whisper,
+        direction=line.direction,
+        notice_when=line.notice_when,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from callrec.agent.segment import Outcome, SegmentRecorder
 from callrec.agent.services import Services
 from callrec.core import commands as c
-from callrec.core.reasons import Reason
+from callrec.core.reasons import REASON_CLASS, Reason
 
 
 class Failed(Protocol):
@@ -59,12 +59,17 @@ class Segments:
         return c.Decision(segment=decision.segment, recorded=False, reason=decision.reason or gone)
 
 
-def body_of(decision: c.Decision) -> dict[str, Any]:
-    """One segment as it stands in `call.closed`."""
-    return {"segment": decision.segment, **decision_of(decision)}
+def decided(outcomes: Sequence[c.Decision]) -> dict[str, Any]:
+    """The decision on the whole call and on each segment, as they stand in `call.closed`."""
+    whole = summed_up(outcomes)
+    return {
+        **_decision(whole),
+        "reason_class": REASON_CLASS[whole.reason].value if whole.reason else "",
+        "segments": [{"segment": outcome.segment, **_decision(outcome)} for outcome in outcomes],
+    }
 
 
-def decision_of(decision: c.Decision) -> dict[str, str]:
+def _decision(decision: c.Decision) -> dict[str, str]:
     """Decision and reason, as they stand in `call.closed`."""
     reason = decision.reason.value if decision.reason else ""
     return {"decision": "RECORDED" if decision.recorded else "NOT_RECORDED", "reason": reason}

@@ -1,4 +1,4 @@
-"""`callrec call list|stop|pause|resume|flag|subject`."""
+"""`callrec call list|notice|stop|pause|resume|flag|subject`."""
 
 from __future__ import annotations
 
@@ -60,6 +60,17 @@ def resume(desk: Desk, call_id: str) -> None:
     """Go on recording after a pause."""
     standing = desk.agent.ask("resume", call=call_id)
     click.echo(f"The pause is over; recording is {standing['recording']}.")
+
+
+@call_group.command()
+@click.argument("call_id")
+@click.pass_obj
+def notice(desk: Desk, call_id: str) -> None:
+    """Play the recording notice in this call, to the person outside; recording begins once it is proven."""
+    standing = desk.agent.ask("notice", call=call_id)
+    click.echo(
+        "The notice plays." if standing["asking"] else "No notice is to be played in this call, or it plays already."
+    )
 
 
 @call_group.command()

@@ -11,7 +11,9 @@ import click
 from callrec.cli.codes import codes
 from callrec.cli.surroundings import Remark, look_around
 from callrec.config import Config, Line, OnNoNotice, Record, load
+from callrec.config.outside import NUMBER
 from callrec.core.retention import Nation
+from callrec.core.values import CallDirection, NoticeWhen
 from callrec.errors import CallrecError, ConfigError
 from callrec.sip.options import answers
 from callrec.store.configured import require_fit_place, where
@@ -61,7 +63,13 @@ def _live(config: Config) -> Iterator[Remark]:
     for line in config.lines:
         for i, target in enumerate(line.targets):
             key = f"lines.{line.name}.destination" if i == 0 else f"lines.{line.name}.fallback[{i - 1}]"
-            yield from _asked(key, target.written, target.uri)
+            yield from _asked(key, target.written, _address(target.uri))
+
+
+def _address(uri: str) -> str:
+    """Where no number stands for anybody yet, the place alone is asked."""
+    scheme, _, rest = uri.partition(":")
+    return f"{scheme}:{rest.partition('@')[2]}" if NUMBER in uri else uri
 
 
 def _store(config: Config) -> Iterator[Remark]:
@@ -103,7 +111,7 @@ def summary(config: Config) -> Iterator[str]:
 
 def _line(line: Line, default: Nation) -> Iterator[str]:
     places = ", then ".join(target.written for target in line.targets)
-    yield f"Line {line.name}: takes {', '.join(line.dialled)}; connects to {places}."
+    yield f"Line {line.name}: {_taken(line)}; connects to {places}."
     if line.record is Record.NEVER:
         yield "  Never recorded; every call has its entry in the ledger."
         return
@@ -116,6 +124,14 @@ def _line(line: Line, default: Nation) -> Iterator[str]:
     yield f"  {_keys(line)}"
     connected = line.on_no_notice is OnNoNotice.CONNECT
     yield f"  Without proof: {'connected, unrecorded' if connected else 'rejected'}."
+
+
+def _taken(line: Line) -> str:
+    if line.direction is CallDirection.INBOUND:
+        return f"takes {', '.join(line.dialled)}"
+    when = "once staff order it" if line.notice_when is NoticeWhen.STAFF_CODE else "when it is answered"
+    peers = ", ".join(map(str, line.peers))
+    return f"calls outside what {peers} dials with {line.prefix} before the number; the notice plays {when}"
 
 
 def _keys(line: Line) -> str:

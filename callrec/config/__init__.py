@@ -2,7 +2,6 @@
 
 from callrec.config.load import load, loads
 from callrec.config.models import (
-    S3,
     Agent,
     Alerts,
     Anchor,
@@ -24,13 +23,12 @@ from callrec.config.models import (
     Sip,
     Spool,
     StaffCodes,
-    Store,
-    StoreKind,
     Target,
     Tls,
     Trunk,
 )
 from callrec.config.retention import facts_of, load_rules
+from callrec.config.stores import S3, Store, StoreKind
 from callrec.config.values import HttpListen, Listen, Network, PortRange, Reference, SipUri, Transport
 
 __all__ = [

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from callrec._sql import PostgresSchema
 from callrec.config import models as m
+from callrec.config.stores import S3, Store
 from callrec.config.values import Reference, SipUri
 from callrec.core.retention import Nation
+from callrec.core.values import CallDirection, NoticeWhen
 
 Values = Mapping[str, Any]
 
@@ -74,7 +76,9 @@ def _sip(section: Values, folder: Path) -> m.Sip:
 def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...], nation: Nation) -> m.Line:
     line = dict(section)
     line["nation"] = section["nation"] or nation
-    line["dialled"] = line.pop("match")["dialled"]
+    match = line.pop("match")
+    line |= {"dialled": match["dialled"], "prefix": match["prefix"], "peers": match["from"]}
+    line["notice_when"] = line["notice_when"] or _USUAL[line["direction"]]
     line["destination"] = resolve(line["destination"], trunks)
     line["fallback"] = tuple(resolve(uri, trunks) for uri in line["fallback"])
     line["purposes"] = frozenset(line["purposes"])
@@ -84,11 +88,18 @@ def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...], nation: Natio
     return m.Line(name=name, **line)
 
 
-def _store(section: Values, folder: Path) -> m.Store:
+_USUAL: Final = {
+    CallDirection.INBOUND: NoticeWhen.BEFORE_DIALLING,
+    CallDirection.OUTBOUND: NoticeWhen.STAFF_CODE,
+}
+"""When the notice plays, where the line does not say."""
+
+
+def _store(section: Values, folder: Path) -> Store:
     placed = _resolved(section, folder, "path", "keys")
     keys = placed["keys"] or placed["path"].with_name(placed["path"].name + "-keys")
-    s3 = section["s3"] and m.S3(**_resolved(section["s3"], folder, "access_key", "secret_key", "ca"))
-    return m.Store(**{**placed, "keys": keys, "s3": s3})
+    s3 = section["s3"] and S3(**_resolved(section["s3"], folder, "access_key", "secret_key", "ca"))
+    return Store(**{**placed, "keys": keys, "s3": s3})
 
 
 def _ledger(section: Values, folder: Path, agent: m.Agent) -> m.Ledger:

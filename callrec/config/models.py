@@ -8,11 +8,13 @@ from enum import Enum, unique
 from pathlib import Path
 
 from callrec._sql import Database
+from callrec.config.outside import NUMBER, is_callable, within
+from callrec.config.stores import Store
 from callrec.config.values import HttpListen, Listen, Network, PortRange, Reference, SipUri
 from callrec.core.numbers import comparable
 from callrec.core.purposes import Role
 from callrec.core.retention import LineKind, Nation, Subject
-from callrec.core.values import Grade, Purpose
+from callrec.core.values import CallDirection, Grade, NoticeWhen, Purpose
 
 
 @unique
@@ -149,11 +151,17 @@ class Http:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One place to dial: as written, and resolved through its trunk where it names one."""
+    """One place to dial: as written, and resolved through its trunk where it names one. Where an outbound call goes,
+    `{number}` stands for whom it is for.
+    """
 
     written: str
     uri: str
     trunk: Trunk | None
+
+    def uri_for(self, number: str | None) -> str:
+        """Where this call is sent."""
+        return self.uri if number is None else self.uri.replace(NUMBER, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +190,7 @@ class StaffCodes:
     child: str | None
     objection: str | None
     status: str | None
+    notice: str | None
 
     def by_name(self) -> dict[str, str]:
         """The key after the prefix, for each order that has one."""
@@ -215,12 +224,18 @@ class StaffDisplay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """An advice line: which calls it takes, where they go, its notice and purposes. Durations in seconds."""
+    """An advice line: which calls it takes, where they go, its notice and purposes. Durations in seconds.
+
+    An inbound line takes what is `dialled`; an outbound one what `peers` dial with `prefix` before the number.
+    """
 
     name: str
     nation: Nation
     dialled: tuple[str, ...]
-    direction: str
+    prefix: str | None
+    peers: tuple[Network, ...]
+    direction: CallDirection
+    notice_when: NoticeWhen
     destination: Target
     fallback: tuple[Target, ...]
     dial_timeout_s: int
@@ -248,6 +263,13 @@ class Line:
     def targets(self) -> tuple[Target, ...]:
         """The destination, then the fallbacks, in the order of dialling."""
         return (self.destination, *self.fallback)
+
+    def outside_number(self, dialled: str) -> str | None:
+        """The number that an outbound call is for, where this line would place it; None for anything else."""
+        if self.prefix is None or not dialled.startswith(self.prefix):
+            return None
+        number = dialled.removeprefix(self.prefix)
+        return number if is_callable(number) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,36 +312,6 @@ class Ledger:
     password: Reference | None
     log: str | None
     anchors: tuple[Anchor, ...]
-
-
-@unique
-class StoreKind(Enum):
-    """What recordings are kept in."""
-
-    FILESYSTEM = "filesystem"
-    S3 = "s3"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3:
-    """A bucket with Object Lock, and who we are there."""
-
-    endpoint: str
-    bucket: str
-    region: str
-    access_key: Reference
-    secret_key: Reference
-    ca: Path | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
-    """Where finished recordings are kept, and, apart from them, their wrapped `keys`. `s3` goes with that kind."""
-
-    kind: StoreKind
-    path: Path
-    keys: Path
-    s3: S3 | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,8 +381,15 @@ class Config:
             key = key.rpartition(".")[0] if not key.endswith("]") else key.rpartition("[")[0]
         return f"{self.name}:{self.written[key]}" if key else self.name
 
-    def line_for(self, dialled: str) -> Line | None:
-        """The line that takes calls to this number, or None. Numbers are compared as E.164, others as text."""
+    def line_for(self, dialled: str, source: str = "") -> Line | None:
+        """The line that takes calls to this number, or None. Numbers are compared as E.164, others as text. A line that
+        calls outside takes only what comes from its own peers: `source` is where this call came from (host:port).
+        """
         wanted = comparable(dialled, country=self.sip.country_code)
         numbers = ((comparable(d, country=self.sip.country_code), line) for line in self.lines for d in line.dialled)
-        return next((line for number, line in numbers if number == wanted), None)
+        inbound = next((line for number, line in numbers if number == wanted), None)
+        return inbound or self._outbound(dialled, source.rpartition(":")[0].strip("[]"))
+
+    def _outbound(self, dialled: str, host: str) -> Line | None:
+        placing = (line for line in self.lines if line.outside_number(dialled) is not None)
+        return next((line for line in placing if within(host, line.peers)), None)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from callrec.config.models import CaptureFrom, Config, Line, PbxEvents, Record, StoreKind, Target
-from callrec.config.values import LONGEST_LOG_NAME, SipUri, Transport, sip_uri
+from callrec.config import direction_rules
+from callrec.config.direction_rules import Wrong, targets
+from callrec.config.models import CaptureFrom, Config, PbxEvents, Record
+from callrec.config.outside import target_uri
+from callrec.config.stores import StoreKind
+from callrec.config.values import LONGEST_LOG_NAME, SipUri, Transport
 from callrec.core.numbers import comparable
 from callrec.core.values import Grade, Purpose
-
-Wrong = tuple[str, str]
 
 PORTS_PER_CALL: Final = 4
 """Two legs, each with RTP and RTCP."""
@@ -82,7 +84,7 @@ def _called(config: Config) -> Iterator[tuple[str, SipUri]]:
     """Every address that is called, each once: trunks, and what lines name beside them."""
     yield from ((f"sip.trunks.{trunk.name}.uri", trunk.uri) for trunk in config.sip.trunks)
     for line in config.lines:
-        yield from ((at, sip_uri(target.uri)) for at, target in _targets(line) if target.trunk is None)
+        yield from ((at, target_uri(target.uri)) for at, target in targets(line) if target.trunk is None)
 
 
 def _version(uri: SipUri) -> int | None:
@@ -157,12 +159,6 @@ def _is_local(host: str) -> bool:
         return host in ("", "localhost") or host.startswith("/")
 
 
-def _targets(line: Line) -> Iterator[tuple[str, Target]]:
-    yield f"lines.{line.name}.destination", line.destination
-    for i, target in enumerate(line.fallback):
-        yield f"lines.{line.name}.fallback[{i}]", target
-
-
 def _is_address(uri: SipUri) -> bool:
     try:
         ipaddress.ip_address(uri.host.strip("[]"))
@@ -174,8 +170,8 @@ def _is_address(uri: SipUri) -> bool:
 def _destinations(config: Config) -> Iterator[Wrong]:
     known = ", ".join(t.name for t in config.sip.trunks) or "none"
     for line in config.lines:
-        for at, target in _targets(line):
-            uri = sip_uri(target.written)
+        for at, target in targets(line):
+            uri = target_uri(target.written)
             if not uri.user:
                 yield at, f"{uri} names no user; write sip:USER@{uri.host}"
             if target.trunk is None and not _is_address(uri):
@@ -187,8 +183,8 @@ def _destinations(config: Config) -> Iterator[Wrong]:
 def _no_loop(config: Config) -> Iterator[Wrong]:
     ours = {(listen.host, listen.port) for listen in config.sip.listen}
     for line in config.lines:
-        for at, target in _targets(line):
-            uri = sip_uri(target.uri)
+        for at, target in targets(line):
+            uri = target_uri(target.uri)
             if (uri.host.strip("[]"), uri.port or 5060) in ours:
                 yield at, f"{target.uri} is this agent itself; calls would go round in a circle"
 
@@ -332,6 +328,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _any_line,
     _destinations,
     _no_loop,
+    *direction_rules.RULES,
     _numbers_apart,
     _keys_apart,
     _codes_apart,

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Final
 
-from callrec.config import values
+from callrec.config import outside, values
 from callrec.config.kinds import Choice, Flag, Kind, ListOf, Share, Text, Whole
-from callrec.config.models import CaptureFrom, NotInformed, OnNoNotice, PbxEvents, Record, StoreKind
+from callrec.config.models import CaptureFrom, NotInformed, OnNoNotice, PbxEvents, Record
+from callrec.config.stores import StoreKind
 from callrec.core.purposes import Role
 from callrec.core.retention import LineKind, Nation, Subject
-from callrec.core.values import Grade, Purpose
+from callrec.core.values import CallDirection, Grade, NoticeWhen, Purpose
 
 
 @unique
@@ -56,7 +57,7 @@ _REFERENCE: Final = Text(values.reference, secret=True)
 _NETWORKS: Final = ListOf(Text(values.network), least=1)
 _ENDS_AT: Final = Choice(("carrier", "sbc", "pbx", "phone"))
 _SUBJECTS: Final = (Subject.ADULT, Subject.CHILD, Subject.UNKNOWN)
-_TARGET: Final = Text(values.sip_uri)
+_TARGET: Final = Text(outside.target_uri)
 _KEY: Final = Text(values.choice_key)
 _CODE: Final = Text(values.code_key)
 _PREFIX: Final = Text(values.code_prefix)
@@ -118,9 +119,12 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines", Shape.NAMES, "The advice lines"),
     Key("lines.*", Shape.SECTION, "One advice line"),
     Key("lines.*.match", Shape.SECTION, "Which calls it takes"),
-    Key("lines.*.match.dialled", ListOf(Text(values.dialled_number), least=1), "Numbers and extensions dialled"),
+    Key("lines.*.match.dialled", ListOf(Text(values.dialled_number)), "Numbers and extensions dialled", ()),
+    Key("lines.*.match.prefix", Text(outside.dial_prefix), "Outbound: what the PBX dials before the number", None),
+    Key("lines.*.match.from", ListOf(Text(values.network)), "Outbound: who may call outside through it", ()),
     Key("lines.*.nation", Choice(Nation), "Whose records code applies to it; null: that of retention", None),
-    Key("lines.*.direction", Choice(("inbound", "outbound")), "Which side is the outside party", "inbound"),
+    Key("lines.*.direction", Choice(CallDirection), "Whether the outside party calls, or is called", "inbound"),
+    Key("lines.*.notice_when", Choice(NoticeWhen), "When the notice plays; null: as the direction asks", None),
     Key("lines.*.destination", _TARGET, "Where its calls go"),
     Key("lines.*.fallback", ListOf(_TARGET), "Where they go when that fails, in order", ()),
     Key("lines.*.dial_timeout_s", Whole(3, 180), "Seconds each of them may ring", 20),
@@ -193,6 +197,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "staff.policy_version", _NAME, "Version of the recording policy they acknowledge; null: none is asked for", None
     ),
     Key("staff.not_informed", Choice(NotInformed), "A call answered by whoever did not acknowledge it", "warn"),
+    Key("staff_codes.notice", _CODE, "Play the notice to whoever is there, now", "7"),
     Key("notice", Shape.SECTION, "Playing and judging notices", ()),
     Key("notice.register", _ANY, "Folder with prompts and their register", "var/prompts"),
     Key("notice.longest_s", Whole(3, 20, _TWENTY_SECONDS), "Longest notice", 20),

@@ -15,7 +15,7 @@ from callrec.core.values import KeyMethod, Leg, Purpose, Signal, Tone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerCaller:
-    """Send our 200."""
+    """Send our 200 to whoever called us: the caller, or staff who call somebody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,9 @@ class StartTimer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
-    """Call destination number `target` of the line: 0 is the destination, then the fallbacks."""
+    """Call destination number `target` of the line: 0 is the destination, then the fallbacks. On an outbound call the
+    outside party is called there.
+    """
 
     target: int
 
@@ -177,7 +179,7 @@ class DiscardRecording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndWithTone:
-    """Play the tone to the caller, then BYE with Reason (RFC 3326)."""
+    """Play the tone to whoever called us, then BYE with Reason (RFC 3326)."""
 
     tone: Tone
     cause: str

@@ -42,7 +42,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerAnswered(Event):
-    """Our 200 was acknowledged (ACK) and the caller leg's media is negotiated."""
+    """The outside party's leg is up: 200 and ACK, whoever called whom, and its media is negotiated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ class TimerExpired(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StaffRinging(Event):
+class DestinationRinging(Event):
     """The destination alerts; `early_media` says whether it sends audio of its own."""
 
     early_media: bool
@@ -144,7 +144,7 @@ class StaffRinging(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffAnswered(Event):
-    """The destination answered and was acknowledged."""
+    """The advice line's leg is up: 200 and ACK, whoever called whom, and its media is negotiated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ class Reason(Enum):
     NO_COMMON_CODEC = "NO_COMMON_CODEC"
     REQUEST_REFUSED = "REQUEST_REFUSED"
     DRAINING = "DRAINING"
+    NOTICE_NOT_ORDERED = "NOTICE_NOT_ORDERED"
     STAFF_STOPPED = "STAFF_STOPPED"
     OPERATOR_STOPPED = "OPERATOR_STOPPED"
     NO_PURPOSE = "NO_PURPOSE"
@@ -85,6 +86,7 @@ _CLASSES: Final[dict[ReasonClass, tuple[Reason, ...]]] = {
         Reason.NO_COMMON_CODEC,
         Reason.REQUEST_REFUSED,
         Reason.DRAINING,
+        Reason.NOTICE_NOT_ORDERED,
         Reason.STAFF_STOPPED,
         Reason.OPERATOR_STOPPED,
         Reason.NO_PURPOSE,

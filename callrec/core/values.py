@@ -15,6 +15,35 @@ class Leg(Enum):
 
 
 @unique
+class CallDirection(Enum):
+    """Who calls whom. A leg is named by who is at its far end; this says which of them called us, and which we call."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+    @property
+    def offered(self) -> Leg:
+        """The leg whose INVITE came to us."""
+        return Leg.CALLER if self is CallDirection.INBOUND else Leg.STAFF
+
+    @property
+    def dialled(self) -> Leg:
+        """The leg that we call."""
+        return Leg.STAFF if self is CallDirection.INBOUND else Leg.CALLER
+
+
+@unique
+class NoticeWhen(Enum):
+    """When the outside party is given the notice: before the line is called, or in the talk, as soon as they answer or
+    once staff order it.
+    """
+
+    BEFORE_DIALLING = "before_dialling"
+    ANSWER = "answer"
+    STAFF_CODE = "staff_code"
+
+
+@unique
 class Purpose(Enum):
     """What a recording may be kept and used for. Any other purpose is rejected at configuration load (R32)."""
 
@@ -34,7 +63,9 @@ class KeyMethod(Enum):
 
 @unique
 class Order(Enum):
-    """What staff order by a code, and operators by a command. Every one of them only takes away, or asks."""
+    """What staff order by a code, and operators by a command. Every one of them only takes away, but NOTICE: it asks,
+    and a recording needs its proof as ever.
+    """
 
     STOP = "stop"
     PAUSE = "pause"
@@ -46,6 +77,7 @@ class Order(Enum):
     CHILD = "child"
     OBJECTION = "objection"
     STATUS = "status"
+    NOTICE = "notice"
 
     @property
     def word(self) -> str:
@@ -53,7 +85,7 @@ class Order(Enum):
         return self.value.replace(" ", "-")
 
 
-COMMANDS: Final = (Order.STOP, Order.PAUSE, Order.RESUME)
+COMMANDS: Final = (Order.STOP, Order.PAUSE, Order.RESUME, Order.NOTICE)
 """Orders that are commands of their own."""
 FLAGS: Final = tuple(order for order in Order if order not in (*COMMANDS, Order.STATUS))
 """Orders that say what must be known of a call."""

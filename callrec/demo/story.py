@@ -105,7 +105,7 @@ WORDS: Final[Mapping[type, Callable[[Any], str]]] = {
     e.ProofRecorded: _proof,
     e.ProofUnrecorded: lambda _: "the ledger did not take the proof in time: this call is not recorded",
     c.Dial: lambda _: "the advice line is called",
-    e.StaffRinging: lambda _: "it rings; nothing is recorded",
+    e.DestinationRinging: lambda _: "it rings; nothing is recorded",
     e.StaffAnswered: lambda _: "the line answers",
     e.LegsBridged: lambda _: "caller and line hear each other",
     e.DialFailed: lambda what: f"the line was not reached: {what.failure.value}",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from callrec.core.events import PartyChanged, PartyShown
-from callrec.core.values import Leg
+from callrec.core.values import CallDirection, Leg
 from callrec.ports import Invite
 from callrec.sip.house import House
 from callrec.sip.leg import LegCall
@@ -17,18 +17,27 @@ LOOK_S: Final = 0.5
 """Between two looks at the stream that the caller's sound comes in."""
 
 
+def identity_of_caller(invite: Invite, direction: CallDirection) -> str:
+    """Who the outside party says to be, as far as that is known before they are there: who is called said nothing."""
+    outside_called_us = direction.offered is Leg.CALLER
+    return stated(invite.asserted_identity, f"<{invite.from_uri}>") if outside_called_us else ""
+
+
 class CallerWatch:
     """`tell` hears that somebody else may be there, and what shows it. Without the wire tap streams are not seen."""
 
-    def __init__(self, house: House, invite: Invite, tell: Callable[[PartyChanged], None]) -> None:
+    def __init__(self, house: House, identity: str, tell: Callable[[PartyChanged], None]) -> None:
         self._house, self._tell = house, tell
         self._moved_at_packet = 0
-        self._far = FarEnd(identity=stated(invite.asserted_identity, f"<{invite.from_uri}>"))
+        self._far = FarEnd(identity=identity)
 
     def begin(self, caller: Callable[[], LegCall | None]) -> None:
-        """The leg is up; `caller` gives it for as long as it is there."""
+        """The leg is up; `caller` gives it for as long as it is there. What came before it was up (early media of
+        somebody who is called) is of nobody who has answered.
+        """
         if (call := caller()) is not None:
             self._far.at(call.counters().sdp_address)
+            self._moved_at_packet = self._packets(call)
             self._look(caller)
 
     def _look(self, caller: Callable[[], LegCall | None]) -> None:

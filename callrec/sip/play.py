@@ -125,6 +125,10 @@ class NoticePlay:
         sinks = (audio, self._tap)
         return [(self._player, sink) for sink in sinks if sink is not None]
 
+    def heard_by(self, other: pj.AudioMedia) -> list[Connection]:
+        """Player to somebody else who listens in; nothing once it is ending."""
+        return [(self._player, other)] if self._player is not None and not self._ending else []
+
     # ------------------------------------------------------------ while it plays
 
     def _poll(self) -> None:

@@ -1,7 +1,11 @@
-"""One call with its two legs, as the engine sees it: orders in, facts out, nothing decided. SIP thread only."""
+"""One call with its two legs, as the engine sees it: orders in, facts out, nothing decided. SIP thread only.
+
+A leg is named by who is at its far end; `_offered` is the one that called us, and `_dialled` the one that we call.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,11 +14,11 @@ import pjsua2 as pj
 from callrec.core import events as e
 from callrec.core.evidence import Interruption, Observation
 from callrec.core.reasons import Reason
-from callrec.core.values import DialFailure, KeyMethod, Leg, Tone
+from callrec.core.values import CallDirection, DialFailure, KeyMethod, Leg, Tone
 from callrec.errors import CallrecError
 from callrec.ports import CapturePaths, Destination, Invite
 from callrec.sip import parameters
-from callrec.sip.caller_watch import CallerWatch
+from callrec.sip.caller_watch import CallerWatch, identity_of_caller
 from callrec.sip.counters import Counters
 from callrec.sip.house import House, Side
 from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
@@ -35,13 +39,14 @@ _RETRIES: Final = 10
 class Session:
     """See above. Orders that no longer apply do nothing."""
 
-    def __init__(self, house: House, invite: Invite, *, info_allowed: bool) -> None:
+    def __init__(self, house: House, invite: Invite, direction: CallDirection, *, info_allowed: bool) -> None:
         self._house = house
         self._invite = invite
-        self.info_allowed = info_allowed
+        self._offered, self._dialled = direction.offered, direction.dialled
+        self.info_allowed = info_allowed and self._offered is Leg.CALLER  # who is called has not said yet
         self._sides = {Leg.CALLER: Side(), Leg.STAFF: Side()}
-        self._sound = Sound(house.media, house.thread, self._audio)
-        self._watch = CallerWatch(house, invite, self._tell)
+        self._sound = Sound(house.media, house.thread, self._audio, direction)
+        self._watch = CallerWatch(house, identity_of_caller(invite, direction), self._tell)
         self._parking = Parking(house.thread, lambda: self.caller)
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
@@ -51,32 +56,33 @@ class Session:
 
     def adopt(self, call: LegCall) -> None:
         """Take the incoming dialog."""
-        self._sides[Leg.CALLER].call = call
+        self._sides[self._offered].call = call
 
-    # ------------------------------------------------------------ what a playing notice needs
+    @property
+    def _offering(self) -> LegCall | None:
+        """The leg that called us, while it is there."""
+        return self._sides[self._offered].call
 
     @property
     def caller(self) -> LegCall | None:
-        """The caller leg while it is there."""
+        """The caller leg while it is there: a playing notice needs it."""
         return self._sides[Leg.CALLER].call
 
     # ------------------------------------------------------------ orders: answering
 
     def reject(self, status: int, phrase: str, retry_after_s: int | None) -> None:
         """A final status to the INVITE."""
-        call = self.caller
-        if call is not None and not call.confirmed:
+        if (call := self._offering) is not None and not call.confirmed:
             call.answer(parameters.rejecting(status, phrase, retry_after_s))
 
     def answer(self) -> None:
         """200."""
-        call = self.caller
-        if call is None:
+        if (call := self._offering) is None:
             return
         try:
             call.answer(parameters.accepting())
         except pj.Error:
-            self._end(Leg.CALLER, "SIP;cause=500")
+            self._end(self._offered, "SIP;cause=500")
 
     # ------------------------------------------------------------ orders: notice
 
@@ -118,15 +124,15 @@ class Session:
             self._reports.begin(play.attempt)
         self._close_if_over()
 
-    # ------------------------------------------------------------ orders: the advice line
+    # ------------------------------------------------------------ orders: who is to be called
 
     def dial(self, destination: Destination, tries: int = _RETRIES) -> None:
         """Call it; one at a time."""
-        if self._over or self.caller is None or self._sides[Leg.STAFF].call is not None:
+        if self._over or self._offering is None or self._sides[self._dialled].call is not None:
             return
         self._dial_number += 1
         number = self._dial_number
-        self._sides[Leg.STAFF] = Side(keys=self._sides[Leg.STAFF].keys)
+        self._sides[self._dialled] = Side(keys=self._sides[self._dialled].keys)
         try:
             self._place(destination)
         except pj.Error as error:
@@ -136,11 +142,11 @@ class Session:
         self._house.thread.call_later(destination.timeout_s, lambda: self._dial_timeout(number))
 
     def _place(self, destination: Destination) -> None:
-        """An INVITE with the caller's From, or without where the library cannot parse it."""
+        """An INVITE with the From of whoever called us, or without where the library cannot parse it."""
         house = self._house
         uri = dialled_uri(destination.uri, house.settings.trunks)
-        call = LegCall(house.account_for(destination.uri), self, Leg.STAFF, house.settings)
-        self._sides[Leg.STAFF].call = call
+        call = LegCall(house.account_for(destination.uri), self, self._dialled, house.settings)
+        self._sides[self._dialled].call = call
         try:
             call.makeCall(uri, parameters.dialling(self._invite, destination))
         except pj.Error as error:
@@ -150,33 +156,29 @@ class Session:
 
     def _not_placed(self, destination: Destination, number: int, tries: int) -> None:
         """No free slot: the one of an attempt just given up is on its way back. Anything else is a failure."""
-        self._release(Leg.STAFF)
+        self._release(self._dialled)
         if tries <= 0:
             self._tell(e.DialFailed(at_ns=self._now(), failure=DialFailure.UNREACHABLE))
             return
-        self._house.thread.call_later(_RETRY_S, lambda: self._dial_again(destination, number, tries - 1))
-
-    def _dial_again(self, destination: Destination, number: int, tries: int) -> None:
-        if number == self._dial_number:
-            self.dial(destination, tries)
+        again = lambda: self.dial(destination, tries - 1) if number == self._dial_number else None  # noqa: E731
+        self._house.thread.call_later(_RETRY_S, again)
 
     def _dial_timeout(self, number: int) -> None:
-        side = self._sides[Leg.STAFF]
+        side = self._sides[self._dialled]
         if number != self._dial_number or side.up or side.call is None:
             return
-        replied = side.call.alerted
+        failure = DialFailure.NO_ANSWER if side.call.alerted else DialFailure.UNREACHABLE
         self.cancel_dial()
-        failure = DialFailure.NO_ANSWER if replied else DialFailure.UNREACHABLE
         self._tell(e.DialFailed(at_ns=self._now(), failure=failure))
 
     def cancel_dial(self) -> None:
         """Give the attempt up, silently."""
         self._dial_number += 1
-        side = self._sides[Leg.STAFF]
+        side = self._sides[self._dialled]
         if side.up or side.call is None:
             return
         call = side.call
-        self._release(Leg.STAFF)
+        self._release(self._dialled)
         call.hangup(parameters.ending(0, "normal"))
 
     def bridge(self, *, pass_holds: bool) -> None:
@@ -217,41 +219,40 @@ class Session:
 
     def end_with_tone(self, tone: Tone, cause: str) -> None:
         """The tone, then BYE."""
-        if self.caller is None:
+        if self._offering is None:
             return
-        self._house.thread.call_later(TONE_S, lambda: self._end(Leg.CALLER, cause))
+        self._house.thread.call_later(TONE_S, lambda: self._end(self._offered, cause))
         self._stop_alerting()
         self._sound.bridging = False
         self._sound.start_tone(TONES[tone])
 
     def hang_up(self, leg: Leg, cause: str) -> None:
         """End this leg."""
-        if leg is Leg.STAFF:
+        if leg is self._dialled:
             self._dial_number += 1
         self._end(leg, cause)
 
     def _end(self, leg: Leg, cause: str) -> None:
-        call = self._sides[leg].call
-        if call is None or call.getId() == pj.PJSUA_INVALID_ID:
+        if (call := self._sides[leg].call) is None or call.getId() == pj.PJSUA_INVALID_ID:
             return
-        status = status_of(cause) if leg is Leg.CALLER and not call.confirmed else 0
+        status = status_of(cause) if leg is self._offered and not call.confirmed else 0
         call.hangup(parameters.ending(status, ending_of(cause) if call.confirmed else cause))
 
     # ------------------------------------------------------------ facts from the legs
 
     def leg_alerted(self, leg: Leg) -> None:
         """The destination rings. Whether it sends audio is known when the library is done with this message."""
-        if leg is Leg.STAFF and not self._ringing and not self._sides[leg].up:
+        if leg is self._dialled and not self._ringing and not self._sides[leg].up:
             self._ringing = True
             number = self._dial_number
             self._house.thread.post(lambda: self._alert(number))
 
     def _alert(self, number: int) -> None:
-        side = self._sides[Leg.STAFF]
+        side = self._sides[self._dialled]
         if number != self._dial_number or side.up or side.call is None:
             return
         self._sound.early = early = side.call.media.negotiated
-        self._tell(e.StaffRinging(at_ns=self._now(), early_media=early))
+        self._tell(e.DestinationRinging(at_ns=self._now(), early_media=early))
         if early:
             self.rewire()
         else:
@@ -271,7 +272,7 @@ class Session:
             return
         if side.up:
             self._compare(leg, side, side.call)
-        elif leg is Leg.STAFF and self._ringing and side.call.media.negotiated:
+        elif leg is self._dialled and self._ringing and side.call.media.negotiated:
             self._sound.early = True
             self._sound.stop_tone()
         self._maybe_up(leg)
@@ -285,7 +286,7 @@ class Session:
         side.up, side.held, side.streams = True, side.call.media.held, side.call.streams
         if leg is Leg.CALLER:
             self._watch.begin(lambda: self.caller)
-        if leg is Leg.STAFF:
+        if leg is self._dialled:
             self._sound.answered()
             self._stop_alerting()
         self._tell((e.CallerAnswered if leg is Leg.CALLER else e.StaffAnswered)(at_ns=self._now()))
@@ -333,22 +334,20 @@ class Session:
         other = self._sides[Leg.STAFF if leg is Leg.CALLER else Leg.CALLER].call
         if not digits or other is None or not self._bridged:
             return
-        try:
+        with suppress(pj.Error):  # that side did not offer telephone-event: it cannot hear keys
             other.dialDtmf(digits)
-        except pj.Error:
-            return  # that side did not offer telephone-event: it cannot hear keys
 
     def leg_ended(self, leg: Leg, status: int, cause: str) -> None:
         """The dialog is over: let go of it before anything else can take its slot."""
         side = self._sides[leg]
         if side.call is None:
             return
-        replied, was_up, dialled = side.call.alerted, side.up, leg is Leg.STAFF and not side.up
+        replied, dialling = side.call.alerted, leg is self._dialled and not side.up
         if leg is Leg.CALLER:
             self._interrupt(Interruption.HUNG_UP)
             self._reports.end()
         self._release(leg)
-        if dialled and not was_up and self.caller is not None:
+        if dialling and self._offering is not None:
             self._dial_number += 1
             self._tell(e.DialFailed(at_ns=self._now(), failure=dial_failure_of(status, replied=replied)))
         else:
@@ -363,7 +362,7 @@ class Session:
             side.call.detach()
             self._sound.forget(side.call.media.port)
         side.call, side.up = None, False
-        if leg is Leg.STAFF:
+        if leg is self._dialled:
             self._bridged = self._sound.bridging = False
             self._stop_alerting()
         self.rewire()

@@ -13,7 +13,7 @@ from typing import Final
 
 import pjsua2 as pj
 
-from callrec.core.values import Leg
+from callrec.core.values import CallDirection, Leg
 from callrec.ports import CapturePaths
 from callrec.sip.capture import Capture
 from callrec.sip.media import RATE, Cadence, Connection, Media, Player, Wiring
@@ -31,8 +31,9 @@ Audio = Callable[[Leg], pj.AudioMedia | None]
 class Sound:
     """Set what should be, then `rewire`. Methods that change something audible rewire by themselves."""
 
-    def __init__(self, media: Media, thread: SipThread, audio: Audio) -> None:
+    def __init__(self, media: Media, thread: SipThread, audio: Audio, direction: CallDirection) -> None:
         self._media, self._thread, self._audio = media, thread, audio
+        self._offered, self._dialled = direction.offered, direction.dialled
         self._wiring = Wiring()
         self._tone: pj.ToneGenerator | None = None
         self._capture: Capture | None = None
@@ -44,13 +45,13 @@ class Sound:
     # ------------------------------------------------------------ tones
 
     def start_tone(self, cadence: Cadence) -> None:
-        """The caller hears this over and over."""
+        """Whoever called us hears this over and over."""
         self.stop_tone()
         self._tone = self._media.tone(cadence)
         self.rewire()
 
     def stop_tone(self) -> None:
-        """The caller hears no tone any more."""
+        """They hear no tone any more."""
         tone, self._tone = self._tone, None
         if tone is not None:
             self.rewire()
@@ -83,7 +84,7 @@ class Sound:
         self._capture = capture = Capture(self._media, paths)
         rest_s = self._early_until_s - monotonic()
         if rest_s > 0:
-            capture.without = frozenset({Leg.STAFF})
+            capture.without = frozenset({self._dialled})
             self._thread.call_later(rest_s, lambda: self._early_is_over(capture))
         self.rewire()
 
@@ -136,27 +137,35 @@ class Sound:
         self._wiring.apply(())
 
     def _wanted(self) -> list[Connection]:
-        wanted = self.play.connections() if self.play is not None else self._heard()
+        wanted = self._heard() if self.play is None else [*self.play.connections(), *self._heard_beside()]
         for player, legs in self._announcements:
             wanted += [(player, audio) for audio in map(self._audio, legs) if audio is not None]
         if self._capture is not None:
             wanted += self._capture.connections(self._audio)
         return wanted
 
+    def _heard_beside(self) -> list[Connection]:
+        """While a notice plays in the talk staff hear it too, and whoever is told. Nothing of staff is heard there."""
+        caller, staff = self._audio(Leg.CALLER), self._audio(Leg.STAFF)
+        if self.play is None or staff is None or not self.bridging:
+            return []
+        voice: list[Connection] = [(caller, staff)] if caller is not None else []
+        return [*voice, *self.play.heard_by(staff)]
+
     def _heard(self) -> list[Connection]:
         """What the legs hear while no notice plays."""
-        caller, staff = self._audio(Leg.CALLER), self._audio(Leg.STAFF)
+        calling, called = self._audio(self._offered), self._audio(self._dialled)
         wanted: list[Connection] = []
-        if caller is not None and staff is not None and (self.bridging or self.early):
-            wanted.append((staff, caller))
-        if caller is not None and staff is not None and self.bridging:
-            wanted.append((caller, staff))
-        if self.bridging and (caller is None) != (staff is None):
-            alone = staff if caller is None else caller
+        if calling is not None and called is not None and (self.bridging or self.early):
+            wanted.append((called, calling))
+        if calling is not None and called is not None and self.bridging:
+            wanted.append((calling, called))
+        if self.bridging and (calling is None) != (called is None):
+            alone = called if calling is None else calling
             assert alone is not None
             wanted.append((self._media.silence, alone))  # a leg that hears nothing for long is taken for dead
-        if caller is not None and self._tone is not None:
-            wanted.append((self._tone, caller))
+        if calling is not None and self._tone is not None:
+            wanted.append((self._tone, calling))
         return wanted
 
 

@@ -19,7 +19,7 @@ import pjsua2 as pj
 
 from callrec._doorbell import Doorbell
 from callrec.core.events import Event
-from callrec.core.values import Leg, Tone
+from callrec.core.values import CallDirection, Leg, Tone
 from callrec.ports import CapturePaths, Clock, Destination, EngineFacts, Invite, Telephony, TelephonySink, Traffic
 from callrec.sip import options
 from callrec.sip.capture import complete
@@ -47,8 +47,15 @@ _UNAVAILABLE: Final = 503
 class PjsuaTelephony:
     """See `ports.Telephony`. `start` is called on the event loop's thread, whose loop then hears the sink's calls."""
 
-    def __init__(self, settings: SipSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: SipSettings,
+        clock: Clock,
+        *,
+        direction_of: Callable[[Invite], CallDirection] = lambda _invite: CallDirection.INBOUND,
+    ) -> None:
         self.settings, self.clock = settings, clock
+        self._direction_of = direction_of
         settings.sockets()  # a mistake in them is told before anything is started
         self.media = Media(settings.runtime_dir, self._call_later)
         self.thread = SipThread(self._poll)
@@ -176,8 +183,9 @@ class PjsuaTelephony:
             self._refused(source, answer.phrase, message, answer.status, answer.key)
             return
         invite = invite_of(message, call_uid=secrets.token_hex(16), source=source)
-        session = Session(self, invite, info_allowed=allows_info(message))
-        session.adopt(LegCall(account, session, Leg.CALLER, self.settings, prm.callId))
+        direction = self._direction_of(invite)
+        session = Session(self, invite, direction, info_allowed=allows_info(message))
+        session.adopt(LegCall(account, session, direction.offered, self.settings, prm.callId))
         self._sessions[invite.call_uid] = session
         self._invited(invite)
 
@@ -234,7 +242,7 @@ class PjsuaTelephony:
         keys_named: str,  # noqa: ARG002 - every key is told
         await_report_s: float = 0.0,
     ) -> None:
-        """Play this PCM to the caller alone."""
+        """Play this PCM to the caller's leg."""
         self._order(call_uid, lambda session: session.play_notice(attempt, pcm, await_report_s))
 
     def stop_notice(self, call_uid: str, attempt: int) -> None:

@@ -1,6 +1,7 @@
-"""One agent with four lines for many calls, and callees that come and go at two addresses known beforehand.
+"""One agent with five lines for many calls, and callees that come and go at two addresses known beforehand.
 
-5000 and 5003 are recorded where the notice is proven, 5001 and 5002 never; 5000 and 5001 have a fallback.
+5000 and 5003 are recorded where the notice is proven, 5001 and 5002 never; 5000 and 5001 have a fallback. 81 before a
+number calls that number outside.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 
 RECORDED, PLAIN, PLAIN_ALONE, RECORDED_ALONE, NOBODYS = "5000", "5001", "5002", "5003", "5999"
+OUTSIDE = "07700900222"
+"""Somebody outside, whom staff call by dialling 81 first."""
 CALLER_HZ, STAFF_HZ = 600, 800
 PATIENCE_S = 30
 
@@ -59,6 +62,14 @@ class Office:
             "plain": {**plain, "match": {"dialled": [PLAIN]}, "fallback": recorded["fallback"]},
             "plain-alone": {**plain, "match": {"dialled": [PLAIN_ALONE]}},
             "alone": {**recorded, "match": {"dialled": [RECORDED_ALONE]}, "fallback": [], "notice": "short"},
+            "outside": {
+                **recorded,
+                "direction": "outbound",
+                "match": {"prefix": "81", "from": [LOOPBACK]},
+                "destination": f"sip:{{number}}@{LOOPBACK}:{self.first}",
+                "fallback": [],
+                "notice": "short",
+            },
         }
         settings["lines"] |= {name: deepcopy(line) for name, line in added.items()}
 
@@ -86,6 +97,11 @@ class Office:
         said = audio.tone(STAFF_HZ, 60) if say is None else say
         port = self.second if fallback else self.first
         return Ear(self._place(), say=said, user="6002" if fallback else "6000", auto_answer=True, port=port)
+
+    def outside(self, say: Samples | None = None) -> Ear:
+        """The telephone of somebody who is called, and answers at once."""
+        said = audio.tone(CALLER_HZ, 60) if say is None else say
+        return Ear(self._place(), say=said, user=OUTSIDE, auto_answer=True, port=self.first)
 
     # ------------------------------------------------------------ what the ledger says
 

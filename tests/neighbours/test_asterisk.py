@@ -22,7 +22,15 @@ EARLY_HZ = 900
 LONGER_THAN_RTP_TIMEOUT_S = 5.5
 RINGS, BUSY, BUSY_ALONE, EARLY, HANGS_UP = "5010", "5002", "5016", "5014", "5007"
 PHONE, PHONE_WITH_MUSIC, REFERS, ANSWERS = "5011", "5015", "5013", "5001"
+OUTSIDE = "07700900222"
+OUTWARD = {
+    "direction": "outbound",
+    "match": {"prefix": "out", "from": ["127.0.0.1"]},
+    "destination": "sip:out{number}@pbx",
+    "dial_timeout_s": 60,
+}
 LINES = {
+    "outward": OUTWARD,
     **{number: {} for number in (RINGS, EARLY, HANGS_UP, PHONE, PHONE_WITH_MUSIC, REFERS, ANSWERS)},
     BUSY: {"fallback": ["sip:6001@pbx"]},
     BUSY_ALONE: {"destination": "sip:6002@pbx"},
@@ -321,3 +329,30 @@ def test_a_pbx_that_would_lead_the_voices_past_itself_gets_no_recording(exchange
     assert exchange.closed()["reason"] == "UNHEARD_SUSPECT"
     assert exchange.told("recording.started") == []
     assert only(caller.heard[-RATE // 2 :], ADVICE_HZ)
+
+
+# ---------------------------------------------------------------- calls that staff place
+
+
+def test_who_is_called_from_the_pbx_is_told_by_code_and_recorded_and_the_records_match(exchange: Exchange):
+    with exchange.phone("colleague", COLLEAGUE_HZ) as outside, exchange.calling(OUTSIDE) as staff:
+        outside.established(within_s=PATIENCE_S)
+        more(staff, LONGER_THAN_RTP_TIMEOUT_S)
+        assert exchange.told("notice.proven") == []
+        staff.press("*77")
+        exchange.wait_told("recording.started")
+        more(staff, 1)
+        staff.hang_up()
+        outside.closed(within_s=PATIENCE_S)
+
+    left, right = exchange.recording()
+    assert only(left, COLLEAGUE_HZ)
+    assert only(right, CALLER_HZ)
+    assert audio.find(outside.heard, exchange.house.prompt_samples()).share >= 0.99
+    assert outside.pressed == ""
+    (proven,) = exchange.told("notice.proven")
+    assert (proven["next_hop"], proven["leg_ends_at"]) == (exchange.pbx.address, "pbx")
+    leg = ports.until(
+        lambda: [one for one in exchange.pbx.cdr() if exchange.uid in one.userfield], seconds=PATIENCE_S, what="a CDR"
+    )
+    assert (leg[0].dst, leg[0].disposition) == (OUTSIDE, "ANSWERED")

@@ -22,6 +22,7 @@ from another loopback address than callrec does (Ear(..., host="127.0.0.3")), si
 6018 somebody outside, played by the phone of `colleague`, then 6001; callrec is told of both
 6019 the queue of 6000, answered by the PBX before; callrec is told of the member who joins
 6000 to 6019 may be dialled directly as well
+07700900222 -> callrec, then somebody outside: the phone of `colleague`
 """
 
 from __future__ import annotations
@@ -345,7 +346,10 @@ exten => _501X,1,Set(CALLREC_LINE=601${EXTEN:3})
 exten => 5009,1,MixMonitor(pbx.wav)
  same => n,Set(CALLREC_LINE=6001)
  same => n,Goto(callrec-through,5001,1)
+exten => _07X.,1,Goto(callrec-outward,${EXTEN},1)
 include => callrec-lines
+[callrec-outside]
+exten => 07700900222,1,Dial(PJSIP/colleague,30)
 [callrec-lines]
 exten => 6001,1,Answer()
  same => n,Playtones(1000)

@@ -214,7 +214,7 @@ def test_ringing_is_told_with_and_without_early_media(calls):
         uid = calls.answered()
         calls.dial(uid, staff)
 
-        assert calls.engine.wait("StaffRinging", uid)["fact"]["early_media"] is early
+        assert calls.engine.wait("DestinationRinging", uid)["fact"]["early_media"] is early
 
         calls.engine.wait("StaffAnswered", uid)
         calls.over(uid)
@@ -225,7 +225,7 @@ def test_a_dial_that_is_given_up_is_silent_and_cancelled(calls):
     calls.talking()
     uid = calls.answered()
     calls.dial(uid, staff)
-    calls.engine.wait("StaffRinging", uid)
+    calls.engine.wait("DestinationRinging", uid)
 
     calls.engine.order("cancel_dial", uid)
 

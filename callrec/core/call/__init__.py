@@ -5,7 +5,8 @@ raises OutOfOrder and nothing has changed. The core does not know SIP, disks or 
 in events. Theory of operation:
 
 1. `open_call` answers. When the caller leg is up the notice plays (stage NOTICE), unless an obstacle was known before:
-   then the line is dialled at once and the call is carried unrecorded.
+   then the line is dialled at once and the call is carried unrecorded. On an outbound call it is the staff leg that
+   called us, and the outside party is dialled: their notice plays in the talk, when they answer or when staff order it.
 2. A notice that ended is judged. Granted or refused, or not decided in time: the line is dialled now (stage DIALLING).
    A notice that was interrupted plays again from its first sample while attempts last. A line that wants the caller's
    own key is dialled meanwhile: the notice is judged when the key comes, or when the time for it is over.

@@ -100,7 +100,7 @@ def start_when_permitted(call: Call) -> Step:
 
 def whisper(call: Call, orders: tuple[c.Command, ...]) -> Step:
     """Staff hear once, at the bridge or when it is decided, whether the call is recorded (R53); nobody else does."""
-    decided = call.captures or call.permission in (Permission.NONE, Permission.WITHDRAWN)
+    decided = call.captures or (call.permission in (Permission.NONE, Permission.WITHDRAWN) and not call.unasked)
     if not call.plan.whispers or call.whispered or not decided or call.stage is not Stage.BRIDGED:
         return call, orders
     return replace(call, whispered=True), (*orders, status(call))

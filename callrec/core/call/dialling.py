@@ -1,4 +1,4 @@
-"""Towards the advice line: the destination, its fallbacks, and the tone where none can be reached."""
+"""Towards who is to be called: the destination, its fallbacks, and the tone where none can be reached."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Final
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.state import Call, Stage, Step
+from callrec.core.outoforder import OutOfOrder
 from callrec.core.reasons import Reason
-from callrec.core.values import DialFailure, Tone
+from callrec.core.values import DialFailure, Leg, Tone
 
 
 def dial(call: Call) -> Step:
@@ -35,6 +36,13 @@ _ENDINGS: Final[Mapping[DialFailure, tuple[Tone, str]]] = {
 }
 
 
-def staff_answered(call: Call, _event: e.StaffAnswered) -> Step:
+def expect(call: Call, event: e.CallerAnswered | e.StaffAnswered, leg: Leg) -> None:
+    """OutOfOrder where it is the other leg that came up."""
+    if leg is not (Leg.CALLER if isinstance(event, e.CallerAnswered) else Leg.STAFF):
+        raise OutOfOrder(f"{call.plan.direction.value} call {call.stage.value}", type(event).__name__)
+
+
+def dialled_answered(call: Call, event: e.CallerAnswered | e.StaffAnswered) -> Step:
     """Somebody or something answered: both legs are to hear each other."""
+    expect(call, event, call.plan.direction.dialled)
     return replace(call, staff_up=True), (c.Bridge(),)

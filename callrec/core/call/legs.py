@@ -7,16 +7,18 @@ from dataclasses import replace
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import settle, start_when_permitted, stop, whisper
-from callrec.core.call.notice import play
+from callrec.core.call.notice import ask, may_be_asked, play
 from callrec.core.call.state import Call, Notice, Stage, Step
 from callrec.core.reasons import Reason
-from callrec.core.values import Leg
+from callrec.core.values import Leg, NoticeWhen
 
 
 def bridged(call: Call, _event: e.LegsBridged) -> Step:
-    """Both legs hear each other; recording may begin."""
-    talking, orders = start_when_permitted(replace(call, stage=Stage.BRIDGED))
-    return whisper(talking, orders)
+    """Both legs hear each other; recording may begin, or the notice to somebody who was called and has answered."""
+    up = replace(call, stage=Stage.BRIDGED)
+    if up.plan.notice_when is NoticeWhen.ANSWER and up.notice is Notice.NOT_BEGUN and may_be_asked(up):
+        return whisper(*ask(up))
+    return whisper(*start_when_permitted(up))
 
 
 def staff_joined(call: Call, event: e.StaffJoined) -> Step:
@@ -79,6 +81,13 @@ def _why(call: Call, event: e.LegEnded) -> Reason:
         return Reason.STAFF_NOT_INFORMED
     if call.strangers:
         return Reason.PARTY_WITHOUT_NOTICE
-    if event.leg is Leg.CALLER and call.stage is not Stage.BRIDGED:
+    if call.stage is not Stage.BRIDGED:
+        return _before_the_talk(call, event)
+    return Reason.NOTICE_NOT_ORDERED if call.unasked else Reason.ENDED_BEFORE_CAPTURE
+
+
+def _before_the_talk(call: Call, event: e.LegEnded) -> Reason:
+    """Who called gave up, or, with the same end for a recording, the other side went as it came."""
+    if event.leg is Leg.CALLER:
         return Reason.CALLER_HUNG_UP
-    return Reason.ENDED_BEFORE_CAPTURE
+    return Reason.NOT_ANSWERED if call.plan.direction.offered is Leg.STAFF else Reason.ENDED_BEFORE_CAPTURE

@@ -7,19 +7,23 @@ from dataclasses import replace
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import start_when_permitted
-from callrec.core.call.dialling import dial
-from callrec.core.call.state import Call, Notice, Stage, Step, and_then
+from callrec.core.call.dialling import dial, expect
+from callrec.core.call.state import Call, Capture, Notice, Stage, Step, and_then
 from callrec.core.evidence import KeyHeard
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.proof import acknowledges
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Leg
+from callrec.core.values import Grade, Leg, NoticeWhen
 
 
-def answered(call: Call, _event: e.CallerAnswered) -> Step:
-    """The caller is up: play the notice, or dial at once where nothing can be recorded anyway."""
+def answered(call: Call, event: e.CallerAnswered | e.StaffAnswered) -> Step:
+    """Whoever called us is up: play the notice, or dial at once where it is not their turn, or none can be had."""
+    expect(call, event, call.plan.direction.offered)
+    call = replace(call, staff_up=call.plan.direction.offered is Leg.STAFF)
     if call.plan.obstacle is not None or call.permission is Permission.WITHDRAWN:
         return dial(replace(call, notice=Notice.SETTLED))
+    if call.plan.notice_when is not NoticeWhen.BEFORE_DIALLING:
+        return dial(call)
     begun = replace(call, stage=Stage.NOTICE, permission=after(call.permission, PermissionFact.NOTICE_BEGAN))
     return and_then((c.StartTimer(timer=e.Timer.NOTICE_WAIT),), play(begun))
 
@@ -31,6 +35,31 @@ def play(call: Call) -> Step:
     attempt = call.attempt + 1
     order = c.PlayNotice(attempt=attempt, segment=call.segment)
     return replace(call, notice=Notice.PLAYING, attempt=attempt, somebody_else=False), (order,)
+
+
+def ask(call: Call) -> Step:
+    """Give whoever is there the notice in the talk: as many attempts as before any other."""
+    pending = replace(
+        call,
+        permission=after(call.permission, PermissionFact.NOTICE_BEGAN),
+        earlier_attempts=call.attempt,
+        in_talk=True,
+        window_open=False,
+        window_closed_ns=-1,
+        digits="",
+    )
+    return and_then((c.StartTimer(timer=e.Timer.NOTICE_WAIT),), play(pending))
+
+
+def may_be_asked(call: Call) -> bool:
+    """Staff may order a notice: in the talk, where none was proven or is about to be, and nothing forbids recording."""
+    return (
+        call.stage is Stage.BRIDGED
+        and call.permission is Permission.NONE
+        and call.notice in (Notice.NOT_BEGUN, Notice.SETTLED)
+        and call.capture is Capture.OFF
+        and not call.strangers
+    )
 
 
 def go_on(call: Call) -> Step:
@@ -114,7 +143,7 @@ def refused(call: Call, event: e.NoticeRefused) -> Step:
 
 def _refused_for(call: Call, reasons: tuple[Reason, ...]) -> Step:
     """As above, for these reasons."""
-    in_time = call.stage is Stage.NOTICE or call.segment > 0
+    in_time = call.stage is Stage.NOTICE or call.in_talk
     if reasons[0] is Reason.NOTICE_INTERRUPTED and call.attempts_left and in_time:
         return and_then((_refusal(call, reasons),), play(replace(call, window_open=False)))
     return _refuse(call, reasons)

@@ -1,6 +1,7 @@
 """What others than the caller order: by a code from the staff leg, by a command, by whoever else may ask the agent.
 
-An order only ever takes away. It may stop capture and suspend use; what was captured stays, whoever ordered it.
+An order only ever takes away. It may stop capture and suspend use; what was captured stays, whoever ordered it. One
+asks: `notice` has the outside party told, on an outbound call once staff know who has answered (R4), or again (R8).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import settle, status, stop_requested, tags_changed
+from callrec.core.call.notice import ask, may_be_asked
 from callrec.core.call.state import Call, Capture, Handler, Step, and_then, unfinished
 from callrec.core.people import A_CHILD
 from callrec.core.permission import Permission
@@ -57,7 +59,12 @@ def _signal(call: Call, signal: Signal) -> tuple[c.Command, ...]:
     return (c.SignalStaff(signal=signal),) if call.staff_up else ()
 
 
-# ---------------------------------------------------------------- stop, pause, resume
+# ---------------------------------------------------------------- notice, stop, pause, resume
+
+
+def _notice(call: Call, _event: e.OrderGiven) -> Step:
+    """R4, R8: whoever is there is given the notice now. Staff hear it too, and that nothing comes of it."""
+    return ask(call) if may_be_asked(call) else (call, _signal(call, Signal.REFUSED))
 
 
 def _stop(call: Call, event: e.OrderGiven) -> Step:
@@ -186,4 +193,5 @@ _ORDERS: Final[Mapping[Order, Callable[[Call, e.OrderGiven], Step]]] = {
     Order.CHILD: _child,
     Order.OBJECTION: _protects(Protection.CHILD_OBJECTS),
     Order.STATUS: _status,
+    Order.NOTICE: _notice,
 }

@@ -11,9 +11,9 @@ from dataclasses import replace
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import stop
-from callrec.core.call.notice import play
+from callrec.core.call.notice import ask
 from callrec.core.call.state import Call, CallPlan, Capture, Notice, Stage, Step, and_then
-from callrec.core.permission import Permission, PermissionFact, after
+from callrec.core.permission import Permission
 from callrec.core.reasons import Reason
 from callrec.core.values import Leg
 
@@ -54,12 +54,13 @@ def outside_left(call: Call, _event: e.OutsideLeft) -> Step:
 
 
 def line_changed(call: Call, plan: CallPlan) -> Step:
-    """Transferred to another line: its notice governs from now on, and its rules."""
-    moved = replace(call, plan=plan, staff_there=not plan.waits_for_staff)
+    """Transferred to another line: its notice governs from now on, and its rules. Who called whom stays as it was."""
+    same_way = replace(plan, direction=call.plan.direction)
+    moved = replace(call, plan=same_way, staff_there=not plan.waits_for_staff)
     forbidden = call.permission is Permission.WITHDRAWN or call.capture is Capture.ENDED
     if call.stage not in (Stage.DIALLING, Stage.BRIDGED) or forbidden:
         return moved, ()
-    if plan.obstacle is not None and not _may_be_recorded(call):
+    if call.unasked or (plan.obstacle is not None and not _may_be_recorded(call)):
         return moved, ()
     return _next_segment(moved, announce=False)
 
@@ -85,6 +86,7 @@ def _next_segment(call: Call, *, announce: bool) -> Step:
         notice=Notice.NOT_BEGUN,
         unjudged=None,
         earlier_attempts=call.attempt,
+        in_talk=False,
         window_open=False,
         window_closed_ns=-1,
         capture=Capture.OFF,
@@ -102,5 +104,4 @@ def _ask(call: Call) -> Step:
         return replace(call, notice=Notice.SETTLED), ()
     if call.strangers:
         return replace(call, reason=Reason.PARTY_WITHOUT_NOTICE), ()
-    pending = replace(call, permission=after(call.permission, PermissionFact.NOTICE_BEGAN))
-    return and_then((c.StartTimer(timer=e.Timer.NOTICE_WAIT),), play(pending))
+    return ask(call)

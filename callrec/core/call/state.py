@@ -15,7 +15,7 @@ from callrec.core.permission import Permission
 from callrec.core.proof import NoticeProof
 from callrec.core.purposes import Protection
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Leg, Order, Purpose
+from callrec.core.values import CallDirection, Grade, Leg, NoticeWhen, Order, Purpose
 
 EMERGENCY: Final = "999"
 """Always means emergency: connected at once, unrecorded."""
@@ -90,7 +90,9 @@ class StaffCodes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan:
-    """The line's rules for this one call, and what was found wrong before anything was promised."""
+    """The line's rules for this one call, and what was found wrong before anything was promised. `direction` says which
+    leg called us and which one is dialled; the notice is due to the caller leg in both.
+    """
 
     obstacle: Reason | None
     destinations: int
@@ -107,13 +109,16 @@ class CallPlan:
     pause_resumes: bool = False
     uninformed: frozenset[int] = frozenset()
     whispers: bool = False
+    direction: CallDirection = CallDirection.INBOUND
+    notice_when: NoticeWhen = NoticeWhen.BEFORE_DIALLING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One call, as a value. From `permission` on to `digits` most is of the segment that runs; `decided` says what
     became of those before it. `strangers` are outside parties on the advice line's side, who had no notice;
-    `somebody_else` says that the notice which is being judged was not heard whole by whoever is there now.
+    `somebody_else` says that the notice which is being judged was not heard whole by whoever is there now; `in_talk`
+    that it was begun when both legs heard each other.
     """
 
     plan: CallPlan
@@ -127,6 +132,7 @@ class Call:
     earlier_attempts: int = 0
     strangers: int = 0
     somebody_else: bool = False
+    in_talk: bool = False
     without: frozenset[Purpose] = frozenset()
     window_open: bool = False
     window_closed_ns: int = -1
@@ -163,6 +169,11 @@ class Call:
         that is, else by the destination that was called (R53).
         """
         return self.target in self.plan.uninformed if self.informed is None else not self.informed
+
+    @property
+    def unasked(self) -> bool:
+        """True while nobody outside was given a notice, nor is to be given one before the talk."""
+        return self.notice is Notice.NOT_BEGUN and self.segment == 0
 
     @property
     def attempts_left(self) -> bool:

@@ -15,7 +15,7 @@ from callrec.core.call.capture import (
     recording_failed,
     stop_requested,
 )
-from callrec.core.call.dialling import dial_failed, staff_answered
+from callrec.core.call.dialling import dial_failed, dialled_answered
 from callrec.core.call.keys import key_pressed
 from callrec.core.call.legs import (
     bridged,
@@ -97,12 +97,13 @@ _AFTER_NOTICE: Final[Mapping[type[e.Event], Handler]] = {
 """Where a proof may come."""
 
 TABLE: Final[Mapping[Stage, Mapping[type[e.Event], Handler]]] = {
-    Stage.OFFERED: {**_ALWAYS, e.CallerAnswered: answered},
+    Stage.OFFERED: {**_ALWAYS, e.CallerAnswered: answered, e.StaffAnswered: answered},
     Stage.NOTICE: {**_ALWAYS, **_NOTICE},
     Stage.DIALLING: {
         **_AFTER_NOTICE,
-        e.StaffRinging: nothing,
-        e.StaffAnswered: staff_answered,
+        e.DestinationRinging: nothing,
+        e.CallerAnswered: dialled_answered,
+        e.StaffAnswered: dialled_answered,
         e.DialFailed: dial_failed,
         e.LegsBridged: bridged,
     },
@@ -114,7 +115,8 @@ TABLE: Final[Mapping[Stage, Mapping[type[e.Event], Handler]]] = {
     Stage.CLOSED: dict.fromkeys(
         (
             *_AFTER_NOTICE,
-            e.StaffRinging,
+            e.CallerAnswered,
+            e.DestinationRinging,
             e.StaffAnswered,
             e.DialFailed,
             e.LegsBridged,
