@@ -14,8 +14,8 @@ from callrec import __version__
 from callrec.agent import bodies
 from callrec.agent.board import Board, run_alert
 from callrec.agent.call import CallTask
-from callrec.agent.declined import Declined
 from callrec.agent.loops import end_all
+from callrec.agent.noes import Noes
 from callrec.agent.opening import ReadBack, settle
 from callrec.agent.pbx import Told
 from callrec.agent.plan import first_obstacle
@@ -75,7 +75,7 @@ class Agent:
         self.draining = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
-        self._declined = Declined()
+        self._noes = Noes(self.services)
         self.board = Board([line.name for line in self.config.lines], self.config.alerts, tell=self._alert)
         mover, late_after_s = self.services.mover, self.config.alerts.store_down_s
         self.store_watch = StoreWatch(mover, late_after_s=late_after_s, tell=self._alert)
@@ -172,7 +172,7 @@ class Agent:
 
     def invited(self, invite: Invite) -> None:
         """A new call: its line, or a status that sends the PBX elsewhere."""
-        line = self._line_for(invite)
+        line = self.config.line_for(invite.dialled, invite.source)
         if line is None:
             key = "lines.*.match.dialled: no line takes this number"
             self._turn_away(invite, 404, "Not Found", Reason.NO_LINE, key)
@@ -183,33 +183,22 @@ class Agent:
         else:
             self._take(line, invite)
 
-    def _line_for(self, invite: Invite) -> Line | None:
-        return self.config.line_for(invite.dialled, invite.source)
-
     def _most_calls(self) -> int:
         engine = self.engine.max_bridged_calls if self.engine else 0
         return min(self.config.agent.max_calls, engine)
 
     def _take(self, line: Line, invite: Invite) -> None:
         self.number += 1
-        declined = self._declined_before(line, invite)
-        call = CallTask(
-            self.services, line, invite, number=self.number, watch=self.house.watch, declined_before=declined
-        )
+        declined = self._noes.hold(invite, line.name)
+        call = CallTask(self.services, line, invite, number=self.number, watch=self._seen, declined_before=declined)
         self.calls[invite.call_uid] = call
         task = asyncio.create_task(self._carry(call))
         self._tasks[invite.call_uid] = task
 
-    def _linked_id(self, invite: Invite) -> str:
-        header = self.config.sip.linked_header
-        return invite.headers.get(header, "") if header else ""
-
-    def _declined_before(self, line: Line, invite: Invite) -> bool:
-        """A call that the PBX brings back to the line is one with the call that was there before, or still is."""
-        linked_id = self._linked_id(invite)
-        up = (call for call in self.calls.values() if call.line.name == line.name and call.declined)
-        here = bool(linked_id) and any(self._linked_id(call.invite) == linked_id for call in up)
-        return here or self._declined.holds(linked_id, line.name, now_ns=self._now())
+    def _seen(self, call_uid: str, what: Any) -> None:
+        self.house.watch(call_uid, what)
+        if call := self.calls.get(call_uid):
+            self._noes.heard(what, call.invite, call.line.name)
 
     async def _carry(self, call: CallTask) -> None:
         try:
@@ -220,7 +209,7 @@ class Agent:
                 self.services.telephony.hang_up(call.uid, leg, "failure")
         finally:
             if call.declined:
-                self._declined.remember(self._linked_id(call.invite), call.line.name, now_ns=self._now())
+                self._noes.remember(call.invite, call.line.name)
             self.calls.pop(call.uid, None)
             self._tasks.pop(call.uid, None)
             self.board.call_ended(call.line.name, call.outcome_reason, now_ns=self._now(), utc=self.services.utc_text())
@@ -235,11 +224,10 @@ class Agent:
 
     async def _write_turned_away(self, invite: Invite, number: int, reason: Reason) -> None:
         """A call that was not carried leaves its row as well (R7)."""
-        line = self._line_for(invite)
+        line = self.config.line_for(invite.dialled, invite.source)
         direction = line.direction if line is not None else CallDirection.INBOUND
-        body, salts = bodies.offered(
-            invite, number=number, line="", direction=direction, config_sha256=self.config.sha256
-        )
+        sha256 = self.config.sha256
+        body, salts = bodies.offered(invite, number=number, line="", direction=direction, config_sha256=sha256)
         contact, why = bodies.contact(self.services.contacts, invite, line)
         entry = Entry(kind=Kind.CALL_OFFERED, body=body, call_uid=invite.call_uid, salts=salts | contact)
         receipt = await self.services.ledger.note(entry)
@@ -358,7 +346,7 @@ class Agent:
         if self.config.sip.linked_header is None:
             step = "name the header that carries it as sip.linked_header, or tell the call by its own id"
             raise Refused("calls are not known by the PBX's own id here", next_step=step)
-        found = [uid for uid, call in self.calls.items() if self._linked_id(call.invite) == linked_id]
+        found = [uid for uid, call in self.calls.items() if self._noes.linked_id(call.invite) == linked_id]
         if not found or not linked_id:
             raise Refused(f"no call is up with the linked id {linked_id!r}", next_step="see `callrec call list`")
         return found[-1]

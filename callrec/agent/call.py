@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from callrec.agent import bodies
 from callrec.agent.clocks import CallClocks, seconds_of
+from callrec.agent.leg_changes import change_of
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
 from callrec.agent.ordering import Ended, Moved, Ordered, said, standing
 from callrec.agent.outgoing import destination
@@ -48,8 +49,6 @@ OVERDUE_S: Final = 5.0
 """How long after its length a notice may still owe its end."""
 _GONE_S: Final = 30.0
 """How long a closed call waits to hear that its legs are gone."""
-
-_CHANGES: Final = {e.LegHeld: "held", e.LegResumed: "resumed", e.LegRenegotiated: "renegotiated"}
 
 
 class CallTask:
@@ -243,23 +242,11 @@ class CallTask:
     # ------------------------------------------------------------ facts that are written as they come
 
     def _note_leg(self, event: e.Event) -> None:
-        match event:
-            case e.CallerAnswered():
-                self._desk.answered = asyncio.create_task(self._note_answered())
-            case e.LegHeld(leg=leg) | e.LegResumed(leg=leg) | e.LegRenegotiated(leg=leg):
-                self._leg_changed(leg, _CHANGES[type(event)], "")
-            case e.PartyChanged(leg=leg, shown_by=shown_by):
-                self._leg_changed(leg, "another party", shown_by.value)
-            case e.StaffAnswered():
-                self._leg_changed(Leg.STAFF, "answered", "")
-            case e.LegsBridged():
-                self._connected = True
-            case e.DialFailed(failure=failure):
-                self._leg_changed(self._direction.dialled, "failed", failure.value)
-            case e.LegEnded(leg=leg, cause=cause):
-                self._leg_changed(leg, "ended", cause)
-            case _:
-                pass
+        if isinstance(event, e.CallerAnswered):
+            self._desk.answered = asyncio.create_task(self._note_answered())
+        self._connected = self._connected or isinstance(event, e.LegsBridged)
+        if (changed := change_of(event, self._direction)) is not None:
+            self._leg_changed(*changed)
 
     def _leg_changed(self, leg: Leg, what: str, cause: str, *, actor: str = "agent") -> None:
         body = {"leg": leg.value, "what": what, "cause": cause}

@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 
 from callrec.agent import pbx
-from callrec.agent.declined import KEPT_NS, MOST, Declined
+from callrec.agent.declined import KEPT_S, MOST, Declined
 from callrec.core import events as e
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.core.values import KeyMethod, Leg, Purpose
-from callrec.errors import ConfigError
+from callrec.errors import ConfigError, Unavailable
 from tests.agent.test_call_task import a_call, bridged, summary
 from tests.agent.world import MEMORY, UID, a_world, heard_whole
 
@@ -199,22 +199,61 @@ def test_each_event_is_one_fact_of_the_core(told, kind):
     assert made is None or made.at_ns == 7
 
 
-def test_a_no_holds_for_the_linked_call_on_that_line_and_not_for_ever():
-    noes = Declined()
-    noes.remember("pbx-1", "advice", now_ns=5)
-    noes.remember("", "advice", now_ns=5)
+def test_a_no_holds_for_the_linked_call_on_that_line_and_not_for_ever(tmp_path):
+    noes = Declined(tmp_path / "noes")
+    noes.remember("pbx-1", "advice", now_s=5)
+    noes.remember("", "advice", now_s=5)
 
-    assert noes.holds("pbx-1", "advice", now_ns=6)
-    assert not noes.holds("pbx-1", "other", now_ns=6)
-    assert not noes.holds("pbx-2", "advice", now_ns=6)
-    assert not noes.holds("", "advice", now_ns=6)
-    assert not noes.holds("pbx-1", "advice", now_ns=6 + KEPT_NS)
+    assert noes.holds("pbx-1", "advice", now_s=6)
+    assert not noes.holds("pbx-1", "other", now_s=6)
+    assert not noes.holds("pbx-2", "advice", now_s=6)
+    assert not noes.holds("", "advice", now_s=6)
+    assert not noes.holds("pbx-1", "advice", now_s=6 + KEPT_S)
 
 
-def test_noes_without_end_are_not_remembered_without_end():
-    noes = Declined()
+def test_noes_without_end_are_not_remembered_without_end(tmp_path):
+    noes = Declined(tmp_path / "noes")
     for number in range(MOST + 1):
-        noes.remember(f"pbx-{number}", "advice", now_ns=1)
+        noes.remember(f"pbx-{number}", "advice", now_s=1)
 
-    assert not noes.holds("pbx-0", "advice", now_ns=1)
-    assert noes.holds(f"pbx-{MOST}", "advice", now_ns=1)
+    assert not noes.holds("pbx-0", "advice", now_s=1)
+    assert noes.holds(f"pbx-{MOST}", "advice", now_s=1)
+
+
+def test_a_no_outlives_a_restart_and_no_number_is_written_down(tmp_path):
+    file = tmp_path / "noes"
+    noes = Declined(file)
+    assert noes.remember("07700900001-17", "advice", now_s=5)
+    assert not noes.remember("07700900001-17", "advice", now_s=9), "known: nothing is to be written again"
+    noes.remember("pbx-2", "advice", now_s=5 - KEPT_S)
+    noes.save(now_s=6)
+
+    again = Declined(file)
+
+    assert again.holds("07700900001-17", "advice", now_s=7)
+    assert not again.holds("07700900001-17", "other", now_s=7)
+    assert not again.holds("pbx-2", "advice", now_s=5), "what holds no more is not written"
+    assert b"07700900001" not in file.read_bytes()
+    assert file.stat().st_mode & 0o77 == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": "callrec/noes/2"}', '{"format": "callrec/noes/1"}', "\xff"]
+)
+def test_noes_that_cannot_be_read_keep_nobody_from_starting(tmp_path, text):
+    file = tmp_path / "noes"
+    file.write_bytes(text.encode("latin-1"))
+
+    noes = Declined(file)
+
+    assert not noes.holds("pbx-1", "advice", now_s=1)
+    noes.remember("pbx-1", "advice", now_s=1)
+    noes.save(now_s=1)
+    assert Declined(file).holds("pbx-1", "advice", now_s=1)
+
+
+def test_a_disk_that_takes_no_noes_is_told_of(tmp_path):
+    noes = Declined(tmp_path / "away" / "noes")
+    noes.remember("pbx-1", "advice", now_s=1)
+    with pytest.raises(Unavailable):
+        noes.save(now_s=1)

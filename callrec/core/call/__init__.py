@@ -24,7 +24,7 @@ Rooms, each importing only those above it: `state` (the value), `capture` (may i
 (what may happen when).
 """
 
-from callrec.core.call.keys import keys_in_use, words_in_use
+from callrec.core.call.keys import SAY_NO, keys_in_use, words_in_use
 from callrec.core.call.orders import STAFF, staff_keys_in_use
 from callrec.core.call.segments import line_changed
 from callrec.core.call.state import EMERGENCY, Call, CallPlan, Capture, Keys, Notice, StaffCodes, Stage, Step
@@ -32,6 +32,7 @@ from callrec.core.call.table import TABLE, advance, open_call
 
 __all__ = [
     "EMERGENCY",
+    "SAY_NO",
     "STAFF",
     "TABLE",
     "Call",

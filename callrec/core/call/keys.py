@@ -18,6 +18,8 @@ from callrec.core.values import Leg, Purpose
 
 CALLER: Final = "caller"
 """Who chooses by keys."""
+SAY_NO: Final = frozenset({"decline", "emergency", "stop"})
+"""Choices after which the caller is recorded no more, as `choice.made` names them."""
 
 
 def key_pressed(call: Call, event: e.KeyPressed) -> Step:
