@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -360,6 +360,14 @@ class WrappedKeys(Protocol):
         """Destroy the key, then the audio; the manifest stays. Durable on return, harmless when repeated.
 
         Asks nothing: holds, dates and approval are the caller's duty.
+        """
+
+    async def lock(self, recording_id: str, *, until: date | None, held: bool) -> str:
+        """Lock it up to the beginning of that day at least (None: as it is), and while `held` whatever the day; what
+        the store itself says of its lock, asked after the write. A lock is never shortened; the same again is harmless.
+
+        `Unavailable` where it is not there, or where the store did not do as it was told. A store that cannot lock says
+        so, and changes nothing.
         """
 
     async def bury(self, recording_id: str, tombstone: bytes) -> None:

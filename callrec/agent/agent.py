@@ -16,7 +16,7 @@ from callrec.agent.board import Board, run_alert
 from callrec.agent.call import CallTask
 from callrec.agent.loops import end_all
 from callrec.agent.noes import Noes
-from callrec.agent.opening import ReadBack, settle
+from callrec.agent.opening import ReadBack, settle_if_possible, until_settled
 from callrec.agent.pbx import Told
 from callrec.agent.plan import first_obstacle
 from callrec.agent.services import Services
@@ -34,8 +34,6 @@ from callrec.ports import EngineFacts, Entry, Invite, TelephonySink
 
 HEARTBEAT_S: Final = 60.0
 CHECK_S: Final = 5.0
-SETTLE_S: Final = 2.0
-"""How soon it is tried again to settle what an earlier run left."""
 ANCHOR_S: Final = 15.0
 END_S: Final = 10.0
 """How long calls get to be closed and sealed once they were hung up."""
@@ -86,7 +84,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event, *, ready: Callable[[], None] = lambda: None) -> None:
         """Settle what an earlier run left, then take calls until `stop`, then drain and end in order."""
-        await self._settle_now()
+        self.number = await settle_if_possible(self.services, self.house.read_back) or 0
         self.services.spool.start()
         self.engine = self.services.telephony.start(self)
         await self._note(Kind.AGENT_STARTED, self._started_body(self.engine))
@@ -108,22 +106,9 @@ class Agent:
             await end_all(loops)
             await self._end()
 
-    async def _settle_now(self) -> None:
-        """Where the ledger is away, calls are carried unrecorded, counted from 1, and this is tried again."""
-        try:
-            number = await settle(self.services, self.house.read_back)
-        except Unavailable as error:
-            self.services.unsettled = f"{error}; {error.next_step}" if error.next_step else str(error)
-        else:
-            if self.engine is None:
-                self.number = number
-            self.services.unsettled = ""
-
     async def _hand_over(self) -> None:
-        """Settle what is still unsettled, then hand recordings over for ever: an earlier run's are among them."""
-        while self.services.unsettled:
-            await asyncio.sleep(SETTLE_S)
-            await self._settle_now()
+        """Hand recordings over for ever, once an earlier run's are settled: they are among them."""
+        await until_settled(self.services, self.house.read_back)
         await self.services.mover.run()
 
     def _started_body(self, engine: EngineFacts) -> dict[str, Any]:

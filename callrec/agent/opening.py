@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -17,6 +18,8 @@ from callrec.ports import Entry
 from callrec.recording.salvage import Outcome, Salvaged, salvage
 from callrec.recording.seal import forget_discarded
 
+AGAIN_S: Final = 2.0
+"""How soon it is tried again to settle what an earlier run left."""
 ReadBack = Callable[[], leftovers.Leftovers]
 """Reads the ledger back to the last start. Blocking."""
 
@@ -41,6 +44,24 @@ async def settle(services: Services, read_back: ReadBack) -> int:
         await services.mover.sweep()
     await _write_closed(services, left, whole)
     return left.next_number - 1
+
+
+async def settle_if_possible(services: Services, read_back: ReadBack) -> int | None:
+    """As `settle`; None where the ledger is away. Calls are carried unrecorded then, and counted from 1."""
+    try:
+        number = await settle(services, read_back)
+    except Unavailable as error:
+        services.unsettled = f"{error}; {error.next_step}" if error.next_step else str(error)
+        return None
+    services.unsettled = ""
+    return number
+
+
+async def until_settled(services: Services, read_back: ReadBack) -> None:
+    """Try again, for as long as it takes, what could not be settled at the start."""
+    while services.unsettled:
+        await asyncio.sleep(AGAIN_S)
+        await settle_if_possible(services, read_back)
 
 
 async def _settle(services: Services, item: Salvaged, left: leftovers.Leftovers) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.audit import windows
 from callrec.audit.findings import Findings
+from callrec.audit.stored import StoredObjects
 from callrec.core.evidence import rtcp_standing
 from callrec.core.evidence_json import JudgedEvidence, judged_from_json
 from callrec.core.fields import text, texts
@@ -150,8 +151,15 @@ class ObjectRules:
     """
 
     def __init__(
-        self, findings: Findings, *, store: Path | None, spool: Path | None, certificates: Path | None = None
+        self,
+        findings: Findings,
+        *,
+        store: Path | None,
+        spool: Path | None,
+        certificates: Path | None = None,
+        objects: StoredObjects | None = None,
     ) -> None:
+        self._bucket = objects
         self._findings = findings
         self._register = Register()
         self._certificates = certificates
@@ -193,6 +201,9 @@ class ObjectRules:
             self._check_certificates(self._certificates)
         if self._store is not None:
             self._check_store(self._store)
+        if self._bucket is not None:
+            register = self._register
+            self.objects += self._bucket.check(self._findings, register.standings, register.being_disposed())
         if self._spool is not None:
             self._check_spool(self._spool)
 

@@ -18,6 +18,7 @@ from callrec.audit.calls import CallRules
 from callrec.audit.chain import ChainCheck
 from callrec.audit.findings import CHECKS, Finding, Findings
 from callrec.audit.objects import EvidenceRules, ObjectRules
+from callrec.audit.stored import StoredObjects
 from callrec.core.fields import text
 from callrec.core.kinds import Kind
 from callrec.ledger.anchor import DirectoryAnchor
@@ -51,6 +52,8 @@ class Places:
     store: Path | None = None
     spool: Path | None = None
     disposal: Path | None = None
+    objects: StoredObjects | None = None
+    """A store that has no folder, in place of `store`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +141,12 @@ def _anchor_notes(folders: Sequence[Path]) -> list[bytes]:
 
 
 def _result(places: Places, key: LogKey, chain: ChainCheck, origin: _Origin, findings: Findings) -> Verification:
-    needed = {4: chain.held_outside > 0, 9: places.evidence is not None, 11: places.store is not None}
-    needed[12] = places.store is not None or places.spool is not None
+    needed = {
+        4: chain.held_outside > 0,
+        9: places.evidence is not None,
+        11: places.store is not None or places.objects is not None,
+    }
+    needed[12] = needed[11] or places.spool is not None
     return Verification(
         log=key.name,
         size=chain.size,
@@ -165,7 +172,7 @@ class _Beside:
     def __init__(self, places: Places, findings: Findings) -> None:
         self._places = places
         self._evidence = None if places.evidence is None else EvidenceRules(places.evidence, findings, places.prompts)
-        wanted = places.store is not None or places.spool is not None
+        wanted = any(place is not None for place in (places.store, places.spool, places.objects))
         self._objects = _objects(places, findings) if wanted else None
 
     def watchers(self) -> list[Callable[[LogEntry], None]]:
@@ -180,7 +187,9 @@ class _Beside:
 
 def _objects(places: Places, findings: Findings) -> ObjectRules:
     certificates = None if places.disposal is None else places.disposal / "certificates"
-    return ObjectRules(findings, store=places.store, spool=places.spool, certificates=certificates)
+    return ObjectRules(
+        findings, store=places.store, spool=places.spool, certificates=certificates, objects=places.objects
+    )
 
 
 class _Origin:

@@ -25,8 +25,9 @@ from callrec.core.retention import Facts
 from callrec.disposal.dates import Dates
 from callrec.disposal.follow import follow
 from callrec.disposal.lists import Bench
+from callrec.disposal.locks import locked
 from callrec.disposal.places import Places
-from callrec.disposal.register import Register
+from callrec.disposal.register import Register, Standing
 from callrec.errors import Broken, CallrecError, Unavailable
 from callrec.ledger.entry import LogEntry, read
 from callrec.ledger.reading import open_log
@@ -132,6 +133,20 @@ def after_decision(config: Config) -> None:
                 pass
     except CallrecError as error:
         print(f"callrec: the index may be behind the ledger: {error}", file=sys.stderr)
+
+
+def relock(desk: Desk, chosen: Callable[[Standing], bool]) -> None:
+    """Bring the locks of a store that has any in step with what was decided just now. What it could not be told is
+    said, and told again by `recordings fixity`: the decision stands in any case.
+    """
+    if desk.config.store.s3 is None:
+        return
+    found = bench(desk)
+    done = asyncio.run(locked(found, filter(chosen, found.register.kept())))
+    for name, why in done.failed.items():
+        click.echo(f"callrec: the store's lock of {name} is not in step: {why}", err=True)
+    if done.locks:
+        click.echo(f"The store has the locks of {len(done.locks)} recordings in step with dates and holds.")
 
 
 def due_rows(desk: Desk, day: date, *, limit: int) -> tuple[IndexRow, ...]:

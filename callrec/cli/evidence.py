@@ -12,11 +12,12 @@ from typing import Any, Final, TypeVar
 import click
 
 from callrec.audit.report import Filters
+from callrec.audit.stored import StoredObjects
 from callrec.audit.verify import Places
 from callrec.cli.desk import Desk
 from callrec.errors import Broken, ConfigError
 from callrec.ledger.checkpoint import parse_vkey
-from callrec.places import disposal_dir, evidence_dir
+from callrec.places import disposal_dir, evidence_dir, reading_store
 from callrec.store.configured import folder_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -126,6 +127,16 @@ def named(desk: Desk, given: dict[str, Any]) -> Places:
     if vkey:
         folders["vkey"] = public_key(vkey)
     return replace(places, **folders)
+
+
+def with_objects(desk: Desk, places: Places) -> Places:
+    """With what a store in a bucket holds, read anew: as long as all of it takes to come here. Nothing changes where
+    the ledger is a copy, or a folder was named. `Unavailable` where the bucket is away.
+    """
+    config = desk.config
+    if config.store.s3 is None or places.store is not None or places.ledger != config.ledger.database:
+        return places
+    return replace(places, objects=StoredObjects(reading_store(config)))
 
 
 def public_key(given: str) -> str:

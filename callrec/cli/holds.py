@@ -7,6 +7,7 @@ import re
 import secrets
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -15,12 +16,12 @@ from callrec.audit.report import table
 from callrec.audit.wording import lines_of
 from callrec.cli import recording_files as files
 from callrec.cli.desk import Desk
-from callrec.cli.disposal_bench import after_decision, verified_register
+from callrec.cli.disposal_bench import after_decision, relock, verified_register
 from callrec.cli.evidence import filters, json_option
 from callrec.core.authority import Act
 from callrec.core.holds import Hold, HoldKind, Person, Scope, latest_review
 from callrec.core.kinds import Kind
-from callrec.disposal.register import ASKED, DONE, Register
+from callrec.disposal.register import ASKED, DONE, Register, Standing
 from callrec.errors import ConfigError, Refused
 from callrec.ports import Entry
 
@@ -60,6 +61,7 @@ def hold(
     wanted = _renewed(desk, renew) if renew else _new(desk, prefix, kind, scope)
     desk.append(placed(wanted, person, reason=words(reason, "--reason"), review_by=review))
     after_decision(desk.config)
+    relock(desk, partial(covered, wanted))
     click.echo(f"{wanted.hold_id} stands on {wanted.scope}. Look at it again by {review.isoformat()}:")
     click.echo(f"  callrec recordings hold --renew {wanted.hold_id} --reason WHY")
     click.echo(f"Two persons end it, each under their own login: callrec recordings release {wanted.hold_id}")
@@ -78,6 +80,11 @@ def placed(wanted: Hold, person: Person, *, reason: str, review_by: date) -> Ent
     }
     call_uid, _, segment = wanted.scope.recording_id.rpartition("-")
     return Entry(kind=Kind.HOLD_PLACED, body=body, call_uid=call_uid, segment=int(segment or 0), actor=person.login)
+
+
+def covered(hold: Hold, standing: Standing) -> bool:
+    """True where this hold is about this recording."""
+    return hold.scope.covers(standing.recording_id, line=standing.line, started_utc=standing.started_utc)
 
 
 def new_hold(kind: str, scope: Scope) -> Hold:
@@ -186,6 +193,7 @@ def release(desk: Desk, /, hold_id: str, reason: str) -> None:
         click.echo(f"{hold_id} still stands. It ends when another person runs: callrec recordings release {hold_id}")
         return
     after_decision(desk.config)
+    relock(desk, partial(covered, hold))
     click.echo(f"{hold_id} is released. What is overdue by now stands in `callrec recordings due`, for review.")
 
 

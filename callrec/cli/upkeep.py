@@ -12,7 +12,7 @@ import click
 from callrec.audit.report import table
 from callrec.audit.wording import lines_of
 from callrec.cli.desk import Desk
-from callrec.cli.disposal_bench import after_decision, bench, newer, read_file, verified_register
+from callrec.cli.disposal_bench import after_decision, bench, newer, read_file, relock, verified_register
 from callrec.core.authority import Act
 from callrec.core.kinds import Kind
 from callrec.core.retention import Due
@@ -46,6 +46,8 @@ def classify(desk: Desk, /, table_file: Path, dry_run: bool) -> None:
     body = {**prepare(changes, found.places), "person": person.person, "login": person.login}
     desk.append(Entry(kind=Kind.TAG_CHANGED, body=body, actor=person.login))
     after_decision(desk.config)
+    dated = {change.row.recording_id for change in changes}
+    relock(desk, lambda standing: standing.recording_id in dated)
     click.echo(f"Classified {len(changes)} recordings. The table holds dates of birth: destroy it now.")
 
 
@@ -74,6 +76,8 @@ def fixity(ctx: click.Context, /, most: int) -> None:
     done = asyncio.run(scan(register, store, desk.append, newer=partial(newer, desk.config), most=most))
     for recording_id, what in done.damaged:
         click.echo(f"DAMAGED: {recording_id}: {what}")
+    read = frozenset(done.names)
+    relock(desk, lambda standing: standing.recording_id in read)
     sound = done.items - len(done.damaged)
     click.echo(f"Read {done.items} recordings, {done.size / 1e6:.1f} MB: {sound} are as they were sealed.")
     if done.damaged:

@@ -29,9 +29,14 @@ MANIFEST_CHANGED: Final = "its manifest was changed"
 class Scanned:
     """One run. `damaged` are recordings with what is wrong, those that were told before included."""
 
-    items: int
+    names: tuple[str, ...]
     size: int
     damaged: tuple[tuple[str, str], ...]
+
+    @property
+    def items(self) -> int:
+        """How many were read."""
+        return len(self.names)
 
 
 async def scan(
@@ -61,7 +66,7 @@ async def scan(
                 append(_damaged(standing, what))
     if chosen:
         append(_told(chosen, size, len(damaged)))
-    return Scanned(items=len(chosen), size=size, damaged=tuple(damaged))
+    return Scanned(names=tuple(each.recording_id for each in chosen), size=size, damaged=tuple(damaged))
 
 
 def _chosen(register: Register, most: int) -> list[Standing]:

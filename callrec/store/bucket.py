@@ -71,12 +71,15 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """What the server says of one version: its length, the SHA-256 it was given with, and how it is locked."""
+    """What the server says of one version: its length, the SHA-256 it was given with, and how it is locked.
+    `held`: by a legal hold, which has no date.
+    """
 
     size: int
     sha256: str
     mode: str
     until: datetime | None
+    held: bool = False
 
 
 class Bucket:
@@ -143,7 +146,20 @@ class Bucket:
             sha256=said["Metadata"].get(_HASH, ""),
             mode=said.get("ObjectLockMode", ""),
             until=said.get("ObjectLockRetainUntilDate"),
+            held=said.get("ObjectLockLegalHoldStatus") == "ON",
         )
+
+    def retain(self, key: str, version: str, until: datetime) -> None:
+        """Lock this version until then, in COMPLIANCE mode. A server refuses an earlier date than it has."""
+        retention = {"Mode": COMPLIANCE, "RetainUntilDate": until}
+        with self._explained():
+            self.client.put_object_retention(Bucket=self.name, Key=key, VersionId=version, Retention=retention)
+
+    def hold(self, key: str, version: str, *, on: bool) -> None:
+        """Put a legal hold on this version, or take it off."""
+        status = {"Status": "ON" if on else "OFF"}
+        with self._explained():
+            self.client.put_object_legal_hold(Bucket=self.name, Key=key, VersionId=version, LegalHold=status)
 
     def versions(self, prefix: str) -> list[Version]:
         """Every version of every key that begins so, an older one of a key before a newer one (the server lists them

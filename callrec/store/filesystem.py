@@ -15,6 +15,7 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -105,6 +106,12 @@ class FilesystemStore:
     async def destroy(self, recording_id: str) -> None:
         """See `WrappedKeys`."""
         await asyncio.to_thread(self._destroy, recording_id)
+
+    async def lock(self, recording_id: str, *, until: date | None, held: bool) -> str:  # noqa: ARG002 - it has no lock
+        """See `WrappedKeys`: files have no lock."""
+        if await asyncio.to_thread(self._stat, recording_id) is None:
+            raise Unavailable(f"the store does not hold {recording_id}", next_step="look the id up again")
+        return LOCK
 
     async def bury(self, recording_id: str, tombstone: bytes) -> None:
         """See `WrappedKeys`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from callrec._canonical import sha256_hex
 from callrec.errors import Broken, Refused, Unavailable
@@ -31,6 +32,7 @@ class MemoryStore:
         self._admission = admission
         self._alive: set[str] = set()
         self.tombstones: dict[str, bytes] = {}
+        self.locks: dict[str, tuple[date | None, bool]] = {}
 
     def accuse(self) -> None:
         """AssertionError where an object changed or vanished other than by `destroy`."""
@@ -110,6 +112,13 @@ class MemoryStore:
         if safe_name(recording_id) in self._alive:
             self._alive.discard(recording_id)
             self.held[recording_id] = replace(self.held[recording_id], audio=b"", wrapped=b"")
+
+    async def lock(self, recording_id: str, *, until: date | None, held: bool) -> str:
+        """See `WrappedKeys`: what was asked for is remembered, so that a test sees it."""
+        self._living(recording_id)
+        before = self.locks.get(recording_id, (None, False))[0]
+        self.locks[recording_id] = (max(filter(None, (before, until)), default=None), held)
+        return "none"
 
     async def bury(self, recording_id: str, tombstone: bytes) -> None:
         """See `WrappedKeys`."""

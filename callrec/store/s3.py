@@ -29,7 +29,7 @@ from callrec._canonical import canonical, sha256_hex
 from callrec.errors import Broken, ConfigError, Refused, Unavailable
 from callrec.ports import Json, Kept, Sealed, Store
 from callrec.store.admission import Admission
-from callrec.store.bucket import COMPLIANCE, Bucket, Version
+from callrec.store.bucket import COMPLIANCE, Bucket, Locked, Version
 from callrec.store.logs import ENDING, FOLDER, RegisteredLogs
 from callrec.store.objects import PIECE_BYTES, Whole, parse_manifest, safe_name, whole
 from callrec.store.shelf import MARKER, KeyShelf, create_shelf
@@ -165,6 +165,11 @@ class S3Store:
         """See `WrappedKeys`. `Refused` where the lock still holds the audio: its key is destroyed all the same."""
         await asyncio.to_thread(self._destroy, recording_id)
 
+    async def lock(self, recording_id: str, *, until: date | None, held: bool) -> str:
+        """See `WrappedKeys`: retention in COMPLIANCE mode, and a legal hold, on audio and manifest."""
+        wanted = _midnight(until) if until else None
+        return await asyncio.to_thread(lambda: self._lock(recording_id, wanted, held=held))
+
     async def bury(self, recording_id: str, tombstone: bytes) -> None:
         """See `WrappedKeys`."""
         await asyncio.to_thread(self._bury, recording_id, tombstone)
@@ -263,6 +268,29 @@ class S3Store:
             raise _UnlockedError(f"{recording_id}: the store holds it with {shown}", next_step=step)
         return said.until
 
+    def _lock(self, recording_id: str, until: datetime | None, *, held: bool) -> str:
+        found = self._found(recording_id)
+        self._agree(recording_id, found)
+        if not found.audio or not found.manifests:
+            raise Unavailable(f"the store does not hold {recording_id}", next_step=_LOOK_UP)
+        said = [self._relocked(each, until, held=held) for each in (found.audio[0], found.manifests[0])]
+        return _lock_text(min(said, key=lambda each: each.until or datetime.min.replace(tzinfo=UTC)))
+
+    def _relocked(self, version: Version, until: datetime | None, *, held: bool) -> Locked:
+        """Only what is not so yet is written; then the server is asked what it made of it."""
+        place = (version.key, version.version)
+        said = self.bucket.head(*place)
+        if until is not None and _ahead(until) and (said.until is None or said.until < until):
+            self.bucket.retain(*place, until)
+        if said.held is not held:
+            self.bucket.hold(*place, on=held)
+        said = self.bucket.head(*place)
+        short = until is not None and _ahead(until) and (said.until is None or said.until < until)
+        if said.mode != COMPLIANCE or short or said.held is not held:
+            what = f"{version.key}: the server says {_lock_text(said)} after it was told otherwise"
+            raise Unavailable(what, next_step="look for a server that locks what it is told to lock")
+        return said
+
     def _manifest_of(self, recording_id: str, found: _Found) -> bytes:
         if not found.manifests:
             raise Broken(f"{recording_id}: its manifest is gone from the store", next_step=_PERSON)
@@ -331,7 +359,16 @@ def due_day(manifest: Mapping[str, Any]) -> datetime:
         day = date.fromisoformat(manifest["retention"]["due"])
     except (KeyError, TypeError, ValueError) as error:
         raise Refused("its retention rule names no date when it falls due", next_step="call a person") from error
+    return _midnight(day)
+
+
+def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _lock_text(said: Locked) -> str:
+    until = _text(said.until) if said.until else "never"
+    return f"{said.mode or 'no lock'} until {until}{', legal hold' if said.held else ''}"
 
 
 def _text(moment: datetime) -> str:

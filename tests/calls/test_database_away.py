@@ -56,7 +56,6 @@ def call(house, folder, *, seconds):
     """A caller who talks with staff for so long, and is heard by them."""
     before = len(house.staff.heard)
     caller = Ear(folder, say=CALLER_SAYS)
-    caller.__enter__()
     caller.dial(house.uri("5000"))
     wanted = before + seconds * audio.RATE
     ports.until(lambda: len(house.staff.heard) >= wanted, seconds=40, what="staff hear the caller")
@@ -67,6 +66,7 @@ def test_calls_go_through_and_recording_begins_once_the_database_and_the_store_a
     first = call(house, tmp_path / "first", seconds=3)
     house.kill()
     first.kill()
+    first.stop()
     store = (house.var / "store").rename(house.folder / "unmounted")
     postgres.stop()
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -48,6 +49,7 @@ STORES = {
     "retrying s3": lambda *args: RetryingStore(s3(*args), sleep=no_pause),
 }
 ALL = [pytest.param(name, marks=pytest.mark.ceph if name.endswith("s3") else ()) for name in STORES]
+LATER = datetime.now(UTC).date() + timedelta(days=1)
 OWN = [each for each in ALL if not each.values[0].startswith("retrying")]
 
 
@@ -229,6 +231,23 @@ async def test_what_was_destroyed_does_not_come_back(own, sealed):
         await own.put(sealed)
 
     assert await everything(own) == []
+
+
+async def test_a_lock_that_is_asked_for_again_stays_as_it_was(own, sealed):
+    kept = await own.put(sealed)
+
+    said = await own.lock(sealed.recording_id, until=LATER, held=True)
+
+    assert await own.lock(sealed.recording_id, until=LATER, held=True) == said
+    assert (await own.lock(sealed.recording_id, until=None, held=False)).replace(", legal hold", "") == said.replace(
+        ", legal hold", ""
+    )
+    assert (await own.stat(sealed.recording_id)).cipher_sha256 == kept.cipher_sha256
+
+
+async def test_what_is_not_there_is_not_locked(own, sealed):
+    with pytest.raises(Unavailable):
+        await own.lock(sealed.recording_id, until=LATER, held=True)
 
 
 async def test_only_what_was_destroyed_is_buried_and_once(own, sealed):

@@ -90,3 +90,37 @@ def test_secrets_that_others_may_read_are_told(house, tmp_path):
     said = house.callrec("config", "check")
 
     assert "store.s3.secret_key" in str(said.exception)
+
+
+def test_a_hold_holds_in_the_bucket_as_well_and_one_on_a_line_what_it_covers(house, ceph):
+    recording_id = house.record()
+
+    held = house.callrec("recordings", "hold", recording_id, "--kind", "claim", "--reason", "CLM-1")
+
+    assert "The store has the locks of 1 recordings in step" in held.output
+    versions = ceph.client().list_object_versions(
+        Bucket=house.config.store.s3.bucket, Prefix=f"recordings/{recording_id}"
+    )
+    for each in versions["Versions"]:
+        place = {"Bucket": house.config.store.s3.bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
+        assert ceph.client().head_object(**place)["ObjectLockLegalHoldStatus"] == "ON"
+    house.change(house.config.store.s3.endpoint, "http://127.0.0.1:9")
+    away = house.callrec("recordings", "hold", "--line", "advice", "--kind", "claim", "--reason", "CLM-2")
+    assert away.exit_code == 0
+    assert "is not in step" in away.output
+
+
+def test_an_audit_reads_what_lies_in_the_bucket_and_finds_what_its_administrator_removed(house, ceph):
+    recording_id = house.record()
+    whole = house.callrec("audit", "verify")
+    assert whole.exit_code == 0, whole.output
+    assert "not looked at: 4" in whole.output
+
+    bucket = house.config.store.s3.bucket
+    held = ceph.client().list_object_versions(Bucket=bucket, Prefix=f"recordings/{recording_id}")["Versions"]
+    (audio,) = (each for each in held if each["Key"].endswith(".enc"))
+    ceph.removed_by_its_administrator(bucket, audio["Key"], audio["VersionId"])
+
+    found = house.callrec("audit", "verify")
+    assert found.exit_code == 30
+    assert f"{recording_id} is gone from the store without a certificate" in found.output

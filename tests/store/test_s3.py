@@ -4,7 +4,7 @@ Every test asks a real server (Ceph's gateway). What its administrator can do to
 """
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import botocore.auth
 import pytest
@@ -14,8 +14,9 @@ from callrec._canonical import canonical
 from callrec.errors import Broken, ConfigError, Refused, Unavailable
 from callrec.store.admission import UnsafeAdmitEverything
 from callrec.store.s3 import S3Store, create_s3_store
+from tests.peers import ports
 from tests.store.builders import CALL, a_sealed
-from tests.store.s3 import a_bucket, a_store, reached
+from tests.store.s3 import a_bucket, a_store, a_store_that_locks_for_a_moment, destroy_once_unlocked, reached
 
 pytestmark = pytest.mark.ceph
 
@@ -326,3 +327,64 @@ async def test_whichever_request_of_a_put_fails_repeating_it_keeps_the_recording
         at += 1
 
     assert seen >= 8
+
+
+# ---------------------------------------------------------------- locked for longer, and held
+
+
+async def test_what_falls_due_later_is_locked_for_longer_and_never_shorter(store, sealed, ceph):
+    await store.put(sealed)
+
+    said = await store.lock(ONE, until=date(2040, 3, 1), held=False)
+
+    assert said == "COMPLIANCE until 2040-03-01T00:00:00Z"
+    for ending in (".enc", ".json"):
+        version = of_recording(store, ending)
+        there = ceph.client().head_object(Bucket=store.bucket.name, Key=version.key, VersionId=version.version)
+        assert there["ObjectLockRetainUntilDate"] == datetime(2040, 3, 1, tzinfo=UTC)
+    assert await store.lock(ONE, until=date(2036, 3, 1), held=False) == said
+    assert (await store.put(sealed)).lock == said
+
+
+async def test_what_is_held_cannot_be_removed_when_its_lock_has_ended_until_the_hold_is_off(ceph, tmp_path, sealed):
+    store = a_store_that_locks_for_a_moment(ceph, tmp_path)
+    await store.put(sealed)
+    assert (await store.lock(ONE, until=None, held=True)).endswith(", legal hold")
+    lock = of_recording(store, ".enc")
+    ended = store.bucket.head(lock.key, lock.version).until
+    await asyncio.to_thread(ports.until, lambda: datetime.now(UTC) > ended, seconds=60, what="the lock ends")
+
+    with pytest.raises(Unavailable, match="does not let us do that"):
+        await store.destroy(ONE)
+    assert await audio(store) == b"ciphertext" * 1000
+
+    assert "legal hold" not in await store.lock(ONE, until=None, held=False)
+    await destroy_once_unlocked(store, ONE)
+    assert await store.stat(ONE) is None
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])
+async def test_whichever_request_of_a_lock_fails_repeating_it_locks_as_it_was_told(store, sealed, kept):
+    await store.put(sealed)
+    at, seen = 1, 0
+    while seen == at - 1:
+        day, held = date(2040 + at, 3, 1), bool(at % 2)
+        with Interrupted(store, at, kept=kept) as interrupted:
+            try:
+                await store.lock(ONE, until=day, held=held)
+            except Unavailable:
+                seen = interrupted.seen
+        said = await store.lock(ONE, until=day, held=held)
+        assert said == f"COMPLIANCE until {day}T00:00:00Z{', legal hold' if held else ''}"
+        at += 1
+
+    assert seen >= 8
+
+
+@pytest.mark.parametrize("request_", ["retain", "hold"])
+async def test_a_server_that_takes_a_lock_and_does_nothing_is_found_out(store, sealed, monkeypatch, request_):
+    await store.put(sealed)
+    monkeypatch.setattr(store.bucket, request_, lambda *_, **__: None)
+
+    with pytest.raises(Unavailable, match="the server says COMPLIANCE until 2034-03-01T00:00:00Z"):
+        await store.lock(ONE, until=date(2040, 3, 1) if request_ == "retain" else None, held=request_ == "hold")
