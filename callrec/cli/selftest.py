@@ -39,7 +39,7 @@ def selftest(desk: Desk, /, line: str | None, as_json: bool) -> None:
     for each in live:
         say(f"Line {each['line']}: {each['what']}")
     if not live:
-        say("No agent runs on this configuration: its own door was not tried.")
+        say("No agent runs on this configuration, or no line can be called: its own door was not tried.")
     tested, engine = asyncio.run(run(desk.config, tried, say))
     found = {
         "passed": all(each["passed"] is not False for each in live)

@@ -15,6 +15,7 @@ from callrec.config.values import Transport
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.kinds import Kind
+from callrec.core.values import CallDirection
 from callrec.demo.phone import LOOPBACK, Phone
 from callrec.demo.show import QUIET, newest
 from callrec.demo.speech import voice
@@ -193,6 +194,8 @@ def _said(heard: Verification) -> str:
 
 
 def in_default_language(tried: tuple[Subject, ...]) -> tuple[Subject, ...]:
-    """One for each line: what a caller hears who chooses nothing."""
-    first = {each.line.name: each for each in reversed(tried)}
+    """One for each line that can be called: what a caller hears who chooses nothing. A line that calls outside is tried
+    in the test's own agent alone: through the running one it would ring at somebody's home.
+    """
+    first = {each.line.name: each for each in reversed(tried) if each.line.direction is CallDirection.INBOUND}
     return tuple(replace(each, language=each.line.languages[0]) for each in reversed(first.values()))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from callrec.config import loads
 from callrec.core.reasons import Reason
 from callrec.notice.verify import Verification
+from callrec.selftest.house import subjects
+from callrec.selftest.run import in_default_language
 from callrec.selftest.trials import REFUSED_FOR, Trial, outcome_of, spoil
+from tests.config.test_outbound_lines import TEXT as OUTBOUND
 
 WHOLE = Verification(verifier="a", coverage=1.0)
 NOT_WHOLE = Verification(verifier="a", reasons=("half is missing",))
@@ -55,3 +59,10 @@ def test_a_spoiled_prompt_differs_in_one_octet_and_what_it_was_is_given_back(tmp
 
     assert before == bytes(100)
     assert sum(octet != 0 for octet in file.read_bytes()) == 1
+
+
+def test_a_line_that_calls_outside_is_not_tried_through_the_running_agent():
+    tried = subjects(loads(OUTBOUND, "c"), None)
+
+    assert [each.line.name for each in tried] == ["out", "advice"]
+    assert [each.line.name for each in in_default_language(tried)] == ["advice"]
