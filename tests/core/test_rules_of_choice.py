@@ -1,4 +1,5 @@
-"""The caller's choice, one row for each rule (R14-R27, R33-R39, R52, R53, R55): given / when / then, against the core.
+"""The caller's choice, a row for each rule in RULES: given / when / then, against the core. R19 to R21,
+about consent that is asked for in a call, have no row yet.
 
 A rule that touches media or the store names, with `shown_by`, the tests in which real calls, files and people show it.
 """
