@@ -48,8 +48,8 @@ SOON_S = 0.3
 """How late a recording may begin while others use the machine; alone it is within a third of that."""
 MARK_S = 0.25
 """How far a gap's marks, told by the clock, may lie from the sound, told by the mixer, while others use the machine."""
-PIECE_S = 0.25
-"""Noise by which a place is found: 2000 samples, of which no others are alike by a fifth."""
+PIECE_S = 0.1
+"""Noise by which a place is found: 800 samples, of which no others are alike by a third."""
 PATIENCE_S = 30
 
 
