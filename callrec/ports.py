@@ -207,6 +207,11 @@ class Telephony(Protocol):
     def stop_notice(self, call_uid: str, attempt: int) -> None:
         """Stop playing; NoticeEnded (STOPPED) follows where it was still playing."""
 
+    def skip_notice(self, call_uid: str, attempt: int, *, after_ms: int) -> None:
+        """End this attempt as soon as so much of it has been played; NoticeEnded (SKIPPED) follows, unless it reached
+        its end before.
+        """
+
     def dial(self, call_uid: str, destination: Destination) -> None:
         """Call the advice line, or the outside party. DestinationRinging, then StaffAnswered (CallerAnswered) or
         DialFailed follow; while it rings whoever called us hears its early media or UK ringback. One destination at a

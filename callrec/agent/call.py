@@ -1,4 +1,7 @@
-"""One task per call: take an event, ask the core, carry out its orders. Decides nothing about recording."""
+"""One task per call: take an event, ask the core, carry out its orders. Decides nothing about recording.
+
+Long, because every event and every order of a call has its one place here, and nothing else has.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from callrec.agent import bodies
 from callrec.agent.clocks import CallClocks, seconds_of
 from callrec.agent.leg_changes import change_of
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
-from callrec.agent.ordering import Ended, Moved, Ordered, said, standing
+from callrec.agent.ordering import Ended, InLanguage, Moved, Ordered, said, standing
 from callrec.agent.outgoing import destination
 from callrec.agent.pbx import Told, fact
 from callrec.agent.plan import (
+    Chosen,
     Prepared,
     note_declined,
     note_denied,
@@ -33,7 +37,18 @@ from callrec.agent.writing import CallWriter
 from callrec.config import Line
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import STAFF, TABLE, Call, Notice, Stage, advance, line_changed, open_call, words_in_use
+from callrec.core.call import (
+    STAFF,
+    TABLE,
+    Call,
+    Notice,
+    Stage,
+    advance,
+    language_chosen,
+    line_changed,
+    open_call,
+    words_in_use,
+)
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.people import About
@@ -71,13 +86,14 @@ class CallTask:
         self.call: Call | None = None
         self._declined_before = declined_before
         self._watch = watch
-        self._inbox: asyncio.Queue[e.Event | Moved | Ordered | Ended] = asyncio.Queue()
+        self._inbox: asyncio.Queue[e.Event | Moved | InLanguage | Ordered | Ended] = asyncio.Queue()
         self._clocks = CallClocks(seconds_of(services.config, line), ran_out=self._ran_out)
         self._background: set[asyncio.Task[None]] = set()
         self._writer = CallWriter(services.ledger, invite.call_uid, lost=self._entry_lost)
         self._segments = Segments(services, invite.call_uid, line=line.name, failed=self._recording_failed)
         self._outcomes: tuple[c.Decision, ...] = ()
         self._prepared: Prepared | None = None
+        self._chosen: Chosen | None = None
         self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
         self._connected = False
         self._staff = Staff(services)
@@ -150,6 +166,8 @@ class CallTask:
             match event:
                 case Moved():
                     self._move(event)
+                case InLanguage():
+                    self._go_on_in(event)
                 case Ordered():
                     self._step(event.event)
                     event.carried_out(self.standing())
@@ -169,7 +187,7 @@ class CallTask:
     async def _prepare(self, line: Line) -> Prepared:
         """The plan; whatever fails is our fault, and the call is carried unrecorded."""
         try:
-            return await prepare(self.services, line, self.invite)
+            return await prepare(self.services, line, self.invite, chosen=self._chosen)
         except Exception as error:  # noqa: BLE001 - the call goes through, whatever it was
             self._write_incident("shell failed", f"{type(error).__name__}: {error}")
             return without_recording(self.services, line, Reason.AGENT_FAILED, str(error))
@@ -197,6 +215,21 @@ class CallTask:
         self._desk.prepared = moved.prepared
         self._clocks.run_for(seconds_of(self.services.config, moved.line))
         self.call, orders = line_changed(self.call, moved.prepared.plan)
+        self._keep_keys()
+        self._perform_all(orders)
+
+    async def _prepare_in_language(self, line: Line) -> None:
+        self._inbox.put_nowait(InLanguage(line, await self._prepare(line)))
+
+    def _go_on_in(self, found: InLanguage) -> None:
+        """The notice in the caller's language, where the call still waits for it, on this line."""
+        if self.call is None or self.call.notice is not Notice.CHOOSING:
+            return
+        if found.line is not self.line:
+            self._spawn(self._prepare_in_language(self.line))
+            return
+        self._prepared = self._desk.prepared = found.prepared
+        self.call, orders = language_chosen(self.call, found.prepared.plan)
         self._keep_keys()
         self._perform_all(orders)
 
@@ -263,16 +296,19 @@ class CallTask:
     def _perform_all(self, orders: tuple[c.Command, ...]) -> None:
         for order in orders:
             self._watch(self.uid, order)
-            self._perform(order)
+            if isinstance(order, c.AnswerCaller | c.RejectCaller | c.Dial | c.Bridge | c.EndWithTone | c.HangUp):
+                self._switch(order)
+            else:
+                self._perform(order)
 
     def _perform(self, order: c.Command) -> None:
         match order:
-            case c.AnswerCaller() | c.RejectCaller() | c.Dial() | c.Bridge() | c.EndWithTone() | c.HangUp():
-                self._switch(order)
             case c.SignalStaff(signal=signal):
                 self.services.telephony.announce(self.uid, self._staff.words(signal, self._language()), (Leg.STAFF,))
-            case c.PlayNotice() | c.StopNotice() | c.JudgeNotice() | c.RecordProof() | c.RecordRefusal():
+            case c.PlayNotice() | c.StopNotice() | c.SkipNotice() | c.ChooseLanguage():
                 self._perform_notice(order)
+            case c.JudgeNotice() | c.RecordProof() | c.RecordRefusal():
+                self._spawn(self._desk.decide(order))
             case c.RecordChoice(digit=digit, choice=choice, leg=leg, method=method):
                 body = {"digit": digit, "choice": choice, "leg": leg.value, "method": method.value}
                 self._writer.note(Kind.CHOICE_MADE, body, actor=self._who(STAFF if leg is Leg.STAFF else "agent"))
@@ -292,21 +328,18 @@ class CallTask:
         where = partial(destination, self.call, self.line, invite=self.invite, config=self.services.config)
         switch(self.services.telephony, self.uid, order, where, pass_holds=self._desk.next_hop.ends_at == "pbx")
 
-    def _perform_notice(self, order: c.Command) -> None:
+    def _perform_notice(self, order: c.PlayNotice | c.StopNotice | c.SkipNotice | c.ChooseLanguage) -> None:
         match order:
             case c.PlayNotice(attempt=attempt, segment=segment):
                 self._desk.play(attempt, segment)
                 self._clocks.later(self._notice_s() + OVERDUE_S, lambda: self._notice_overdue(attempt))
             case c.StopNotice(attempt=attempt):
                 self.services.telephony.stop_notice(self.uid, attempt)
-            case c.JudgeNotice(attempt=attempt, observation=observation):
-                self._spawn(self._desk.judge(attempt, observation))
-            case c.RecordProof(attempt=attempt, verdict=verdict):
-                self._spawn(self._desk.prove(attempt, verdict))
-            case c.RecordRefusal(attempt=attempt, reasons=reasons, segment=segment):
-                self._spawn(self._desk.refuse(attempt, reasons, segment=segment))
-            case _:
-                raise ValueError(f"no order about the notice: {type(order).__name__}")
+            case c.SkipNotice(attempt=attempt):
+                self._desk.skip(attempt)
+            case c.ChooseLanguage(language=language, key=key):
+                self._chosen = Chosen(language=language, source=f"key {key}")
+                self._spawn(self._prepare_in_language(self.line))
 
     def _perform_recording(self, order: c.Command) -> None:
         match order:

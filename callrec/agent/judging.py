@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from callrec import _durable
 from callrec._canonical import canonical, sha256_hex
 from callrec.core import evidence_json
-from callrec.core.evidence import Binding, Evidence, Observation, PromptFacts
+from callrec.core.evidence import Binding, Evidence, Interruption, Observation, PromptFacts
 from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason
 from callrec.core.values import Grade, Tap
 from callrec.errors import Unavailable
-from callrec.notice import wire, wire_window
+from callrec.ledger.entry import commitment
+from callrec.notice import described, wire, wire_window
 from callrec.notice.compare import compare
 
 Judge = Callable[..., Granted | tuple[Reason, ...]]
@@ -34,6 +35,9 @@ class Judged:
     evidence_sha256: str
     verdict: Granted | tuple[Reason, ...]
     window: bytes = b""
+    commitments: Mapping[str, str] = field(default_factory=dict)
+    """To the messages in the window, by name, for the ledger's entry; beside them what opens them."""
+    salts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def document(self) -> bytes:
         """The canonical evidence file. Its `verdict` is for the reader: who checks judges the evidence again."""
@@ -64,12 +68,32 @@ def weigh(
 
 
 def _weigh(observation: Observation, evidence: Evidence, *, pcm: bytes, judge_by: Judge) -> Judged:
-    window = b"" if observation.window is None else wire_window.keep(observation.window)
+    window, salts = _kept(observation)
     if window:
-        evidence = _with_window(evidence, wire.weigh(window, pcm))
+        evidence = _with_window(evidence, wire.weigh(window, pcm, skipped=_skipped(observation)))
     digest = sha256_hex(canonical(evidence_json.to_json(evidence)))
     verdict = judge_by(evidence, evidence_sha256=digest)
-    return Judged(evidence=evidence, evidence_sha256=digest, verdict=verdict, window=window)
+    commitments = described.commitments_of(wire_window.read(window)[0].signalling) if window else {}
+    return Judged(
+        evidence=evidence,
+        evidence_sha256=digest,
+        verdict=verdict,
+        window=window,
+        commitments=commitments,
+        salts=salts,
+    )
+
+
+def _kept(observation: Observation) -> tuple[bytes, dict[str, str]]:
+    """The window as it is kept and what opens its commitments; nothing where there is none, or it is far too large."""
+    if observation.window is None:
+        return b"", {}
+    window, salts = wire_window.keep_with(observation.window, observation.signalling, commitment)
+    return (window, salts) if len(window) <= wire_window.LARGEST else (b"", {})
+
+
+def _skipped(observation: Observation) -> bool:
+    return observation.interruption is Interruption.SKIPPED
 
 
 def _with_window(evidence: Evidence, seen: wire.Weighed) -> Evidence:
@@ -98,7 +122,7 @@ def _bound(o: Observation, *, prompt: PromptFacts, pcm: bytes, binding: Binding,
     return Evidence(
         binding=binding,
         prompt=prompt,
-        tap=compare(pcm, o.tap_pcm, kind=o.tap),
+        tap=compare(pcm, o.tap_pcm, kind=o.tap, skipped=_skipped(o)),
         complete=o.complete,
         interruption=o.interruption,
         answered=o.answered,

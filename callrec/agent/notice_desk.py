@@ -15,8 +15,9 @@ from callrec.agent.plan import Prepared
 from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
 from callrec.config import Target
+from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.evidence import Binding, Observation, rtcp_standing
+from callrec.core.evidence import Binding, Interruption, Observation, rtcp_standing
 from callrec.core.kinds import CONTRADICTED, Kind
 from callrec.core.proof import RECEIPT_MAX_AGE_NS, Granted, NoticeProof, Receipt
 from callrec.core.reasons import Reason
@@ -93,6 +94,23 @@ class NoticeDesk:
         """Half the time to decide, where the line wants more than the word of our own wire; else the call goes on."""
         wanted = self.prepared.plan.required_grade if self.prepared else Grade.SENT
         return self._services.config.notice.decide_within_ms / 2000 if wanted is not Grade.SENT else 0.0
+
+    def skip(self, attempt: int) -> None:
+        """Have this attempt end as soon as its essential part has been played."""
+        played = self._played.get(attempt)
+        if played is not None:
+            essential_ms = played.prompt.record.essential_ms
+            self._services.telephony.skip_notice(self._invite.call_uid, attempt, after_ms=essential_ms)
+
+    async def decide(self, order: c.JudgeNotice | c.RecordProof | c.RecordRefusal) -> None:
+        """Carry out what the core orders once a notice has ended."""
+        match order:
+            case c.JudgeNotice(attempt=attempt, observation=observation):
+                await self.judge(attempt, observation)
+            case c.RecordProof(attempt=attempt, verdict=verdict):
+                await self.prove(attempt, verdict)
+            case c.RecordRefusal(attempt=attempt, reasons=reasons, segment=segment):
+                await self.refuse(attempt, reasons, segment=segment)
 
     # ------------------------------------------------------------ judge
 
@@ -237,8 +255,17 @@ class NoticeDesk:
             "answered_leaf": binding.answered_leaf,
             "next_hop": binding.next_hop,
             "leg_ends_at": binding.leg_ends_at,
+            "language": judged.evidence.prompt.language,
+            "tail_skipped": judged.evidence.interruption is Interruption.SKIPPED,
+            "commitments": dict(judged.commitments),
         }
-        entry = Entry(kind=Kind.NOTICE_PROVEN, body=body, call_uid=self._invite.call_uid, segment=verdict.segment)
+        entry = Entry(
+            kind=Kind.NOTICE_PROVEN,
+            body=body,
+            call_uid=self._invite.call_uid,
+            segment=verdict.segment,
+            salts=judged.salts,
+        )
         return await self._services.ledger.append(entry, timeout_s=max((until_ns - self._now()) / 1e9, 0.0))
 
     async def refuse(self, attempt: int, reasons: tuple[Reason, ...], *, segment: int) -> None:
@@ -261,5 +288,6 @@ class NoticeDesk:
             "reasons": [reason.value for reason in reasons],
             "evidence_sha256": judged.evidence_sha256 if judged else "",
             "offered_leaf": offered.leaf if offered else "",
+            "commitments": dict(judged.commitments) if judged else {},
         }
-        self._writer.note(Kind.NOTICE_REFUSED, body, segment=segment)
+        self._writer.note(Kind.NOTICE_REFUSED, body, segment=segment, salts=judged.salts if judged else {})

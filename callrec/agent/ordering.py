@@ -47,6 +47,14 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class InLanguage:
+    """The notice of this line in the language that the caller chose, or why there is none."""
+
+    line: Line
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """Telephony's last word on the call."""
 

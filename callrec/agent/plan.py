@@ -40,9 +40,21 @@ class Prepared:
     """Destinations of the line, by number, where nobody acknowledged the recording policy (R53)."""
 
 
-async def prepare(services: Services, line: Line, invite: Invite) -> Prepared:
-    """Ask everything that recording needs (design: Life of a call, 2). Any no: the call is carried unrecorded."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The language that the caller chose by a key, and how that is told in evidence: `key 5`."""
+
+    language: str
+    source: str
+
+
+async def prepare(services: Services, line: Line, invite: Invite, *, chosen: Chosen | None = None) -> Prepared:
+    """Ask everything that recording needs (design: Life of a call, 2). Any no: the call is carried unrecorded. A
+    language that the caller has `chosen` by key goes before whatever else would choose one.
+    """
     language, source = choose_language(line, invite, country=services.config.sip.country_code)
+    if chosen is not None:
+        language, source = chosen.language, chosen.source
     prompt, obstacle, why = await first_obstacle(services, line, language)
     refused = False
     if obstacle is None:
@@ -157,6 +169,8 @@ async def first_obstacle(services: Services, line: Line, language: str) -> Found
         return None, Reason.LEDGER_UNAVAILABLE, f"the ledger cannot be written: {trouble}"
     if services.unsettled:
         return None, Reason.LEDGER_UNAVAILABLE, f"what an earlier run left is not settled yet: {services.unsettled}"
+    if language not in line.languages:
+        return None, Reason.WRONG_LANGUAGE, f"the caller chose {language}, and this line has {line.languages}"
     return await _disks(services, line.notice, language)
 
 
@@ -211,10 +225,14 @@ def _keys(line: Line, prompt: ApprovedPrompt | None) -> Keys:
     def live(key: str | None) -> str | None:
         return key if key in named else None
 
+    languages = prompt.record.languages if prompt else ()
+
     return Keys(
         decline=live(line.keys.decline),
         decline_training=live(line.keys.decline_training),
         repeat=live(line.keys.repeat),
         stop=line.keys.stop,
         acknowledge=live(line.keys.acknowledge),
+        skip=live(line.keys.shorten),
+        languages=tuple(one for one in languages if one in line.language_keys and one[1] in line.languages),
     )

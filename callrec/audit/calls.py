@@ -1,4 +1,4 @@
-"""Checks 3, 5, 6, 7, 8, 10 and 13: what the entries say of each call, read once and in order."""
+"""Checks 3, 5, 6, 7, 8, 10, 13 and 14: what the entries say of each call, read once and in order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from callrec.audit.numbers import RunningNumbers
 from callrec.core.bodies import missing_fields
 from callrec.core.fields import leaves, text, texts
 from callrec.core.kinds import Kind
+from callrec.core.values import LANGUAGE_CHOICE, Leg
 from callrec.ledger.entry import LogEntry
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
@@ -29,6 +30,7 @@ class _Mark:
     boottime_ns: int
     late: bool
     purposes: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class _Call:
     endings: dict[str, int] = field(default_factory=dict)
     segments: Decided = field(default_factory=Decided)
     summary: LogEntry | None = None
+    language: str = ""
 
 
 class CallRules:
@@ -58,6 +61,7 @@ class CallRules:
             Kind.CALL_OFFERED: self._offered,
             Kind.CALL_ANSWERED: self._answered,
             Kind.CALL_CLOSED: self._closed,
+            Kind.CHOICE_MADE: self._chose,
             Kind.NOTICE_PROVEN: self._proven,
             Kind.RECORDING_STARTED: self._started,
             Kind.RECORDING_SEALED: self._ended,
@@ -134,7 +138,13 @@ class CallRules:
     def _proven(self, entry: LogEntry, call: _Call) -> None:
         self._link(entry, call, entry.body["offered_leaf"], Kind.CALL_OFFERED)
         self._link(entry, call, entry.body["answered_leaf"], Kind.CALL_ANSWERED)
-        self._mark(entry, call, Kind.NOTICE_PROVEN, purposes=texts(entry.body["purposes"]))
+        self._mark(entry, call, Kind.NOTICE_PROVEN)
+
+    def _chose(self, entry: LogEntry, call: _Call) -> None:
+        """A language, by a key (R59): from now on no notice in another one proves anything."""
+        choice = text(entry.body["choice"])
+        if choice.startswith(LANGUAGE_CHOICE) and entry.body["leg"] == Leg.CALLER.value:
+            call.language = choice.removeprefix(LANGUAGE_CHOICE)
 
     def _started(self, entry: LogEntry, call: _Call) -> None:
         proofs = leaves(entry.body["proven_leaves"])
@@ -154,6 +164,9 @@ class CallRules:
             return
         if proof.segment != entry.segment:
             self._findings.add(6, f"the proof is for segment {proof.segment}, not {entry.segment}", entry.seq)
+        if call.language and proof.language != call.language:
+            what = f"the caller chose {call.language}, and the proof is of a notice in {proof.language or 'another'}"
+            self._findings.add(14, what, entry.seq)
         if beyond := set(texts(entry.body["purposes"])) - set(proof.purposes):
             self._findings.add(
                 10, f"recorded for {', '.join(sorted(beyond))}, which its notice did not name", entry.seq
@@ -172,9 +185,10 @@ class CallRules:
 
     # ------------------------------------------------------------ links
 
-    def _mark(self, entry: LogEntry, call: _Call, kind: Kind, *, purposes: tuple[str, ...] = ()) -> None:
+    def _mark(self, entry: LogEntry, call: _Call, kind: Kind) -> None:
+        purposes, language = texts(entry.body.get("purposes")), text(entry.body.get("language"))
         call.marks[entry.leaf] = _Mark(
-            kind, entry.seq, entry.segment, entry.boot_id, entry.boottime_ns, entry.late, purposes
+            kind, entry.seq, entry.segment, entry.boot_id, entry.boottime_ns, entry.late, purposes, language
         )
 
     def _link(

@@ -21,6 +21,7 @@ CHECKS: Final[Mapping[int, str]] = {
     11: "every stored object is the one that was sealed",
     12: "no audio lies in store or spool without its entries",
     13: "every summary decides every segment of its call, from 0 on, as its other entries have it",
+    14: "no recording rests on a notice in another language than its caller had chosen by then",
 }
 """The checks by number. A number is never used again for another check."""
 

@@ -135,6 +135,8 @@ def _granted_otherwise(entry: LogEntry, judged: JudgedEvidence, verdict: Granted
         yield f"judged again is of grade {verdict.grade.value}"
     if entry.body.get("tap") != judged.evidence.tap.kind.value:
         yield f"was measured {_MEASURED[judged.evidence.tap.kind]}, not as the entry says"
+    if "language" in entry.body and entry.body["language"] != judged.evidence.prompt.language:
+        yield f"is of a notice in {judged.evidence.prompt.language}, not as the entry says"
     if "rtcp" in entry.body and entry.body["rtcp"] != rtcp_standing(judged.evidence.rtcp):
         yield f"has {rtcp_standing(judged.evidence.rtcp)} RTCP, not as the entry says"
     if verdict.purposes != judged.purposes or not set(texts(entry.body.get("purposes"))) <= {

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from callrec.audit.findings import CHECKS
+from callrec.audit.standalone import pbx_events_text
 from callrec.audit.verify import LIMITS, Verification
 from callrec.audit.wording import lines_of, one_line
 
@@ -129,7 +130,7 @@ def trust_lines(verification: Verification) -> list[str]:
         f"verification: {verification.summary()}{_key_remark(verification)}",
         f"clock:        {verification.clock}",
         f"software:     {verification.software or 'unknown'}, configuration {config}",
-        f"pbx events:   {pbx_events_text(verification)}",
+        f"pbx events:   {pbx_events_text(verification.pbx_events)}",
     ]
 
 
@@ -193,14 +194,6 @@ def _outcome(verification: Verification, number: int) -> str:
         return "not looked at"
     found = verification.counts.get(number, 0)
     return f"{found} found" if found else "holds"
-
-
-def pbx_events_text(verification: Verification) -> str:
-    """Whether what happened behind the PBX could be known at all."""
-    if verification.pbx_events == "http":
-        return "http: what happened behind the PBX is known as far as the PBX told it"
-    unknown = "who joined, left, was held or transferred behind the PBX is not known"
-    return f"{verification.pbx_events}: {unknown}, where nothing told it"
 
 
 def _key_remark(verification: Verification) -> str:

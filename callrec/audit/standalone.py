@@ -20,6 +20,7 @@ import binascii
 import bisect
 import hashlib
 import io
+import ipaddress
 import itertools
 import json
 import math
@@ -51,8 +52,9 @@ CHECKS = {
     32: "the manifest of each recording is the one that was sealed",
     33: "the recording in the pack is the one that was sealed",
     34: "what the caller chose was obeyed, and the decision at the end of the call agrees with all this",
+    35: "the decision at the end decides every segment of the call, from 0 on, as the other entries have it",
 }
-"""Numbers go on from those of `callrec audit verify` (1 to 12); none is ever used again for another check."""
+"""Numbers go on from those of `callrec audit verify` (1 to 14); none is ever used again for another check."""
 
 LIMITS = (
     "that a person heard or understood the notice, or was the one holding the telephone",
@@ -303,7 +305,10 @@ ENTRY = {
 }  # fmt: skip
 BODIES: Mapping[str, Any] = {
     "call.answered": {"offered_leaf": LEAF},
-    "call.closed": {"offered_leaf": LEAF, "decision": {"RECORDED", "NOT_RECORDED"}, "reason": str},
+    "call.closed": {
+        "offered_leaf": LEAF, "decision": {"RECORDED", "NOT_RECORDED"}, "reason": str,
+        "segments": [{"segment": int, "decision": {"RECORDED", "NOT_RECORDED"}}],
+    },
     "notice.proven": {
         "attempt": int, "party": str, "grade": {"sent", "received", "acknowledged"}, "tap": str, "purposes": [str],
         "evidence_sha256": HEX, "offered_leaf": HEX, "answered_leaf": HEX,
@@ -336,7 +341,7 @@ MANIFEST = {
 }  # fmt: skip
 DIRECTION = {"sendrecv", "sendonly", "recvonly", "inactive"}
 EVIDENCE = {
-    "schema": {"callrec/notice-evidence/1", "callrec/notice-evidence/2", "callrec/notice-evidence/3"},
+    "schema": {f"callrec/notice-evidence/{number}" for number in (1, 2, 3, 4)},
     "binding": {
         "call_uid": str, "segment": int, "attempt": int, "party": str, "leg": {"caller", "staff"}, "next_hop": str,
         "leg_ends_at": str, "offered_leaf": str, "answered_leaf": str, "boot_id": str,
@@ -385,13 +390,24 @@ EVIDENCE_3 = {
     "required_grade": {"sent", "received", "acknowledged"},
     "verifier": {"callrec/exact/2"},
 }
+EVIDENCE_4 = {
+    **EVIDENCE_3,
+    "prompt": {
+        **EVIDENCE_3["prompt"], "essential_purposes": [str], "skips": str,  # type: ignore[dict-item]
+        "languages": [{"key": str, "language": str}],
+    },
+    "wire": ({**WIRE, "sdp_rtp": str, "sdp_rtcp": str, "sdp_keys": bool},),
+    "verifier": {"callrec/exact/3"},
+}  # fmt: skip
 EVIDENCE_OF = {
     "callrec/notice-evidence/1": EVIDENCE, "callrec/notice-evidence/2": EVIDENCE_2,
-    "callrec/notice-evidence/3": EVIDENCE_3,
+    "callrec/notice-evidence/3": EVIDENCE_3, "callrec/notice-evidence/4": EVIDENCE_4,
 }  # fmt: skip
+BEFORE_SDP = ("callrec/notice-evidence/1", "callrec/notice-evidence/2", "callrec/notice-evidence/3")
+"""Schemas from before session descriptions were kept, a caller could skip, and choose a language by a key."""
 WINDOW = {
-    "schema": {"callrec/wire-window/1"}, "began_ns": NS, "peers": [str], "gaps_us": str, "deferred": int, "odd": int,
-    "rtcp_unkept": int,
+    "schema": {"callrec/wire-window/1", "callrec/wire-window/2"}, "began_ns": NS, "peers": [str], "gaps_us": str,
+    "deferred": int, "odd": int, "rtcp_unkept": int,
     "counts": {
         "rtp_sent": int, "rtp_refused": int, "rtp_held_back": int, "rtcp_sent": int, "rtp_received": int,
         "rtcp_received": int, "rtp_foreign": int, "rtcp_foreign": int, "peer_addresses": int, "leg_gone": int,
@@ -407,6 +423,17 @@ WINDOW = {
         "blocks": [{"ssrc": int, "lost": SIGNED, "highest_sequence": int, "last_report": int}],
     }],
 }  # fmt: skip
+SIGNALLING = {
+    "signalling": [{"at_us": SIGNED, "received": bool, "start_line": str, "sdp": [str], "commitment": HEX}],
+}  # fmt: skip
+"""Of windows from the second schema on."""
+KEPT = re.compile(
+    r"v=0|t=\d+ \d+|c=IN IP[46] [0-9A-Fa-f.:]+|m=[a-z]+ \d{1,5} [A-Z/]+( [\w.-]+){1,24}|a=rtcp-mux"
+    r"|a=(sendrecv|sendonly|recvonly|inactive)|a=(max)?ptime:\d+|a=rtpmap:\d{1,3} [\w./-]{1,40}"
+    r"|a=fmtp:\d{1,3} [0-9,-]{1,40}|a=rtcp:\d{1,5}( IN IP[46] [0-9A-Fa-f.:]+)?",
+    re.ASCII,
+)
+"""Lines of a session description that are kept."""
 JUDGED = {
     "schema": {"callrec/notice-verdict/1"}, "evidence": dict, "verdict": {"granted", "refused"}, "grade": (str,),
     "purposes": [str], "reasons": [str], "floors": dict,
@@ -434,21 +461,53 @@ def _bound(e: Mapping[str, Any]) -> bool:
 def _undisturbed(e: Mapping[str, Any]) -> bool:
     way = e["directions"]
     out = bool(way) and all(each["direction"] in ("sendrecv", "sendonly") for each in way)
-    return bool(e["complete"] and e["interruption"] is None and e["renegotiations"] == 0 and out)
+    to_its_end = (e["complete"] and e["interruption"] is None) or skipped(e)
+    return bool(to_its_end and e["renegotiations"] == 0 and out)
+
+
+def skipped(e: Mapping[str, Any]) -> bool:
+    """The caller ended it before its last word, by the key that the notice names for it."""
+    key = e["prompt"].get("skips")
+    own = any(each["leg"] == "caller" and each["digit"] == key for each in e["keys"])
+    return bool(e["interruption"] == "skipped" and not e["complete"] and key and own)
+
+
+def named_purposes(e: Mapping[str, Any]) -> set[str]:
+    """What the caller was told it is recorded for: without the tail where that was skipped."""
+    return set(e["prompt"]["essential_purposes" if skipped(e) else "purposes"])
+
+
+def _played(e: Mapping[str, Any]) -> int:
+    """How many samples of the prompt are to be looked for."""
+    return int(e["tap"]["matched_samples"] if e["interruption"] == "skipped" else e["prompt"]["samples"])
+
+
+def _essential(e: Mapping[str, Any]) -> int:
+    """How many samples of it must have left at the least."""
+    samples, least = int(e["prompt"]["samples"]), int(e["prompt"].get("essential_ms", 0)) * RATE // 1000
+    return min(samples, least) if e["interruption"] == "skipped" and least else samples
+
+
+def _language(e: Mapping[str, Any]) -> bool:
+    """The one that was chosen, and the caller chose no other by a key while it played."""
+    own = [key["digit"] for key in e["keys"] if key["leg"] == "caller"]
+    spoken = e["prompt"]["language"]
+    others = [each for each in e["prompt"].get("languages", ()) if each["key"] in own and each["language"] != spoken]
+    return bool(spoken == e["required_language"] and not others)
 
 
 def _steady(e: Mapping[str, Any]) -> bool:
-    start, end, samples = int(e["start_ns"]), int(e["end_ns"]), e["prompt"]["samples"]
-    if samples <= 0 or start <= 0:
+    start, end = int(e["start_ns"]), int(e["end_ns"])
+    if e["prompt"]["samples"] <= 0 or start <= 0:
         return True
-    return bool(end - start - samples * 10**9 // RATE < HOLES_CEILING_NS * (1 - BORDERLINE))
+    return bool(end - start - _played(e) * 10**9 // RATE < HOLES_CEILING_NS * (1 - BORDERLINE))
 
 
 def _whole_notice(e: Mapping[str, Any]) -> bool:
     if e["tap"]["kind"] == "wire" and not e.get("wire"):
         return True  # nothing shows that it was altered, nor that it was sent: refused below
-    samples = e["prompt"]["samples"]
-    return bool(samples > 0 and e["tap"]["matched_samples"] == samples and e["tap"]["at_sample"] is not None)
+    samples, matched = e["prompt"]["samples"], e["tap"]["matched_samples"]
+    return bool(samples > 0 and _essential(e) <= matched <= samples and e["tap"]["at_sample"] is not None)
 
 
 def _fed(e: Mapping[str, Any]) -> bool:
@@ -469,7 +528,7 @@ def _unhurried(e: Mapping[str, Any]) -> bool:
     w = e.get("wire")
     if not w or w["notice_span_ns"] is None:
         return True
-    short = e["prompt"]["samples"] * 10**9 // RATE - int(w["notice_span_ns"])
+    short = _played(e) * 10**9 // RATE - int(w["notice_span_ns"])
     return bool(short < HURRY_CEILING_NS * (1 - BORDERLINE))
 
 
@@ -483,12 +542,25 @@ def _own_media(e: Mapping[str, Any]) -> bool:
     caller = e["caller"]
     if e.get("wire") and caller["foreign_packets"] is None:
         return False
-    return not caller["foreign_packets"] and caller["source_address"] in ("", caller["sdp_address"])
+    own = not caller["foreign_packets"] and caller["source_address"] in ("", caller["sdp_address"])
+    return own and _as_described(e)
+
+
+def _as_described(e: Mapping[str, Any]) -> bool:
+    """The peer's own session description names these addresses for media and RTCP."""
+    w = e.get("wire")
+    if not w or e["schema"] in BEFORE_SDP:
+        return True
+    report = (e["rtcp"] or {}).get("newest")
+    reported = report is None or report["source"] in ("", w["sdp_rtcp"])
+    return bool(w["sdp_rtp"] and w["sdp_rtp"] == e["caller"]["sdp_address"] and reported)
 
 
 def _choice(e: Mapping[str, Any]) -> bool:
-    ways = e["key_capability"]
-    return not e["prompt"]["names_keys"] or ways["telephone_event"] or ways["info"] or ways["inband"]
+    ways, w = e["key_capability"], e.get("wire")
+    described = not w or e["schema"] in BEFORE_SDP or w["sdp_keys"]
+    by_event = ways["telephone_event"] and described
+    return bool(not e["prompt"]["names_keys"] or by_event or ways["info"] or ways["inband"])
 
 
 GRADES = ("sent", "received", "acknowledged")
@@ -521,17 +593,25 @@ def _acknowledged(e: Mapping[str, Any]) -> bool:
 
 
 def _acknowledging(prompt: Mapping[str, Any], approval: Mapping[str, Any]) -> None:
-    """The key that acknowledges, and from when it counts, are those that were approved."""
+    """The keys that acknowledge, skip and choose a language, and from when they count, are those that were approved."""
     key, keys = prompt.get("acknowledges"), approval.get("keys")
     if key and not (isinstance(keys, dict) and keys.get(key) == "acknowledge"):
         raise Wrong(28, f"key {shown(key)} was not approved as one that acknowledges")
-    if key and approval.get("essential_ms") != prompt["essential_ms"]:
+    skip, named = prompt.get("skips"), prompt.get("essential_purposes", [])
+    if skip and not (isinstance(keys, dict) and keys.get(skip) == "shorten"):
+        raise Wrong(28, f"key {shown(skip)} was not approved as one that skips the rest")
+    if skip and named != approval.get("essential_purposes"):
+        raise Wrong(28, "the part that no caller can skip was approved as naming other purposes")
+    if (key or skip) and approval.get("essential_ms") != prompt["essential_ms"]:
         raise Wrong(28, "the notice was approved with another part that must be heard before its keys count")
+    for each in prompt.get("languages", ()):
+        if not (isinstance(keys, dict) and keys.get(each["key"]) == f"language:{each['language']}"):
+            raise Wrong(28, f"key {shown(each['key'])} was not approved as one that chooses {shown(each['language'])}")
 
 
 RULES: list[tuple[str, Callable[[Mapping[str, Any]], bool]]] = [
     ("NOTICE_UNAPPROVED", lambda e: all(e["prompt"][name] for name in ("approved", "effective", "approval_leaf"))),
-    ("WRONG_LANGUAGE", lambda e: e["prompt"]["language"] == e["required_language"]),
+    ("WRONG_LANGUAGE", _language),
     ("WRONG_LEG", lambda e: e["binding"]["leg"] == "caller"),
     ("PARTY_WITHOUT_NOTICE", _bound),
     ("EARLY_MEDIA_ONLY", lambda e: e["answered"] and not e["early_media"]),
@@ -611,6 +691,10 @@ class Window:
         head, _, self.payloads = kept.partition(b"\n")
         self.says = strict(head, where, 29)
         fit(self.says, WINDOW, where, 29)
+        if self.says["schema"] != "callrec/wire-window/1":
+            fit(self.says, SIGNALLING, where, 29)
+        if not all(KEPT.fullmatch(line) for each in self.says.get("signalling", []) for line in each["sdp"]):
+            raise Wrong(29, f"{where} holds lines of a session description that are never kept")
         self.runs = self.says["runs"]
         packets = sum(run["packets"] for run in self.runs)
         octets = sum(run["packets"] * run["payload_bytes"] for run in self.runs)
@@ -668,6 +752,30 @@ class Window:
             "notice_span_ns": str((self.times[last] - self.times[first]) * 1000),
         }  # fmt: skip
 
+    def described(self) -> dict[str, Any]:
+        """Where the peer's newest session description wants media and RTCP (RFC 4566, 3605, 5761), and whether both
+        sides' take keys as telephone-event (RFC 4733).
+        """
+        said = self.says.get("signalling", [])
+        theirs, ours = (
+            streams_of(next((each["sdp"] for each in reversed(said) if each["received"] is got and each["sdp"]), []))
+            for got in (True, False)
+        )
+        pairs = zip(theirs, ours, strict=False)
+        both = (pair for pair in pairs if all(re.match(r"m=audio 0*[1-9]", each[0]) for each in pair))
+        stream, answer = next(both, ([], []))
+        if not stream:
+            return {"sdp_rtp": "", "sdp_rtcp": "", "sdp_keys": False}
+        host = next((line.split(" ")[2] for line in stream if line.startswith("c=")), "")
+        port = int(stream[0].split(" ")[1])
+        said_rtcp = next((line[7:].split(" ") for line in stream if line.startswith("a=rtcp:")), [str(port + 1)])
+        rtcp = place(said_rtcp[3] if len(said_rtcp) > 1 else host, int(said_rtcp[0]))
+        muxed = all("a=rtcp-mux" in each for each in (stream, answer))
+        return {
+            "sdp_rtp": place(host, port), "sdp_rtcp": place(host, port) if muxed else rtcp,
+            "sdp_keys": takes_keys(stream) and takes_keys(answer),
+        }  # fmt: skip
+
     def reports(self) -> list[dict[str, Any]]:
         """The RTCP reports that count: about our stream, on a packet sent by then, in answer to a report of ours."""
         ours = {run["ssrc"] for run in self.runs}
@@ -686,6 +794,29 @@ class Window:
         return found
 
 
+def streams_of(sdp: list[str]) -> list[list[str]]:
+    """The lines of each stream: its m= line, its own, then the address of the whole description."""
+    starts = [number for number, line in enumerate(sdp) if line.startswith("m=")] + [len(sdp)]
+    common = [line for line in sdp[: starts[0]] if line.startswith("c=")]
+    return [sdp[start:end] + common for start, end in itertools.pairwise(starts)]
+
+
+def place(host: str, port: int) -> str:
+    """`192.0.2.5:4000` or `[2001:db8::5]:4000`; empty where the host is no address."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+
+
+def takes_keys(stream: list[str]) -> bool:
+    """It lists a payload type that is telephone-event."""
+    listed = stream[0].split(" ")[3:]
+    events = (line[len("a=rtpmap:") :].split(" ") for line in stream if line.startswith("a=rtpmap:"))
+    return any(number in listed and name.lower().startswith("telephone-event/") for number, name in events)
+
+
 def weigh(window: Window, evidence: Mapping[str, Any], prompt: bytes) -> bytes:
     """The samples that left, if this window bears the evidence out in every figure that the verdict rests on."""
     tap, streams = evidence["tap"], window.streams()
@@ -693,20 +824,29 @@ def weigh(window: Window, evidence: Mapping[str, Any], prompt: bytes) -> bytes:
         raise Wrong(29, "what was tapped is not one stream of G.711 with the notice in it")
     law, at = streams[0]["payload_type"], tap["at_sample"]
     sent, notice = decoded(window.payloads, law), decoded(coded(prompt, law), law)
+    notice = notice[: 2 * tap["matched_samples"]] if skipped(evidence) else notice
     before, after = sent[: 2 * at], sent[2 * at + len(notice) :]
     silence = decoded(coded(bytes(2), law), law)
     if not notice or sent[2 * at : 2 * at + len(notice)] != notice:
         raise Wrong(29, "the packets that left do not hold the whole notice where the evidence says")
     if before + after != silence * (len(before + after) // 2):
         raise Wrong(29, "the packets that left hold something besides the notice")
-    shown = [
-        (evidence["streams"][0] if len(evidence["streams"]) == 1 else {}, streams[0]),
-        (evidence["wire"], window.facts(at, len(notice) // 2)),
+    _compare(evidence, window, streams[0], at, len(notice) // 2)
+    return sent
+
+
+def _compare(evidence: Mapping[str, Any], window: Window, stream: Mapping[str, Any], at: int, samples: int) -> None:
+    """Everything else that the evidence says of this window."""
+    shown: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
+        (evidence["streams"][0] if len(evidence["streams"]) == 1 else {}, stream),
+        (evidence["wire"], window.facts(at, samples)),
         (
             evidence["caller"],
             {"foreign_packets": sum(window.says["counts"][n] for n in ("rtp_foreign", "rtcp_foreign"))},
         ),
     ]
+    if evidence["schema"] not in BEFORE_SDP:
+        shown.append((evidence["wire"], window.described()))
     for said, seen in shown:
         for name, value in seen.items():
             if name not in said or said[name] != value:
@@ -717,7 +857,6 @@ def weigh(window: Window, evidence: Mapping[str, Any], prompt: bytes) -> bytes:
         reports
     ):
         raise Wrong(29, "the evidence counts other reports from the next hop than those that count")
-    return sent
 
 
 # ---------------------------------------------------------------- keys, checkpoints, tree, WAV
@@ -950,7 +1089,7 @@ class _Pack:
         self._entries()
         for check in (
             self._links, self._evidence, self._judge, self._notice, self._as_sent, self._purposes, self._starts,
-            self._manifests, self._audio, self._closing,
+            self._manifests, self._audio, self._closing, self._segments,
         ):  # fmt: skip
             try:
                 check()
@@ -1118,7 +1257,7 @@ class _Pack:
             raise Wrong(27, "the evidence says that it was judged by other floors than these")
         expected = {"verdict": "refused", "grade": None, "purposes": [], "reasons": reasons}
         if not reasons:
-            purposes = sorted(set(evidence["prompt"]["purposes"]))
+            purposes = sorted(named_purposes(evidence))
             expected = {"verdict": "granted", "grade": grade_of(evidence), "purposes": purposes, "reasons": []}
         if {name: verdict[name] for name in expected} != expected:
             raise Wrong(27, "the evidence says another verdict of itself than it carries")
@@ -1203,7 +1342,7 @@ class _Pack:
                 beyond = set(started.body["purposes"]) - set(proof.body["purposes"])
                 evidence = self.evidence.get(proof.leaf)
                 if evidence is not None:
-                    beyond |= set(proof.body["purposes"]) - set(evidence["prompt"]["purposes"])
+                    beyond |= set(proof.body["purposes"]) - named_purposes(evidence)
                 if beyond:
                     raise Wrong(30, f"segment {started.segment} was kept for more than its notice named")
 
@@ -1285,9 +1424,42 @@ class _Pack:
         for choice in self.of("choice.made"):
             if choice.body["choice"] in ("decline", "emergency") and sealed:
                 raise Wrong(34, f"the caller said no (entry {choice.seq}), and a recording was kept all the same")
+        self._languages()
         strays = set(self.files) - self._expected()
         if strays:
             raise Wrong(34, f"{min(strays)} belongs to nothing in this pack")
+
+    def _languages(self) -> None:
+        """No recording rests on a notice in another language than its caller had chosen, by a key, by then."""
+        chosen = [each for each in self.of("choice.made") if each.body["choice"].startswith("language ")]
+        for started in self.of("recording.started"):
+            wanted = [each.body["choice"][len("language ") :] for each in chosen if each.seq < started.seq][-1:]
+            for proof in self._proofs(started) if wanted else ():
+                evidence = self.evidence.get(proof.leaf)
+                if evidence is not None and evidence["prompt"]["language"] != wanted[0]:
+                    raise Wrong(34, f"segment {started.segment} rests on a notice in another language than was chosen")
+
+    # 35
+    def _segments(self) -> None:
+        for closed in self.of("call.closed"):
+            said = {each["segment"]: each["decision"] == "RECORDED" for each in closed.body["segments"]}
+            if not said or [each["segment"] for each in closed.body["segments"]] != list(range(len(said))):
+                raise Wrong(35, "the summary does not decide the segments of its call one after the other, from 0 on")
+            if (closed.body["decision"] == "RECORDED") != any(said.values()):
+                raise Wrong(35, "the summary says another thing of the call than of its segments")
+            spoken = {entry.segment for entry in self.of("notice.proven", "notice.refused", "recording.started")}
+            if undecided := spoken - set(said):
+                raise Wrong(35, f"the summary decides nothing of segment {min(undecided)}")
+            self._decided(said)
+
+    def _decided(self, said: Mapping[int, bool]) -> None:
+        started = {entry.segment for entry in self.of("recording.started")}
+        sealed = {entry.segment for entry in self.of("recording.sealed")}
+        for segment, recorded in said.items():
+            if recorded and segment not in started:
+                raise Wrong(35, f"segment {segment} is said to be recorded, and no recording of it started")
+            if not recorded and segment in sealed:
+                raise Wrong(35, f"segment {segment} is said not to be recorded, and a recording of it was sealed")
 
     def _expected(self) -> set[str]:
         names = {*NEEDED, "index.html", "verify.py"}
@@ -1316,6 +1488,7 @@ class _Pack:
         if not self.of("recording.started"):
             self.to.told.append("recorded:     nothing")
         self.to.told += contradicted_lines(entry.body for entry in self.of("incident"))
+        self.to.told += [pbx_events_line(self.of("agent.started"))]
 
 
 LINKS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
@@ -1346,10 +1519,24 @@ def notice_lines(body: Mapping[str, Any], evidence: Mapping[str, Any] | None) ->
     hop = shown(evidence["binding"]["next_hop"]) if evidence else "named in its evidence"
     hearsay = body["grade"] == "received" and body.get("rtcp") == "unauthenticated"
     word = ", as unauthenticated RTCP says" if hearsay else ""
+    word += ", its tail skipped by the caller" if evidence and skipped(evidence) else ""
     lines = [f"notice played: proven ({REACHED[body['grade']]} the next hop {hop}{word})"]
     if evidence and evidence["tap"]["kind"] == "player":
         lines.append("remark:       measured at the player, an evaluation grade: not at the network")
     return lines
+
+
+def pbx_events_line(started: Iterable[Entry]) -> str:
+    """Who told what happened behind the PBX while this call was carried, as its agent was configured."""
+    told = sorted({shown(entry.body.get("pbx_events") or "not stated") for entry in started})
+    return f"pbx events:   {pbx_events_text(' and '.join(told) or 'not stated')}"
+
+
+def pbx_events_text(told: str) -> str:
+    """Whether what happened behind the PBX could be known at all."""
+    if told == "http":
+        return "http: what happened behind the PBX is known as far as the PBX told it"
+    return f"{told}: who joined, left, was held or transferred behind the PBX is not known, where nothing told it"
 
 
 def contradicted_lines(incidents: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from callrec._canonical import sha256_hex
-from callrec.core.evidence import Evidence
+from callrec.core.evidence import Evidence, Interruption
 from callrec.errors import Broken
 from callrec.notice.wire import Weighed, weigh
 from callrec.notice.wire_window import SUFFIX
@@ -55,7 +55,7 @@ def differences(path: Path, evidence: Evidence, prompts: Prompts) -> Iterator[st
         return
     prompt = prompts.find(evidence.prompt.pcm_sha256)
     try:
-        seen = weigh(kept, prompt or b"")
+        seen = weigh(kept, prompt or b"", skipped=evidence.interruption is Interruption.SKIPPED)
     except Broken as error:
         yield f"lies beside a wire window that cannot be read: {error}"
         return
@@ -70,9 +70,18 @@ def _figures(evidence: Evidence, seen: Weighed, *, whole: bool) -> Iterator[tupl
     yield "streams", evidence.streams, seen.streams
     yield "rtcp", evidence.rtcp, seen.rtcp
     yield "foreign packets", caller.foreign_packets, seen.foreign_packets
+    yield from _described(evidence, seen)
     yield "caller's SSRC", caller.ssrc, seen.peer_ssrc
     yield "caller's RTCP", caller.rtcp_reports, seen.rtcp.accepted if seen.rtcp else 0
     yield "samples", (evidence.tap.pcm_sha256, evidence.tap.samples), (seen.tap.pcm_sha256, seen.tap.samples)
     if whole:
         yield "comparison", evidence.tap, seen.tap
         yield "packets", (said, evidence.expected_packets), (seen.wire, seen.expected_packets)
+
+
+def _described(evidence: Evidence, seen: Weighed) -> Iterator[tuple[str, object, object]]:
+    """What both sides had described of their media. Evidence from before that was kept says nothing of it."""
+    said = evidence.wire
+    if said is not None:
+        shown = (seen.wire.sdp_rtp, seen.wire.sdp_rtcp, seen.wire.sdp_keys)
+        yield "session descriptions", (said.sdp_rtp, said.sdp_rtcp, said.sdp_keys), shown

@@ -39,6 +39,7 @@ def proven(body: Mapping[str, Any], next_hop: str) -> str:
     """What a `notice.proven` says, as far as it reaches: "proven (sent to the next hop 192.0.2.5)"."""
     hop = next_hop or text(body.get("next_hop")) or "named in its evidence"
     word = ", as unauthenticated RTCP says" if _is_hearsay(body) else ""
+    word += ", its tail skipped by the caller" if body.get("tail_skipped") is True else ""
     return f"proven ({REACHED.get(text(body.get('grade')), 'unknown grade at')} the next hop {hop}{word})"
 
 

@@ -22,7 +22,7 @@ from callrec.notice import approval
 from callrec.notice.audio import RATE
 from callrec.notice.manifest import Approval, PromptKind, PromptRecord, Status, moment
 from callrec.notice.register import Register, Unusable
-from callrec.notice.wording import EXPLAINS, MEANINGS, Schedule, kept_for
+from callrec.notice.wording import EXPLAINS, LANGUAGE_KEY, MEANINGS, Schedule, is_meaning, kept_for
 
 
 def schedule_of(desk: Desk) -> Schedule:
@@ -74,8 +74,12 @@ def check(desk: Desk) -> None:
 @click.option("--lang", "language", required=True, help="Language spoken, such as en or cy.")
 @click.option("--text", required=True, help="Every word that is spoken, or @FILE that holds them.")
 @click.option("--purposes", "purposes", multiple=True, help="PURPOSE=phrase that names it; once for each purpose.")
-@click.option("--key", "keys", multiple=True, help=f"KEY=meaning; meanings are {', '.join(MEANINGS)}.")
+@click.option("--key", "keys", multiple=True, help=f"KEY=meaning: {', '.join(MEANINGS)}, {LANGUAGE_KEY}cy.")
 @click.option("--explains", "explains", multiple=True, help=f"WHAT=phrase; what is {', '.join(EXPLAINS)}.")
+@click.option(
+    "--essential", "essential", help="The words no caller can skip, from the first on, or @FILE. With --until."
+)
+@click.option("--until", "until", type=float, default=0.0, help="Second by which these words are spoken.")
 @click.option("--announcement", is_flag=True, help="A few words during the call, not a recording notice.")
 @click.option("--from", "begins", help="In force from this date on, UTC.")
 @click.option("--to", "ends", help="In force until before this date, UTC.")
@@ -90,11 +94,13 @@ def add(desk: Desk, /, file: Path, **given: Any) -> None:
         text=_text(given["text"]),
         kind=PromptKind.ANNOUNCEMENT if given["announcement"] else PromptKind.NOTICE,
         purposes=_purposes(given["purposes"]),
-        keys=_pairs(given["keys"], "--key", MEANINGS.keys(), of_value=True),
+        keys=_keys(given["keys"]),
         explains=_pairs(given["explains"], "--explains", EXPLAINS.keys()),
         effective_from=moment(given["begins"], "--from") if given["begins"] else None,
         effective_to=moment(given["ends"], "--to") if given["ends"] else None,
         note=given["note"],
+        essential_text=_text(given["essential"] or "", "--essential"),
+        essential_s=given["until"],
     )
     record = approval.add(desk.prompts_dir, new, schedule=schedule_of(desk))
     click.echo(f"Added {record.name} as a draft: {record.samples / RATE:.1f} seconds, {record.file}.")
@@ -172,6 +178,8 @@ def _as_json(record: PromptRecord) -> dict[str, Any]:
         "samples": record.samples,
         "purposes": {purpose.value: phrase for purpose, phrase in record.purposes.items()},
         "keys": dict(record.keys),
+        "essential_s": record.essential_ms / 1000,
+        "essential_purposes": sorted(purpose.value for purpose in record.essential_purposes),
         "effective_from": record.effective_from.isoformat() if record.effective_from else None,
         "effective_to": record.effective_to.isoformat() if record.effective_to else None,
         "approved": {
@@ -190,24 +198,34 @@ def _approval_json(given: Approval) -> dict[str, Any]:
     return {"by": given.by, "at": given.at.isoformat(), "leaf": given.leaf, "signed": bool(given.signature)}
 
 
-def _text(given: str) -> str:
+def _text(given: str, option: str = "--text") -> str:
     if not given.startswith("@"):
         return given
     path = Path(given[1:])
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--text: {path} cannot be read as text", next_step="name a UTF-8 text file") from error
+        raise ConfigError(f"{option}: {path} cannot be read as text", next_step="name a UTF-8 text file") from error
 
 
-def _pairs(given: Iterable[str], option: str, known: Iterable[str], *, of_value: bool = False) -> dict[str, str]:
-    choices = sorted(known)
+def _keys(given: Iterable[str]) -> dict[str, str]:
+    found = _pairs(given, "--key")
+    for digit, meaning in found.items():
+        if not is_meaning(meaning):
+            known = ", ".join((*sorted(MEANINGS), f"{LANGUAGE_KEY}cy"))
+            raise ConfigError(f"--key: '{digit}={meaning:.60}': known meanings are {known}")
+    return found
+
+
+def _pairs(given: Iterable[str], option: str, known: Iterable[str] | None = None) -> dict[str, str]:
+    """`known` names, where not any will do."""
+    choices = None if known is None else sorted(known)
     found: dict[str, str] = {}
     for each in given:
         name, equals, value = each.partition("=")
         if not equals or not value.strip():
             raise ConfigError(f"{option}: expected NAME=value, found {each!r:.60}")
-        if (value if of_value else name) not in choices:
+        if choices is not None and name not in choices:
             raise ConfigError(f"{option}: {each!r:.60}: known are {', '.join(choices)}")
         if name in found:
             raise ConfigError(f"{option}: {name} stands there twice")

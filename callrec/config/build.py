@@ -84,6 +84,7 @@ def _line(name: str, section: Values, trunks: tuple[m.Trunk, ...], nation: Natio
     line["purposes"] = frozenset(line["purposes"])
     line["keys"] = m.LineKeys(**line["keys"])
     line["language_numbers"] = tuple(line["language_numbers"].items())
+    line["language_keys"] = tuple((key, language) for language, key in line["language_keys"].items() if key)
     line["staff_display"] = m.StaffDisplay(**line["staff_display"])
     return m.Line(name=name, **line)
 

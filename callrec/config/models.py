@@ -173,6 +173,7 @@ class LineKeys:
     repeat: str | None
     stop: str | None
     acknowledge: str | None
+    shorten: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +228,7 @@ class Line:
     """An advice line: which calls it takes, where they go, its notice and purposes. Durations in seconds.
 
     An inbound line takes what is `dialled`; an outbound one what `peers` dial with `prefix` before the number.
+    `language_keys` are (key, language) pairs.
     """
 
     name: str
@@ -244,6 +246,7 @@ class Line:
     languages: tuple[str, ...]
     language_numbers: tuple[tuple[str, tuple[str, ...]], ...]
     language_header: str | None
+    language_keys: tuple[tuple[str, str], ...]
     purposes: frozenset[Purpose]
     health_record: bool
     keys: LineKeys

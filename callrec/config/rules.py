@@ -204,12 +204,16 @@ def _numbers_apart(config: Config) -> Iterator[Wrong]:
 def _keys_apart(config: Config) -> Iterator[Wrong]:
     for line in config.lines:
         taken = line.keys
-        pairs = (("decline", taken.decline), ("decline_training", taken.decline_training), ("repeat", taken.repeat))
-        named = [(n, k) for n, k in (*pairs, ("acknowledge", taken.acknowledge), ("stop", taken.stop)) if k]
+        first = (("decline", taken.decline), ("decline_training", taken.decline_training), ("repeat", taken.repeat))
+        others = (("acknowledge", taken.acknowledge), ("shorten", taken.shorten), ("stop", taken.stop))
+        named = [(f"keys.{name}", key) for name, key in (*first, *others) if key]
+        named += [(f"language_keys.{language}", key) for key, language in line.language_keys]
         for i, (name, key) in enumerate(named):
             for other, earlier in named[:i]:
                 if key.startswith(earlier):
-                    yield f"lines.{line.name}.keys.{name}", f"{key!r} begins with {earlier!r}, which is {other}"
+                    yield f"lines.{line.name}.{name}", f"{key!r} begins with {earlier!r}, which is {other}"
+                elif earlier.startswith(key):
+                    yield f"lines.{line.name}.{name}", f"{other}, {earlier!r}, begins with {key!r}"
 
 
 def _codes_apart(config: Config) -> Iterator[Wrong]:
@@ -275,6 +279,14 @@ def _language_numbers(config: Config) -> Iterator[Wrong]:
                 seen.setdefault(number, language)
 
 
+def _language_keys(config: Config) -> Iterator[Wrong]:
+    for line in config.lines:
+        for _, language in line.language_keys:
+            if language not in line.languages:
+                at = f"lines.{line.name}.language_keys.{language}"
+                yield at, f"is none of the line's languages: {', '.join(line.languages)}"
+
+
 def _language_header(config: Config) -> Iterator[Wrong]:
     trusted = {header.lower() for header in config.sip.trusted_headers}
     for line in config.lines:
@@ -336,6 +348,7 @@ RULES: Final[tuple[Callable[[Config], Iterator[Wrong]], ...]] = (
     _training_key,
     _acknowledged,
     _language_numbers,
+    _language_keys,
     _language_header,
     _waits,
     _folders_apart,

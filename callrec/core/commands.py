@@ -43,6 +43,23 @@ class StopNotice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SkipNotice:
+    """End this attempt as soon as its essential part has been played (R8)."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseLanguage:
+    """Prepare the line's notice in this language, which the caller chose by this key (R59); `language_chosen` then goes
+    on with what was found.
+    """
+
+    language: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeNotice:
     """Compare and judge what was observed; answer with NoticeGranted or NoticeRefused, never with silence."""
 
@@ -224,6 +241,8 @@ Command = (
     | RejectCaller
     | PlayNotice
     | StopNotice
+    | SkipNotice
+    | ChooseLanguage
     | JudgeNotice
     | RecordProof
     | RecordRefusal

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, unique
+from typing import Final
 
 from callrec.core.values import Grade, KeyMethod, Leg, Tap
 from callrec.core.wire_records import TakenWindow
 
-SCHEMA = "callrec/notice-evidence/3"
+SCHEMA = "callrec/notice-evidence/4"
+MOST_MESSAGES: Final = 4
+"""Messages that describe media which go with one evidence: the newest."""
 
 
 @unique
 class Interruption(Enum):
-    """Why a playing notice did not reach its end undisturbed."""
+    """Why a playing notice did not reach its end."""
 
     HELD = "held"
     RENEGOTIATED = "renegotiated"
@@ -26,6 +29,8 @@ class Interruption(Enum):
     STALLED = "stalled"
     STOPPED = "stopped"
     PLAYER_FAILED = "player failed"
+    SKIPPED = "skipped"
+    """By the caller's own key, once the essential part had been played: the one that is no fault (R8)."""
 
 
 @unique
@@ -181,6 +186,8 @@ class WireFacts:
     that are no plain RTP; ones that `strayed` from the peer's SDP address; `peer_changes` of that address; sequence
     numbers `missing` and `repeated`; `timestamp_faults` between packets. `notice_span_ns` is the time between the
     packets with the first and the last sample of the notice; None, and no sequence numbers, where it was not found.
+    `sdp_rtp` and `sdp_rtcp` are where the peer's newest session description wants its media and RTCP, empty where none
+    was kept; `sdp_keys` says that both sides described telephone-event.
     """
 
     window_sha256: str
@@ -199,12 +206,28 @@ class WireFacts:
     notice_first_sequence: int | None
     notice_last_sequence: int | None
     notice_span_ns: int | None
+    sdp_rtp: str = ""
+    sdp_rtcp: str = ""
+    sdp_keys: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipText:
+    """A message of the caller leg's dialog that describes media, as it went over the wire: names and numbers of people
+    are in it, so it is kept redacted only. `received`, or sent by us; `at_ns` since boot.
+    """
+
+    at_ns: int
+    received: bool
+    start_line: str
+    sdp: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """All that telephony saw of one playing of one notice. `tap_pcm` is our own audio only, int16 little endian, where
-    the player was tapped; `window` what left us, where the wire was. With neither there is no proof.
+    the player was tapped; `window` what left us, where the wire was, and `signalling` the messages that led to it. With
+    neither there is no proof.
     """
 
     attempt: int
@@ -227,14 +250,29 @@ class Observation:
     key_capability: KeyCapability
     keys: tuple[KeyHeard, ...]
     window: TakenWindow | None = None
+    signalling: tuple[SipText, ...] = ()
+
+    @property
+    def heard(self) -> bool:
+        """True where it was played to its end, or to where the caller may end it and did."""
+        return self.complete or self.interruption is Interruption.SKIPPED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageKey:
+    """A key that the notice names, and the language that it chooses."""
+
+    key: str
+    language: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptFacts:
     """The prompt as the register knows it at the time of the call.
 
-    `essential_ms`: by then everything was said that a caller must hear. `acknowledges`: the key that says "I heard
-    this", empty where the notice names none.
+    `essential_ms`: by then everything was said that a caller must hear, and the `essential_purposes` were named.
+    `acknowledges`: the key that says "I heard this", `skips` the one that ends the notice after its essential part,
+    each empty where the notice names none. `languages`: the keys that choose another language.
     """
 
     prompt_id: str
@@ -251,6 +289,9 @@ class PromptFacts:
     sample: bool
     essential_ms: int = 0
     acknowledges: str = ""
+    essential_purposes: tuple[str, ...] = ()
+    skips: str = ""
+    languages: tuple[LanguageKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,4 +351,4 @@ class Evidence:
     rtcp: RtcpFacts | None
     required_language: str
     required_grade: Grade = Grade.SENT
-    verifier: str = field(default="callrec/exact/2")
+    verifier: str = field(default="callrec/exact/3")

@@ -1,10 +1,10 @@
 """Evidence as JSON and back: strict both ways, so that judging again reads exactly what was judged.
 
-Two objects: the evidence (schema `callrec/notice-evidence/3`), whose canonical bytes are hashed into the ledger, and
+Two objects: the evidence (schema `callrec/notice-evidence/4`), whose canonical bytes are hashed into the ledger, and
 around it the judged file (schema `callrec/notice-verdict/1`) that also keeps verdict, reasons and the floors of that
-day. Evidence of schema 1, from before the wire could be tapped, and of schema 2, from before a caller could acknowledge
-a notice, is read as well. Fields that end in `_ns` are decimal
-strings, because they outgrow the integers that JSON can carry.
+day. Evidence of earlier schemas is read as well: 1 is from before the wire could be tapped, 2 from before a caller
+could acknowledge a notice, 3 from before one could end it early or choose its language by a key. Fields that end in
+`_ns` are decimal strings, because they outgrow the integers that JSON can carry.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from callrec.core.proof import (
     HURRY_CEILING_NS,
     LEVEL_MISS_CEILING,
     LOSS_CEILING,
+    SECOND_VERIFIER,
     SENT_FLOOR,
     Granted,
 )
@@ -34,11 +35,25 @@ from callrec.core.values import Grade, Purpose
 VERDICT_SCHEMA: Final = "callrec/notice-verdict/1"
 _NANOSECONDS = re.compile(r"0|[1-9][0-9]{0,19}")
 _LARGEST: Final = 2**53 - 1
-_SINCE_2: Final[Mapping[str, Any]] = {"wire": None}
-_SINCE_3: Final[Mapping[str, Any]] = {"required_grade": Grade.SENT.value}
-_OF_PROMPT_SINCE_3: Final[Mapping[str, Any]] = {"essential_ms": 0, "acknowledges": ""}
-_EARLIER: Final = ("callrec/notice-evidence/1", "callrec/notice-evidence/2")
-"""Schemas that are read as well; above, what they did not have, and what it stands for there."""
+_WHOLE: Final = ""
+_ADDED: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+    "callrec/notice-evidence/2": {_WHOLE: {"wire": None}},
+    "callrec/notice-evidence/3": {
+        _WHOLE: {"required_grade": Grade.SENT.value},
+        "prompt": {"essential_ms": 0, "acknowledges": ""},
+    },
+    SCHEMA: {
+        "prompt": {"essential_purposes": [], "skips": "", "languages": []},
+        "wire": {"sdp_rtp": "", "sdp_rtcp": "", "sdp_keys": False},
+    },
+}
+"""What each schema has that those before it had not, by the part of the evidence where it stands; its value then."""
+_VERIFIERS: Final[Mapping[str, str]] = {
+    "callrec/notice-evidence/1": FIRST_VERIFIER,
+    "callrec/notice-evidence/2": FIRST_VERIFIER,
+    "callrec/notice-evidence/3": SECOND_VERIFIER,
+}
+"""Schemas that are read as well, and who judged by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,20 +75,30 @@ def to_json(evidence: Evidence) -> dict[str, Any]:
 
 def from_json(value: Any) -> Evidence:
     """The evidence again. ValueError, naming the field, where one is missing, unknown or of another type."""
-    if not isinstance(value, dict) or value.get("schema") not in (SCHEMA, *_EARLIER):
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if not isinstance(schema, str) or (schema != SCHEMA and schema not in _VERIFIERS):
         raise ValueError(f"this is not {SCHEMA}")
     rest = {name: field for name, field in value.items() if name != "schema"}
-    if value["schema"] == _EARLIER[0]:
-        rest = _with_added(rest, _SINCE_2)
-    if value["schema"] in _EARLIER:
-        rest = _with_added(rest, _SINCE_3)
-        if isinstance(rest.get("prompt"), dict):
-            rest["prompt"] = _with_added(rest["prompt"], _OF_PROMPT_SINCE_3)
+    for later, added in _ADDED.items():
+        if later > schema:
+            rest = _brought_forward(rest, added)
     decoded = decode(rest, Evidence, "evidence")
     assert isinstance(decoded, Evidence)
-    if (decoded.verifier == FIRST_VERIFIER) != (value["schema"] in _EARLIER):
+    if schema in _VERIFIERS and decoded.verifier != _VERIFIERS[schema]:
+        raise ValueError("evidence.verifier is not the one of its schema")
+    if schema == SCHEMA and decoded.verifier in _VERIFIERS.values():
         raise ValueError("evidence.verifier is not the one of its schema")
     return decoded
+
+
+def _brought_forward(rest: dict[str, Any], added: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """With what the next schema added. A part that is not there, such as a wire that was not tapped, gets nothing."""
+    for part, fields_then in added.items():
+        if part == _WHOLE:
+            rest = _with_added(rest, fields_then)
+        elif isinstance(rest.get(part), dict):
+            rest = {**rest, part: _with_added(rest[part], fields_then)}
+    return rest
 
 
 def _with_added(fields_then: dict[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:

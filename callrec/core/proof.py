@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from callrec.core.evidence import Evidence, KeyHeard, RtcpReport
+from callrec.core.evidence import Evidence, Interruption, KeyHeard, RtcpReport
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.core.values import Grade, KeyMethod, Leg, Purpose, Tap
@@ -31,10 +31,13 @@ LOSS_CEILING: Final = 0.05
 """Share of packets that a report may call lost and still show that the notice was received."""
 FIRST_VERIFIER: Final = "callrec/exact/1"
 """Evidence that names it was made before reports within the window could refuse."""
+SECOND_VERIFIER: Final = "callrec/exact/2"
+"""Evidence that names it was made before session descriptions were kept beside the window."""
 BORDERLINE: Final = 1e-3
 """Closer than this to a floor is doubt, and doubt is a refusal."""
 RECEIPT_MAX_AGE_NS: Final = 10_000_000_000
 """A receipt that comes later than this after the notice ended proves nothing any more."""
+SAMPLES_IN_MS: Final = 8
 _NS_PER_SAMPLE: Final = 125_000
 _HALF_OF_ALL_NUMBERS: Final = 1 << 15
 """Sequence numbers go round (RFC 3550 section A.1)."""
@@ -87,7 +90,10 @@ def _approved(e: Evidence) -> bool:
 
 
 def _language(e: Evidence) -> bool:
-    return e.prompt.language == e.required_language
+    """The one that was chosen; and the caller chose no other while it played (R59)."""
+    own = [key.digit for key in e.keys if key.leg is Leg.CALLER]
+    chosen = any(one.key in own and one.language != e.prompt.language for one in e.prompt.languages)
+    return e.prompt.language == e.required_language and not chosen
 
 
 def _leg(e: Evidence) -> bool:
@@ -105,14 +111,32 @@ def _answered(e: Evidence) -> bool:
 
 def _undisturbed(e: Evidence) -> bool:
     open_throughout = bool(e.directions) and all(d.direction.lets_audio_out for d in e.directions)
-    return e.complete and e.interruption is None and e.renegotiations == 0 and open_throughout
+    to_its_end = (e.complete and e.interruption is None) or skipped(e)
+    return to_its_end and e.renegotiations == 0 and open_throughout
+
+
+def skipped(e: Evidence) -> bool:
+    """The caller's own key, which the notice names for it, ended it before its last word (R8)."""
+    own = any(key.leg is Leg.CALLER and key.digit == e.prompt.skips for key in e.keys)
+    return e.interruption is Interruption.SKIPPED and not e.complete and bool(e.prompt.skips) and own
+
+
+def _played(e: Evidence) -> int:
+    """How many samples of the prompt are to be looked for."""
+    return e.tap.matched_samples if e.interruption is Interruption.SKIPPED else e.prompt.samples
+
+
+def _essential(e: Evidence) -> int:
+    """How many samples of the prompt must have been there, at the least."""
+    least = e.prompt.essential_ms * SAMPLES_IN_MS
+    return min(least, e.prompt.samples) if e.interruption is Interruption.SKIPPED and least else e.prompt.samples
 
 
 def _steady(e: Evidence) -> bool:
     """Without holes of its own. A prompt or a window without a length has its own refusal below."""
     if e.prompt.samples <= 0 or e.start_ns <= 0:
         return True
-    prompt_ns = e.prompt.samples * _NS_PER_SAMPLE
+    prompt_ns = _played(e) * _NS_PER_SAMPLE
     return e.end_ns - e.start_ns - prompt_ns < HOLES_CEILING_NS * (1 - BORDERLINE)
 
 
@@ -120,7 +144,8 @@ def _whole(e: Evidence) -> bool:
     """What nothing shows was not altered but not sent, as far as we know: that is refused below."""
     if e.tap.kind is Tap.WIRE and e.wire is None:
         return True
-    return e.prompt.samples > 0 and e.tap.matched_samples == e.prompt.samples and e.tap.at_sample is not None
+    whole = _essential(e) <= e.tap.matched_samples <= e.prompt.samples
+    return e.prompt.samples > 0 and whole and e.tap.at_sample is not None
 
 
 def _fed(e: Evidence) -> bool:
@@ -148,7 +173,7 @@ def _unhurried(e: Evidence) -> bool:
     """Not sent faster than it can be heard. What was not found in the window has its refusal above."""
     if e.wire is None or e.wire.notice_span_ns is None:
         return True
-    return e.prompt.samples * _NS_PER_SAMPLE - e.wire.notice_span_ns < HURRY_CEILING_NS * (1 - BORDERLINE)
+    return _played(e) * _NS_PER_SAMPLE - e.wire.notice_span_ns < HURRY_CEILING_NS * (1 - BORDERLINE)
 
 
 def _sent(e: Evidence) -> bool:
@@ -165,11 +190,22 @@ def _alive(e: Evidence) -> bool:
 def _own_media(e: Evidence) -> bool:
     if e.wire is not None and e.caller.foreign_packets is None:
         return False
-    return not e.caller.foreign_packets and e.caller.source_address in ("", e.caller.sdp_address)
+    return not e.caller.foreign_packets and e.caller.source_address in ("", e.caller.sdp_address) and _as_described(e)
+
+
+def _as_described(e: Evidence) -> bool:
+    """The peer's own session description, kept beside the window, names these addresses for media and RTCP."""
+    if e.wire is None or e.verifier in (FIRST_VERIFIER, SECOND_VERIFIER):
+        return True
+    report = e.rtcp.newest if e.rtcp is not None else None
+    reported = report is None or report.source in ("", e.wire.sdp_rtcp)
+    return bool(e.wire.sdp_rtp) and e.wire.sdp_rtp == e.caller.sdp_address and reported
 
 
 def _choice(e: Evidence) -> bool:
-    return not e.prompt.names_keys or e.key_capability.any
+    described = e.wire is None or e.verifier in (FIRST_VERIFIER, SECOND_VERIFIER) or e.wire.sdp_keys
+    ways = e.key_capability
+    return not e.prompt.names_keys or (ways.telephone_event and described) or ways.info or ways.inband
 
 
 def _ordered(e: Evidence) -> bool:
@@ -251,9 +287,10 @@ def judge(evidence: Evidence, *, evidence_sha256: str) -> Granted | tuple[Reason
     reasons = dict.fromkeys(reason for reason, holds in RULES if not holds(evidence))
     if reasons:
         return tuple(reasons)
+    named = evidence.prompt.essential_purposes if skipped(evidence) else evidence.prompt.purposes
     return Granted(
         grade=_grade(evidence),
-        purposes=frozenset(Purpose(p) for p in evidence.prompt.purposes),
+        purposes=frozenset(Purpose(p) for p in named),
         evidence_sha256=evidence_sha256,
         call_uid=evidence.binding.call_uid,
         segment=evidence.binding.segment,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import Enum, unique
 from typing import Final
 
+LANGUAGE_CHOICE: Final = "language "
+"""With the language behind it: how a caller's choice of one stands in the ledger."""
+
 
 @unique
 class Leg(Enum):

@@ -1,16 +1,17 @@
 """Where a prompt lies in some audio, and how well each 20 ms of it is explained there. numpy only; int16 at 8 kHz.
 
 1. Pre-emphasis; one correlation of the whole, at half the rate and half whitened, gives the offset.
-2. Blocks of 250 ms are correlated within +-240 ms of it, low-passed a little so that no hiss decides alone; of all ways
-   through them the best is taken, where each jump has its price (Viterbi): packets repeated or dropped are followed,
-   chance likenesses are not.
+2. Blocks of 250 ms are correlated within +-240 ms of it, at whole and at half samples, low-passed a little so that no
+   hiss decides alone; of all ways through them the best is taken, where each jump has its price (Viterbi): packets
+   repeated or dropped are followed, chance likenesses are not.
 3. Each 20 ms takes the best lag of the blocks around it, or one beside its own, and is explained by five neighbouring
-   shifts of the prompt, which absorbs a fraction of a sample and mild filters.
+   shifts of the prompt, or of the prompt half a sample later, which absorbs a fraction of a sample and mild filters.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -27,8 +28,18 @@ _AREA: Final = 6000
 """Samples of each block's search: a length that the FFT likes, at least BLOCK + 2 * _REACH."""
 _JUMP: Final = 0.12
 _SLIDE: Final = 0.03
+_PACKET: Final = 0.06
+"""The price of a jump by one packet of 20 ms, which a jitter buffer drops or repeats: the likeliest jump there is."""
 _TAPS: Final = 5
 _WORTH: Final = 2.0
+_BORDER: Final = 40
+"""Samples around a frame that is moved by half a sample: what is cut off there is heard 38 samples later as 1 %."""
+_FAINT: Final = 0.1
+"""Amplitude, of the loudest around: between samples, what is loud rings on into a silence beside it, and means nothing
+there.
+"""
+_WELL: Final = 0.93
+"""A frame that is explained so well is not looked for again."""
 
 Signal = npt.NDArray[np.float64]
 Lags = npt.NDArray[np.int64]
@@ -75,6 +86,8 @@ def _emphasised(samples: Signal) -> Signal:
     return np.append(samples[:1], samples[1:] - _EMPHASIS * samples[:-1])
 
 
+_STEPS: Final = ((1, _SLIDE), (-1, _SLIDE), (FRAME, _PACKET), (-FRAME, _PACKET))
+
 # ---------------------------------------------------------------- the offset
 
 
@@ -118,15 +131,21 @@ def _follow(prompt: Signal, heard: Signal, spoken: Signal, offset: int) -> Lags:
 
 
 def _correlate(blocks: Signal, heard: Signal, offset: int) -> Signal:
-    """Normalised correlation of each block with what was heard within _REACH of where it should be."""
+    """Normalised correlation of each block, or of it half a sample later, with what was heard within _REACH of where it
+    should be.
+    """
     count = len(blocks)
     around = stretch(heard, offset - _REACH, count * BLOCK + _AREA)
     areas = np.lib.stride_tricks.sliding_window_view(around, _AREA)[::BLOCK][:count]
-    product = np.fft.irfft(np.fft.rfft(areas) * np.conj(np.fft.rfft(blocks, _AREA)), _AREA)[:, : 2 * _REACH + 1]
+    spectrum = np.fft.rfft(areas) * np.conj(np.fft.rfft(blocks, _AREA))
+    product = np.fft.irfft(spectrum, _AREA)[:, : 2 * _REACH + 1]
+    later = np.fft.irfft(spectrum * _half_turns(_AREA, 1), _AREA)[:, : 2 * _REACH + 1]
     energy = np.concatenate([[0.0], np.cumsum(around**2)])
-    power = np.maximum(energy[BLOCK:] - energy[:-BLOCK], 1.0)
-    powers = np.lib.stride_tricks.sliding_window_view(power, 2 * _REACH + 1)[::BLOCK][:count]
-    return np.asarray(product / np.sqrt(powers * np.maximum((blocks**2).sum(axis=1), 1.0)[:, None]))
+    softness = 1 / np.sqrt(np.maximum(energy[BLOCK:] - energy[:-BLOCK], 1.0))
+    here = np.lib.stride_tricks.sliding_window_view(softness, 2 * _REACH + 1)[::BLOCK][:count]
+    audible = np.minimum(here, here.min(axis=1, keepdims=True) / _FAINT)
+    likeness = np.maximum(product * here, later * audible)
+    return np.asarray(likeness / np.sqrt(np.maximum((blocks**2).sum(axis=1), 1.0)[:, None]))
 
 
 def stretch(signal: Signal, start: int, length: int) -> Signal:
@@ -137,17 +156,22 @@ def stretch(signal: Signal, start: int, length: int) -> Signal:
 
 
 def _path(gains: Signal) -> Lags:
-    """The way through these rows, one column for each row, that gains most: to a neighbouring column for _SLIDE, to
-    any other one for _JUMP.
+    """The way through these rows, one column for each row, that gains most: to a neighbouring column for _SLIDE, to one
+    a packet away for _PACKET, to any other one for _JUMP.
     """
     came = np.zeros(gains.shape, np.int64)
     here = np.arange(gains.shape[1])
     total = gains[0]
     for row, gain in enumerate(gains[1:], 1):
-        left, right = np.append(-np.inf, total[:-1]) - _SLIDE, np.append(total[1:], -np.inf) - _SLIDE
-        came[row] = np.where(total >= np.maximum(left, right), here, np.where(left > right, here - 1, here + 1))
-        best, top = np.maximum(total, np.maximum(left, right)), int(np.argmax(total))
-        came[row, total[top] - _JUMP > best] = top
+        best, way = total.copy(), here.copy()
+        for step, price in _STEPS:
+            to, since = (slice(step, None), slice(None, -step)) if step > 0 else (slice(None, step), slice(-step, None))
+            gained = total[since] - price
+            better = gained > best[to]
+            best[to][better], way[to][better] = gained[better], here[since][better]
+        top = int(np.argmax(total))
+        way[total[top] - _JUMP > best] = top
+        came[row] = way
         total = np.maximum(best, total[top] - _JUMP) + gain
     path = [int(np.argmax(total))]
     for way in came[:0:-1]:
@@ -159,17 +183,61 @@ def _path(gains: Signal) -> Lags:
 
 
 def _fit(sharp: tuple[Signal, Signal], plain: tuple[Signal, Signal], lags: Lags) -> Fit:
-    count = len(plain[0]) // FRAME
-    block = np.arange(count) * FRAME // BLOCK
+    """Each frame by the prompt as it is, and what that does not explain well by the prompt half a sample later."""
+    frames, heard = np.arange(len(plain[0]) // FRAME), (sharp[1], plain[1])
+    around = _TAPS // 2
+    fit = _explained((_pieces(sharp[0], frames, around), _pieces(plain[0], frames, around)), heard, lags, frames)
+    weak = np.flatnonzero(fit.sharp < _WELL)
+    if len(weak):
+        later = _explained(_half_a_sample_later(_pieces(plain[0], weak, _BORDER)), heard, lags, weak)
+        better = later.sharp > fit.sharp[weak]
+        for one, other in zip(_figures(fit), _figures(later), strict=True):
+            one[weak[better]] = other[better]
+    return fit
+
+
+def _figures(fit: Fit) -> tuple[Signal | Lags, ...]:
+    """All of a fit that depends on where it was looked for."""
+    return fit.sharp, fit.plain, fit.explained, fit.rest, fit.gain, fit.lags, fit.heard_frames
+
+
+def _half_a_sample_later(pieces: Signal) -> tuple[Signal, Signal]:
+    """These pieces, with _BORDER around each frame, half a sample later: with pre-emphasis and without. A sound near 4
+    kHz that comes half a sample later has nothing in common with any few whole shifts of itself.
+    """
+    width = pieces.shape[1]
+    later = np.fft.irfft(np.fft.rfft(pieces) * _half_turns(width, -1), width)
+    sharp, inner = later[:, 1:] - _EMPHASIS * later[:, :-1], _BORDER - _TAPS // 2
+    return sharp[:, inner - 1 : 1 - inner - 1], later[:, inner:-inner]
+
+
+@lru_cache(maxsize=4)
+def _half_turns(size: int, sign: int) -> npt.NDArray[np.complex128]:
+    """What makes a spectrum of this length later (-1) or earlier (1) by half a sample."""
+    return np.asarray(np.exp(sign * 1j * np.pi * np.arange(size // 2 + 1) / size))
+
+
+def _pieces(prompt: Signal, frames: Lags, border: int) -> Signal:
+    """These frames of the prompt, with so many samples more at either end."""
+    padded = np.pad(prompt, border)
+    return np.lib.stride_tricks.sliding_window_view(padded, FRAME + 2 * border)[frames * FRAME]
+
+
+def _explained(pieces: tuple[Signal, Signal], heard: tuple[Signal, Signal], lags: Lags, frames: Lags) -> Fit:
+    """These frames, of which pieces are given with pre-emphasis and without, each at the best of the lags of the blocks
+    around it, or beside its own.
+    """
+    block = frames * FRAME // BLOCK
     around = [lags[np.clip(block + near, 0, len(lags) - 1)] for near in (0, -1, 1, -2, 2)]
     beside = (around[0] - _TAPS // 2, around[0] + _TAPS // 2)
-    lag = _best(*sharp, np.stack(around), worth=1.0)
-    lag = np.where(lag == around[0], _best(*sharp, np.stack([around[0], *beside]), worth=_WORTH), lag)
-    basis, got = _basis(sharp[0], count), _at(sharp[1], lag, np.arange(count))
+    sounds = pieces[0][:, _TAPS // 2 : -(_TAPS // 2)]
+    lag = _best(sounds, heard[0], np.stack(around), frames, worth=1.0)
+    lag = np.where(lag == around[0], _best(sounds, heard[0], np.stack([around[0], *beside]), frames, worth=_WORTH), lag)
+    basis, got = _basis(pieces[0]), _at(heard[0], lag, frames)
     squares = np.matmul(basis, basis.transpose(0, 2, 1)) + 1e-3 * np.eye(_TAPS)
     weights = np.linalg.solve(squares, np.matmul(basis, got[..., None])).transpose(0, 2, 1)
     score = np.sqrt(_energy(np.matmul(weights, basis)[:, 0]) / np.maximum(_energy(got), 1e-3))
-    basis, got = _basis(plain[0], count), _at(plain[1], lag, np.arange(count))
+    basis, got = _basis(pieces[1]), _at(heard[1], lag, frames)
     explained = np.matmul(weights, basis)[:, 0]
     energy, wanted = _energy(explained), _energy(basis[:, _TAPS // 2])
     return Fit(
@@ -185,16 +253,15 @@ def _fit(sharp: tuple[Signal, Signal], plain: tuple[Signal, Signal], lags: Lags)
     )
 
 
-def _best(prompt: Signal, heard: Signal, tries: Lags, *, worth: float) -> Lags:
+def _best(sounds: Signal, heard: Signal, tries: Lags, frames: Lags, *, worth: float) -> Lags:
     """Of some lags for each frame the first one, unless another fits so many times better: a fraction of a sample,
     which the taps absorb, must not move it to the next one.
     """
-    frames = prompt[: tries.shape[1] * FRAME].reshape(-1, FRAME)
-    best, fit = tries[0].copy(), _likeness(frames, _at(heard, tries[0], np.arange(len(frames))))
+    best, fit = tries[0].copy(), _likeness(sounds, _at(heard, tries[0], frames))
     for lags in tries[1:]:
         others = np.flatnonzero(lags != tries[0])
         if len(others):
-            found = _likeness(frames[others], _at(heard, lags[others], others))
+            found = _likeness(sounds[others], _at(heard, lags[others], frames[others]))
             better = found > worth * fit[others]
             best[others[better]], fit[others[better]] = lags[others[better]], found[better]
     return np.asarray(best)
@@ -212,9 +279,9 @@ def _at(heard: Signal, lags: Lags, frames: Lags) -> Signal:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, FRAME)[starts - low])
 
 
-def _basis(prompt: Signal, count: int) -> Signal:
-    padded = np.pad(prompt, _TAPS // 2)
-    return np.stack([padded[at : at + count * FRAME].reshape(count, FRAME) for at in range(_TAPS)], axis=1)
+def _basis(pieces: Signal) -> Signal:
+    """Each piece shifted by every tap."""
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(pieces, FRAME, axis=1))
 
 
 def _energy(frames: Signal) -> Signal:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from callrec._canonical import canonical, sha256_hex
 from callrec._durable import make_dir, write_file
@@ -33,7 +33,7 @@ from callrec.notice.manifest import (
 )
 from callrec.notice.mask import mask_to_hex
 from callrec.notice.register import ApprovedPrompt, Register, Unusable, alike
-from callrec.notice.wording import Schedule, lint_notice, lint_periods
+from callrec.notice.wording import LANGUAGE_KEY, Schedule, lint_essential, lint_notice, lint_periods
 from callrec.ports import Entry
 
 Append = Callable[[Entry], str]
@@ -61,6 +61,9 @@ class NewPrompt:
     effective_from: datetime | None = None
     effective_to: datetime | None = None
     note: str = ""
+    essential_text: str = ""
+    essential_s: float = 0.0
+    """Seconds by which those words, with which the text begins, were spoken. Neither: all of it is essential."""
 
 
 def add(
@@ -247,10 +250,21 @@ def _faults(new: NewPrompt, pcm: bytes, clipped_pairs: int) -> list[str]:
     found = quality.findings(pcm, bounds=_BOUNDS[new.kind], clipped_pairs=clipped_pairs)
     faults = [f"{finding.what}: {finding.mend}" for finding in found]
     if new.kind is PromptKind.NOTICE:
-        faults += lint_notice(new.text, purposes=new.purposes, keys=new.keys, explains=new.explains)
+        said: dict[str, Any] = {"purposes": new.purposes, "keys": new.keys, "explains": new.explains}
+        faults += [*lint_notice(new.text, **said), *lint_essential(new.text, new.essential_text, **said)]
+        faults += _own_language(new)
+        if bool(new.essential_text.strip()) != (new.essential_s > 0):
+            faults.append("essential words and the second by which they were spoken go together")
+        elif new.essential_s > 0:
+            faults += quality.cut_findings(pcm, new.essential_s, bounds=_BOUNDS[new.kind])
     elif not new.text.strip():
         faults.append("there is no text: write down, word for word, what is spoken")
     return faults
+
+
+def _own_language(new: NewPrompt) -> list[str]:
+    meaning = f"{LANGUAGE_KEY}{new.language}"
+    return [f"key {key} chooses {new.language}, which this is" for key, meant in new.keys.items() if meant == meaning]
 
 
 def _periods(new: NewPrompt, schedule: Schedule | None) -> tuple[str, ...]:
@@ -279,7 +293,7 @@ def _draft(new: NewPrompt, pcm: bytes, version: int, status: Status) -> PromptRe
         pcm_sha256=sha256_hex(pcm),
         samples=len(pcm) // 2,
         speech=mask_to_hex(quality.speech_mask(pcm)),
-        essential_ms=len(pcm) // 2 * 1000 // RATE,
+        essential_ms=round(new.essential_s * 1000) or len(pcm) // 2 * 1000 // RATE,
         status=status,
         sample=status is Status.SAMPLE,
         purposes=dict(new.purposes),
@@ -288,6 +302,7 @@ def _draft(new: NewPrompt, pcm: bytes, version: int, status: Status) -> PromptRe
         effective_from=new.effective_from,
         effective_to=new.effective_to,
         note=new.note,
+        essential_text=" ".join(new.essential_text.split()),
     )
 
 
@@ -314,5 +329,7 @@ def _check(register: Register, record: PromptRecord, schedule: Schedule | None) 
         purposes=record.purposes,
         keys=record.keys,
         explains=record.explains,
+        essential_text=record.essential_text,
+        essential_s=record.essential_ms / 1000 if record.essential_text else 0.0,
     )
     return [f"{record.name}: {fault}" for fault in (*_faults(new, found.pcm, 0), *_periods(new, schedule))]

@@ -17,17 +17,21 @@ from callrec.core.values import Tap
 Samples = npt.NDArray[np.int16]
 
 
-def compare(prompt_pcm: bytes, tapped_pcm: bytes, *, kind: Tap = Tap.PLAYER, silence: int = 0) -> TapFacts:
+def compare(
+    prompt_pcm: bytes, tapped_pcm: bytes, *, kind: Tap = Tap.PLAYER, silence: int = 0, skipped: bool = False
+) -> TapFacts:
     """How much of the prompt is in the tap. Both are 16-bit little-endian mono at the same rate.
 
     A full match has `matched_samples` equal to the prompt's samples and says at which sample of the tap it begins.
     Otherwise `matched_samples` counts the prompt's samples that are there from its beginning on, or is 0 with no place
     where the tap holds something besides the prompt. `silence` is the sample value of silence in the tap: 0, or 8 for
-    what was decoded from A-law (ITU-T G.711). Never raises; an odd number of bytes matches nothing.
+    what was decoded from A-law (ITU-T G.711). Where the notice was `skipped`, silence must follow as much of it as
+    is there. Never raises; an odd number of bytes matches nothing.
     """
     matched, at = 0, None
     if len(prompt_pcm) % 2 == 0 and len(tapped_pcm) % 2 == 0:
-        matched, at = _match(np.frombuffer(prompt_pcm, "<i2"), np.frombuffer(tapped_pcm, "<i2"), silence)
+        prompt, tapped = np.frombuffer(prompt_pcm, "<i2"), np.frombuffer(tapped_pcm, "<i2")
+        matched, at = _match(prompt, tapped, silence, skipped=skipped)
     return TapFacts(
         kind=kind,
         pcm_sha256=sha256_hex(tapped_pcm),
@@ -37,7 +41,7 @@ def compare(prompt_pcm: bytes, tapped_pcm: bytes, *, kind: Tap = Tap.PLAYER, sil
     )
 
 
-def _match(prompt: Samples, tapped: Samples, silence: int) -> tuple[int, int | None]:
+def _match(prompt: Samples, tapped: Samples, silence: int, *, skipped: bool) -> tuple[int, int | None]:
     sound, heard = np.flatnonzero(prompt != silence), np.flatnonzero(tapped != silence)
     if not len(sound) or not len(heard):
         return 0, None
@@ -45,7 +49,7 @@ def _match(prompt: Samples, tapped: Samples, silence: int) -> tuple[int, int | N
     if at < 0:
         return 0, None
     matched = _prefix(prompt, tapped[at : at + len(prompt)])
-    if matched == len(prompt) and heard[-1] >= at + len(prompt):
+    if (skipped or matched == len(prompt)) and heard[-1] >= at + matched:
         return 0, None
     return matched, at
 

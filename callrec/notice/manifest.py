@@ -19,7 +19,7 @@ from callrec._canonical import canonical, sha256_hex
 from callrec.core.purposes import parse_purposes
 from callrec.core.values import Purpose
 from callrec.errors import ConfigError
-from callrec.notice.wording import EXPLAINS, KEYS, MEANINGS
+from callrec.notice.wording import EXPLAINS, KEYS, LANGUAGE_KEY, MEANINGS, is_meaning, names
 
 NAME: Final = "manifest.yaml"
 LARGEST_BYTES: Final = 1_000_000
@@ -59,7 +59,9 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptRecord:
-    """One version of one prompt in one language. `speech` is a 0 or 1 for each 20 ms, as hexadecimal digits."""
+    """One version of one prompt in one language. `speech` is a 0 or 1 for each 20 ms, as hexadecimal digits. By
+    `essential_ms` the words of `essential_text` were spoken, with which the text begins; empty: all of it is essential.
+    """
 
     id: str
     version: int
@@ -80,6 +82,24 @@ class PromptRecord:
     effective_from: datetime | None = None
     effective_to: datetime | None = None
     note: str = ""
+    essential_text: str = ""
+
+    @property
+    def essential_purposes(self) -> frozenset[Purpose]:
+        """Those that are named before the caller may skip the rest; all of them where nothing may be skipped."""
+        if not self.essential_text:
+            return frozenset(self.purposes)
+        return frozenset(each for each, phrase in self.purposes.items() if names(self.essential_text, phrase))
+
+    @property
+    def languages(self) -> tuple[tuple[str, str], ...]:
+        """(key, language) for each key that chooses another language."""
+        meant = ((key, meaning.partition(LANGUAGE_KEY)) for key, meaning in sorted(self.keys.items()))
+        return tuple((key, language) for key, (_, found, language) in meant if found)
+
+    def key_for(self, meaning: str) -> str:
+        """The key that the notice names for this; empty where it names none."""
+        return next((key for key, meant in self.keys.items() if meant == meaning), "")
 
     @property
     def name(self) -> str:
@@ -91,7 +111,12 @@ class PromptRecord:
         rest = {"keys": dict(self.keys), "explains": dict(self.explains), "speech": self.speech}
         named = {purpose.value: phrase for purpose, phrase in self.purposes.items()}
         dates = {"effective_from": self.effective_from, "effective_to": self.effective_to}
+        essential = {
+            "essential_purposes": sorted(purpose.value for purpose in self.essential_purposes),
+            "essential_text_sha256": sha256_hex(self.essential_text.encode()),
+        }
         return {
+            **(essential if self.essential_text else {}),
             **{name: _plain_value(date) for name, date in dates.items() if date is not None},
             "prompt_id": self.id,
             "version": self.version,
@@ -263,8 +288,8 @@ def _purposes(raw: object, at: str) -> dict[Purpose, str]:
 def _keys(raw: object, at: str) -> dict[str, str]:
     given = _known(raw, tuple(KEYS), at)
     for key, meaning in given.items():
-        if not isinstance(meaning, str) or meaning not in MEANINGS:
-            raise ConfigError(f"{at}.{key}: {meaning!r:.60} is none of {', '.join(MEANINGS)}")
+        if not isinstance(meaning, str) or not is_meaning(meaning):
+            raise ConfigError(f"{at}.{key}: {meaning!r:.60} is none of {', '.join(MEANINGS)}, {LANGUAGE_KEY}cy")
     return dict(given)
 
 
@@ -310,6 +335,7 @@ _FIELDS: Final[Mapping[str, Callable[[object, str], Any]]] = {
     "effective_from": moment,
     "effective_to": moment,
     "note": _text,
+    "essential_text": _text,
 }
 _NEEDED: Final = tuple(_FIELDS)[: tuple(_FIELDS).index("purposes")]
 

@@ -67,6 +67,22 @@ def speech_mask(pcm: bytes) -> Mask:
     return voiced & (levels > np.percentile(levels, 95) - _BELOW_LOUD_DB) if len(levels) else voiced
 
 
+def cut_findings(pcm: bytes, at_s: float, *, bounds: Bounds = NOTICE) -> tuple[str, ...]:
+    """What is wrong with letting a caller end the prompt at this second: in the middle of a word, or too early."""
+    mask = speech_mask(pcm)
+    frame = round(at_s * RATE / FRAME)
+    if not 0 < frame < len(mask):
+        return (f"its essential part ends at {at_s:g} s, and it lasts {len(mask) * FRAME / RATE:.1f} s",)
+    found = []
+    if mask[:frame].sum() * FRAME / RATE < bounds.speech_s:
+        found.append(f"up to {at_s:g} s there is less than {bounds.speech_s:g} s of speech: no notice can be in it")
+    if mask[frame - 1 : frame + 1].any():
+        pauses = np.flatnonzero(~(mask[:-1] | mask[1:])) + 1
+        near = ", ".join(f"{each * FRAME / RATE:.2f}" for each in sorted(pauses, key=lambda one: abs(one - frame))[:2])
+        found.append(f"somebody speaks at {at_s:g} s, where its essential part ends: choose a pause, such as {near} s")
+    return tuple(found)
+
+
 def frame_levels(pcm: bytes) -> Frames:
     """RMS of each whole 20 ms in dBFS, -100 for digital silence."""
     power = (_frames(pcm) ** 2).mean(axis=1)

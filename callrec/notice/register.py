@@ -7,6 +7,7 @@ what is played.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final, Self
 import numpy as np
 
 from callrec._canonical import canonical, sha256_hex
-from callrec.core.evidence import PromptFacts
+from callrec.core.evidence import LanguageKey, PromptFacts
 from callrec.core.reasons import Reason
 from callrec.errors import Broken, ConfigError
 from callrec.notice import signing
@@ -63,7 +64,10 @@ class ApprovedPrompt:
             purposes=tuple(sorted(purpose.value for purpose in record.purposes)),
             sample=record.sample,
             essential_ms=record.essential_ms,
-            acknowledges=next((key for key, meaning in record.keys.items() if meaning == "acknowledge"), ""),
+            acknowledges=record.key_for("acknowledge"),
+            essential_purposes=tuple(sorted(purpose.value for purpose in record.essential_purposes)),
+            skips=record.key_for("shorten"),
+            languages=tuple(LanguageKey(key=key, language=language) for key, language in record.languages),
         )
 
 
@@ -176,6 +180,7 @@ class Register:
             if each.approved and not each.approved.signature and not each.sample
         ]
         notices = [each for each in live if each.kind is PromptKind.NOTICE]
+        samples += [line for each in notices for line in (*_tail(each), *_untold(each, notices))]
         return (*samples, *(line for one in notices for other in notices if (line := _narrower(one, other))))
 
     def _known(self) -> str:
@@ -253,6 +258,21 @@ def _narrower(one: PromptRecord, other: PromptRecord) -> str:
         return ""
     names = ", ".join(sorted(purpose.value for purpose in missing))
     return f"{one.name} does not name {names}, which {other.name} does: its calls are never tagged so"
+
+
+def _tail(one: PromptRecord) -> Iterator[str]:
+    """Purposes that a caller who skips the tail is not told of."""
+    missing = sorted(purpose.value for purpose in one.purposes.keys() - one.essential_purposes)
+    if missing:
+        yield f"{one.name} names {', '.join(missing)} in its tail only: not for them where the caller skips it"
+
+
+def _untold(one: PromptRecord, notices: list[PromptRecord]) -> Iterator[str]:
+    """Languages that a key chooses and that there is no notice in."""
+    there = {other.language for other in notices if other.id == one.id}
+    for key, language in one.languages:
+        if language not in there:
+            yield f"{one.name} names key {key} for {language}, and there is no notice {one.id} in {language}"
 
 
 def alike(one: PromptRecord, other: PromptRecord) -> bool:

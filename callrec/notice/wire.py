@@ -33,6 +33,7 @@ from callrec.core.rtcp import ReportBlock
 from callrec.core.values import Tap
 from callrec.core.wire_records import TakenWindow
 from callrec.notice.compare import compare
+from callrec.notice.described import negotiated
 from callrec.notice.g711 import LAWS
 from callrec.notice.wire_window import KeptWindow, RtcpHeard, Run, keep, read
 
@@ -58,17 +59,19 @@ class Weighed:
     rtcp: RtcpFacts | None
 
 
-def weigh(kept: bytes, prompt_pcm: bytes) -> Weighed:
-    """Everything that this window shows, beside this prompt. Broken where it cannot be read."""
+def weigh(kept: bytes, prompt_pcm: bytes, *, skipped: bool = False) -> Weighed:
+    """Everything that this window shows, beside this prompt, or as much of it as was played where it was `skipped`.
+    Broken where it cannot be read.
+    """
     window, payloads = read(kept)
     seen = _Seen(window, payloads)
-    tap = seen.compared(prompt_pcm)
-    counts = window.counts
+    tap = seen.compared(prompt_pcm, skipped=skipped)
+    counts, wanted = window.counts, tap.matched_samples if skipped else len(prompt_pcm) // 2
     return Weighed(
         tap=tap,
-        wire=_placed(seen, tap, _steady(window, sha256_hex(kept)), len(prompt_pcm) // 2),
+        wire=_placed(seen, tap, _steady(window, sha256_hex(kept)), wanted),
         streams=tuple(_stream(runs) for runs in seen.streams),
-        expected_packets=-(-(len(prompt_pcm) // 2) // seen.samples_in_packet()),
+        expected_packets=-(-wanted // seen.samples_in_packet()),
         foreign_packets=counts.rtp_foreign + counts.rtcp_foreign,
         peer_ssrc=counts.peer_ssrc,
         rtp_received=counts.rtp_received,
@@ -91,12 +94,13 @@ class _Seen:
         numbers = [run.first_sequence + np.arange(run.packets, dtype=np.int64) for run in window.runs]
         self.sequence: Times = np.concatenate([np.zeros(0, np.int64), *numbers]) % _NUMBERS
 
-    def compared(self, prompt_pcm: bytes) -> TapFacts:
+    def compared(self, prompt_pcm: bytes, *, skipped: bool) -> TapFacts:
         """The one stream against the prompt; where there are more, or it is no G.711, nothing matches."""
         if self._law is None or len(prompt_pcm) % 2:
             return compare(b"", b"", kind=Tap.WIRE)
         heard = self._law.decoded(self._payloads)
-        return compare(self._law.applied(prompt_pcm), heard, kind=Tap.WIRE, silence=self._law.silence)
+        wanted = self._law.applied(prompt_pcm)
+        return compare(wanted, heard, kind=Tap.WIRE, silence=self._law.silence, skipped=skipped)
 
     def packet_of(self, sample: int) -> int:
         """The place of the packet that carried this sample."""
@@ -133,6 +137,7 @@ def _steady(window: KeptWindow, digest: str) -> WireFacts:
     runs, counts = window.runs, window.counts
     peer = window.peers[0] if window.peers else ""
     steps = [_step(one, then) for one, then in pairwise(runs)]
+    media = negotiated(window.signalling)
     under_srtp = sum(run.packets for run in runs if run.srtp)
     in_clear = sum(run.packets for run in runs if not run.srtp)
     return WireFacts(
@@ -152,6 +157,9 @@ def _steady(window: KeptWindow, digest: str) -> WireFacts:
         notice_first_sequence=None,
         notice_last_sequence=None,
         notice_span_ns=None,
+        sdp_rtp=media.rtp,
+        sdp_rtcp=media.rtcp,
+        sdp_keys=media.keys,
     )
 
 
@@ -166,7 +174,7 @@ def _leaps(one: Run, then: Run) -> bool:
 
 def _placed(seen: _Seen, tap: TapFacts, facts: WireFacts, samples: int) -> WireFacts:
     """With the packets that the notice lies in, where the whole of it was found."""
-    if tap.at_sample is None or tap.matched_samples < samples:
+    if tap.at_sample is None or not 0 < samples <= tap.matched_samples:
         return facts
     first, last = seen.packet_of(tap.at_sample), seen.packet_of(tap.at_sample + tap.matched_samples - 1)
     return replace(

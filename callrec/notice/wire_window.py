@@ -2,7 +2,8 @@
 
 One line of canonical JSON (RFC 8785), then the payloads of the RTP that we sent, one after the other. Packets that
 follow each other by sequence number and timestamp are one run in the JSON, with the microseconds between them; of RTCP
-only its report blocks and its hash are there. A notice of 20 s in PCMA makes about 170 kB.
+only its report blocks and its hash are there; of SIP the messages that described the media, redacted (`described`). A
+notice of 20 s in PCMA makes about 170 kB, and LARGEST is never passed.
 """
 
 from __future__ import annotations
@@ -14,21 +15,32 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from callrec._canonical import canonical, parse, sha256_hex
+from callrec.core.evidence import SipText
 from callrec.core.evidence_json import decode, encode
 from callrec.core.rtcp import ReportBlock, reports
 from callrec.core.wire_records import Counts, Flag, Kind, Record, TakenWindow, records, text_of
 from callrec.errors import Broken
+from callrec.notice.described import Commit, Described, is_kept, redacted
 
-SCHEMA: Final = "callrec/wire-window/1"
+SCHEMA: Final = "callrec/wire-window/2"
+FIRST_SCHEMA: Final = "callrec/wire-window/1"
+"""Of windows from before SIP was kept in them; they are read as well."""
 SUFFIX: Final = ".tap"
 """Of its file, which else bears the name of the evidence."""
+LARGEST: Final = 200_000
+"""Bytes of a kept window. One that would be larger is none: nothing is proven by it."""
 MOST_REPORTS: Final = 64
 """RTCP packets heard that are kept; the rest is counted."""
 _RTP: Final = struct.Struct(">BBHII")
 _PLAIN: Final = 0x80
 """Version 2, no padding, no extension, no contributors (RFC 3550 section 5.1): all that the engine sends."""
 _LARGEST_RUN: Final = 1 << 16
+Salts = dict[str, str]
 _GAPS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,11})(?: (?:0|[1-9][0-9]{0,11}))*)?")
+
+
+def _to_nobody(_text: str) -> tuple[str, str]:
+    raise ValueError("messages are kept only with somebody to commit to them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,19 +96,28 @@ class KeptWindow:
     reports_sent: tuple[ReportSent, ...]
     rtcp_heard: tuple[RtcpHeard, ...]
     rtcp_unkept: int
+    signalling: tuple[Described, ...]
 
 
 # ---------------------------------------------------------------- keeping
 
 
 def keep(taken: TakenWindow) -> bytes:
-    """The kept form. Broken where the records are none."""
+    """The kept form, without any SIP. Broken where the records are none."""
+    return keep_with(taken, ())[0]
+
+
+def keep_with(taken: TakenWindow, signalling: Sequence[SipText], commit: Commit = _to_nobody) -> tuple[bytes, Salts]:
+    """The kept form with these messages, redacted, and the salts that open what they were, by the names that their
+    commitments have in the ledger. Broken where the records are none.
+    """
     listed = records(taken.records)
     began_ns = next((one.boottime_ns for one in listed if Flag.EARLIER not in one.flags), 0)
     deferred = [one for one in listed if one.flags and Flag.DEFERRED in one.flags]
     sent = [one for one in listed if one.kind is Kind.RTP_SENT and not (one.flags and Flag.DEFERRED in one.flags)]
     plain = [one for one in sent if len(one.packet) > _RTP.size and one.packet[0] == _PLAIN]
     heard = [one for one in listed if one.kind is Kind.RTCP_RECEIVED]
+    described, salts = redacted(signalling, began_ns=began_ns, commit=commit)
     window = KeptWindow(
         began_ns=began_ns,
         counts=taken.counts,
@@ -108,9 +129,10 @@ def keep(taken: TakenWindow) -> bytes:
         reports_sent=tuple(_reports_sent(listed, began_ns)),
         rtcp_heard=tuple(_heard(one, began_ns) for one in heard[:MOST_REPORTS]),
         rtcp_unkept=len(heard[MOST_REPORTS:]),
+        signalling=described,
     )
     head = canonical({"schema": SCHEMA, **encode(window)})
-    return b"".join([head, b"\n", *(one.packet[_RTP.size :] for one in plain)])
+    return b"".join([head, b"\n", *(one.packet[_RTP.size :] for one in plain)]), salts
 
 
 def _runs(sent: Sequence[Record]) -> Iterator[Run]:
@@ -207,9 +229,14 @@ def read(kept: bytes) -> tuple[KeptWindow, bytes]:
 
 
 def _window(value: Any) -> KeptWindow:
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+    if not isinstance(value, dict) or value.get("schema") not in (SCHEMA, FIRST_SCHEMA):
         raise ValueError(f"this is not {SCHEMA}")
-    window = decode({name: field for name, field in value.items() if name != "schema"}, KeptWindow, "window")
+    fields_then = {name: field for name, field in value.items() if name != "schema"}
+    if value["schema"] == FIRST_SCHEMA:
+        if "signalling" in fields_then:
+            raise ValueError(f"{FIRST_SCHEMA} has no signalling")
+        fields_then["signalling"] = []
+    window = decode(fields_then, KeptWindow, "window")
     assert isinstance(window, KeptWindow)
     return window
 
@@ -228,6 +255,8 @@ def _check(window: KeptWindow, payloads: bytes) -> None:
             raise ValueError("a run with a number that RTP cannot carry")
     if sum(run.packets * run.payload_bytes for run in window.runs) != len(payloads):
         raise ValueError("payloads and runs differ in length")
+    if not all(is_kept(line) for message in window.signalling for line in message.sdp):
+        raise ValueError("a line of a session description that is never kept")
     if not _GAPS.fullmatch(window.gaps_us):
         raise ValueError("the times are no numbers")
     if sum(run.packets for run in window.runs) != len(window.gaps_us.split()):

@@ -28,8 +28,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "decline_training": "record it, but not for training",
     "repeat": "play the notice again",
     "acknowledge": "the caller heard it",
+    "shorten": "end the notice now; what must be heard was said",
 }
-"""What a key that the notice names may mean."""
+"""What a key that the notice names may mean, besides LANGUAGE_KEY and a language: the notice in that language."""
+LANGUAGE_KEY: Final = "language:"
+_LANGUAGE: Final = re.compile(LANGUAGE_KEY + "[a-z]{2,3}(-[A-Z]{2})?")
 
 KEYS: Final = "012345678*#"
 """Keys a notice may name. 9 is never a choice: somebody frightened presses it for 999, which always means emergency."""
@@ -43,6 +46,11 @@ _NUMBER_WORDS: Final = {
 _AFTER_PRESS: Final = re.compile(r"\b(?:press|pwyswch)\s+(?:the\s+|key\s+)*(\w+)", re.IGNORECASE)
 _LONE_KEY: Final = re.compile(r"(?<![\w.,:/*#])([0-9*#])(?!\w|[.,:/]\w)")
 MOST_WORDS: Final = 60
+
+
+def is_meaning(meaning: str) -> bool:
+    """True for what a key may mean."""
+    return meaning in MEANINGS or _LANGUAGE.fullmatch(meaning) is not None
 
 
 def spoken_keys(text: str) -> frozenset[str]:
@@ -110,6 +118,53 @@ def _keys(
     for key in declining:
         if key in spoken and key not in spoken_keys(explains.get("decline", "")):
             yield f"the phrase that says how to say no does not name its key {key} (decline)"
+
+
+# ---------------------------------------------------------------- what may be skipped
+
+_MUST_COME_FIRST: Final = ("who", "recorded", "decline", "same_help")
+
+
+def lint_essential(
+    text: str,
+    essential: str,
+    *,
+    purposes: Mapping[Purpose, str],
+    keys: Mapping[str, str],
+    explains: Mapping[str, str],
+) -> Iterator[str]:
+    """What the part that no caller can skip fails to say (R8): who records, that calls are, at least one purpose, how
+    to decline and that the help is the same, with every key but those to hear it again. `essential` is empty where the
+    whole is to be heard.
+    """
+    if not essential.strip():
+        if "shorten" in keys.values():
+            yield "a key skips the rest, and all of it is essential: say which words are, or take the key out"
+        return
+    if "shorten" not in keys.values():
+        yield "only a part of it is essential, and no key skips the rest"
+    if not _begins_with(text, essential):
+        yield "the text does not begin with its essential words"
+        return
+    yield from _said_in(essential, purposes, keys, explains)
+
+
+def _said_in(
+    essential: str, purposes: Mapping[Purpose, str], keys: Mapping[str, str], explains: Mapping[str, str]
+) -> Iterator[str]:
+    if not any(names(essential, phrase) for phrase in purposes.values()):
+        yield "its essential part names no purpose"
+    for name in _MUST_COME_FIRST:
+        if not names(essential, explains.get(name, "")):
+            yield f"its essential part does not say {EXPLAINS[name]} ({name})"
+    for key in sorted(keys.keys() - spoken_keys(essential)):
+        if keys[key] != "repeat":
+            yield f"its essential part does not name key {key} ({keys[key]})"
+
+
+def _begins_with(text: str, words: str) -> bool:
+    whole, part = text.split(), words.split()
+    return whole[: len(part)] == part and len(part) < len(whole)
 
 
 # ---------------------------------------------------------------- how long

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
+from time import CLOCK_BOOTTIME, clock_gettime_ns
 from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 import pjsua2 as pj
 import structlog
 
-from callrec.core.evidence import Direction
+from callrec.core.evidence import MOST_MESSAGES, Direction, SipText
 from callrec.core.values import KeyMethod, Leg
 from callrec.sip import parameters
 from callrec.sip.counters import Counters
@@ -101,6 +102,7 @@ class LegCall(pj.Call):
         self.confirmed = False
         self.strayed = False
         self.streams = 0
+        self.signalling: tuple[SipText, ...] = ()
         self._streaming = False
         self.media = LegMedia()
 
@@ -211,11 +213,28 @@ class LegCall(pj.Call):
         """Keep why the far end hung up (RFC 3326), and tell who it says that it is now."""
         event = prm.e
         change = event.body.tsxState
+        self._follow_descriptions(change)
         if change.type == pj.PJSIP_EVENT_RX_MSG and change.tsx.role == pj.PJSIP_ROLE_UAS:
             if change.tsx.method in ("BYE", "CANCEL"):
                 self._peer_reason = parse_message(change.src.rdata.wholeMsg).first("Reason")
             elif change.tsx.method in ("INVITE", "UPDATE") and self._listener is not None:
                 self._listener.leg_asked(self._leg, parse_message(change.src.rdata.wholeMsg))
+
+    def _follow_descriptions(self, change: pj._TsxStateEvent) -> None:
+        """What either side of this leg says of its media."""
+        if self._leg is not Leg.CALLER or change.tsx.method not in ("INVITE", "UPDATE"):
+            return
+        if change.type == pj.PJSIP_EVENT_RX_MSG:
+            self.describe(parse_message(change.src.rdata.wholeMsg), received=True)
+        elif change.type == pj.PJSIP_EVENT_TX_MSG:
+            self.describe(parse_message(change.src.tdata.wholeMsg), received=False)
+
+    def describe(self, message: SipMessage, *, received: bool) -> None:
+        """This came, or left: what it says of media goes with the evidence of a notice; the newest of it."""
+        if message.body:
+            now = clock_gettime_ns(CLOCK_BOOTTIME)
+            text = SipText(at_ns=now, received=received, start_line=message.start_line, sdp=message.body)
+            self.signalling = (*self.signalling, text)[-MOST_MESSAGES:]
 
     @guarded
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802

@@ -20,6 +20,7 @@ from callrec.core.evidence import (
     KeyHeard,
     Observation,
     PlayerWatch,
+    SipText,
     StreamIncarnation,
 )
 from callrec.core.values import KeyMethod, Leg, Tap
@@ -143,6 +144,7 @@ class Window:
         tap_pcm: bytes,
         taken: TakenWindow | None,
         answered: bool,
+        signalling: tuple[SipText, ...] = (),
     ) -> Observation:
         """Everything, as evidence. The window was closed."""
         return Observation(
@@ -166,6 +168,7 @@ class Window:
             key_capability=self._capability(),
             keys=tuple(self._keys),
             window=taken,
+            signalling=signalling,
         )
 
     def _caller(self) -> CallerMedia:

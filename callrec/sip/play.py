@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import pjsua2 as pj
 
-from callrec.core.evidence import Interruption, Observation
+from callrec.core.evidence import Interruption, Observation, SipText
 from callrec.core.values import Tap
 from callrec.core.wire_records import TakenWindow
 from callrec.errors import CallrecError
@@ -33,6 +33,10 @@ SETTLE_S: Final = 0.01
 STALL_S: Final = 1.0
 """A player that does not advance for so long has stalled; and one that nobody could watch for so long may have: a
 process that was stopped plays on as if nothing had been, and the caller heard a hole.
+"""
+SKIP_LATER_MS: Final = 60
+"""How much more than the essential part is played before a skip, so that all of it has left for sure; and how long the
+last packets of it may take.
 """
 _TAP_WAIT_S: Final = 0.5
 _TAP_POLL_S: Final = 0.005
@@ -70,6 +74,7 @@ class NoticePlay:
         self._tap_path = house.media.taps / f"{name}-{attempt}.wav"
         call = stage.caller
         self._answered = call is not None and call.confirmed
+        self._signalling: tuple[SipText, ...] = call.signalling if call is not None else ()
         self.window = Window(
             house.clock,
             attempt=attempt,
@@ -85,6 +90,7 @@ class NoticePlay:
         self._loud: Sequence[bool] = ()
         self._position, self._moved_s = 0, monotonic()
         self._looked_s = self._moved_s
+        self._skip_at, self._cut = -1, False
         self._ending = self._tapped = self._outplayed = False
 
     def begin(self, pcm: bytes) -> None:
@@ -120,7 +126,7 @@ class NoticePlay:
         """Player to leg, then player to its tap; nothing once it is ending."""
         call = self._stage.caller
         audio = call.audio() if call is not None else None
-        if self._ending or self._player is None or audio is None:
+        if self._ending or self._cut or self._player is None or audio is None:
             return []
         sinks = (audio, self._tap)
         return [(self._player, sink) for sink in sinks if sink is not None]
@@ -149,8 +155,25 @@ class NoticePlay:
         if position == self._position:
             return
         self._position, self._moved_s = position, monotonic()
+        if 0 <= self._skip_at <= position:
+            self._cut_off(call)
         if self._tap is not None:
             self._watch(call, player)
+
+    def skip(self, after_ms: int) -> None:
+        """End it once so much was played and left, not before; what is beyond its end is its end."""
+        self._skip_at = (after_ms + SKIP_LATER_MS) * RATE // 1000
+        if self._player is not None and not self._ending:
+            self._look()
+
+    def _cut_off(self, call: LegCall) -> None:
+        """Nothing feeds the leg any more; the packet that waits for its last samples leaves with silence in it."""
+        if self._cut:
+            return
+        self._cut = True
+        self._stage.rewire()
+        waiting_s = max(0, call.counters().packet_ms - FRAME_MS) / 1000
+        self._thread.call_later(waiting_s + SKIP_LATER_MS / 1000, lambda: self._finish(Interruption.SKIPPED))
 
     def _watch(self, call: LegCall, player: Player) -> None:
         port, watch = call.media.port, self.window.watch
@@ -186,7 +209,7 @@ class NoticePlay:
 
     def _end_of_file(self) -> None:
         call = self._stage.caller
-        if self._ending or call is None:
+        if self._ending or self._cut or call is None:
             return
         waiting_s = max(0, call.counters().packet_ms - FRAME_MS) / 1000
         self._thread.call_later(waiting_s + SETTLE_S, self._played)
@@ -211,6 +234,7 @@ class NoticePlay:
         self._stage.notice_ending(self)
         call = self._stage.caller
         self.window.bank(call.counters() if call is not None else Counters())
+        self._signalling = call.signalling if call is not None else self._signalling
         self.window.close()
         self._let_go()
         self._await_tap(why, monotonic() + _TAP_WAIT_S)
@@ -235,11 +259,12 @@ class NoticePlay:
         self._tap_path.unlink(missing_ok=True)
         told = self.window.observation(
             why=why,
-            prompt_bytes=len(self._pcm),
+            prompt_bytes=2 * self._position if why is Interruption.SKIPPED else len(self._pcm),
             tap=Tap.PLAYER if self._media.wire is None else Tap.WIRE,
             tap_pcm=pcm,
             taken=self._taken,
             answered=self._answered,
+            signalling=self._signalling,
         )
         self._stage.notice_ended(self, told)
 

@@ -96,10 +96,10 @@ class Session:
         self._sound.play = play = NoticePlay(self, self._house, attempt=attempt, name=uid, linger_s=await_report_s)
         play.begin(pcm)
 
-    def stop_notice(self, attempt: int) -> None:
-        """Stop this attempt."""
-        if self._sound.play is not None and self._sound.play.attempt == attempt:
-            self._interrupt(Interruption.STOPPED)
+    def stop_notice(self, attempt: int, *, after_ms: int | None = None) -> None:
+        """Stop this attempt, or let it end once so much of it was played."""
+        if (play := self._sound.play) is not None and play.attempt == attempt:
+            self._interrupt(Interruption.STOPPED) if after_ms is None else play.skip(after_ms)
 
     def _interrupt(self, why: Interruption) -> None:
         if self._sound.play is not None:
@@ -120,7 +120,7 @@ class Session:
             waiting, self._waiting = self._waiting, []
             for event in waiting:
                 self._tell(event)
-        if observation.complete and not self._over:
+        if observation.heard and not self._over:
             self._reports.begin(play.attempt)
         self._close_if_over()
 

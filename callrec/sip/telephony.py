@@ -185,7 +185,9 @@ class PjsuaTelephony:
         invite = invite_of(message, call_uid=secrets.token_hex(16), source=source)
         direction = self._direction_of(invite)
         session = Session(self, invite, direction, info_allowed=allows_info(message))
-        session.adopt(LegCall(account, session, direction.offered, self.settings, prm.callId))
+        call = LegCall(account, session, direction.offered, self.settings, prm.callId)
+        call.describe(message, received=True)
+        session.adopt(call)
         self._sessions[invite.call_uid] = session
         self._invited(invite)
 
@@ -248,6 +250,10 @@ class PjsuaTelephony:
     def stop_notice(self, call_uid: str, attempt: int) -> None:
         """Stop playing."""
         self._order(call_uid, lambda session: session.stop_notice(attempt))
+
+    def skip_notice(self, call_uid: str, attempt: int, *, after_ms: int) -> None:
+        """End it once so much was played."""
+        self._order(call_uid, lambda session: session.stop_notice(attempt, after_ms=after_ms))
 
     def dial(self, call_uid: str, destination: Destination) -> None:
         """Call the advice line."""

@@ -150,10 +150,12 @@ class WireHouse(PackHouse):
 
     def evidence_of(self, uid, offered, answered, **change):
         taken = self.taken()
-        self.kept = wire_window.keep(taken)
+        self.kept = wire.keeping(taken)
         seen = weigh(self.kept, self.prompt.pcm)
         caller = replace(
             GOOD_EVIDENCE.caller,
+            sdp_address="192.0.2.5:4000",
+            source_address="192.0.2.5:4000",
             foreign_packets=seen.foreign_packets,
             ssrc=seen.peer_ssrc,
             rtcp_reports=seen.rtcp.accepted,

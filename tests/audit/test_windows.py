@@ -11,7 +11,7 @@ from callrec.audit.casefile import gather
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.notice.audio import wav_of
-from callrec.notice.wire_window import SUFFIX, keep
+from callrec.notice.wire_window import SUFFIX
 from tests.audit.story import Story
 from tests.core.builders import GOOD_EVIDENCE
 from tests.notice import test_wire as wire
@@ -30,14 +30,15 @@ def story(tmp_path):
 def proven(story, taken=None, **change):
     """A recorded call whose wire showed this; its evidence is changed as told before it is judged. Its uid."""
     taken = taken or wire.window(*wire.good(), wire.our_report(), wire.their_report())
-    shown = wire.evidence(taken)
+    shown_window = wire.keeping(taken)
+    shown = wire.evidence_of(shown_window)
     shown = replace(shown, prompt=replace(shown.prompt, pcm_sha256=sha256_hex(wire.PROMPT)))
     shown = replace(shown, caller=replace(shown.caller, ssrc=wire.THEIRS, rtcp_reports=1))
     uid, offered = story.offer()
     answered = story.tell(Kind.CALL_ANSWERED, uid, offered_leaf=offered, next_hop="127.0.0.1", leg_ends_at="pbx")
     fields = {name: getattr(shown, name) for name in shown.__dataclass_fields__ if name not in ("binding", "answered")}
     story.judged(uid, offered, answered, **fields | change)
-    window_of(story, uid).write_bytes(keep(taken))
+    window_of(story, uid).write_bytes(shown_window)
     story.close(uid, offered, Reason.ENDED_BEFORE_CAPTURE)
     return uid
 
@@ -73,7 +74,7 @@ def test_a_window_that_is_gone_or_was_changed_is_found(story):
 def test_evidence_that_claims_more_than_its_window_shows_is_found(story):
     half = wire.window(*wire.good(wire.PROMPT[: len(wire.PROMPT) // 2]))
     whole = wire.evidence(wire.window(*wire.good()))
-    lie = replace(whole.wire, window_sha256=sha256_hex(keep(half)))
+    lie = replace(whole.wire, window_sha256=sha256_hex(wire.keeping(half)))
     uid = proven(story, half, tap=whole.tap, wire=lie, streams=whole.streams, rtcp=None)
 
     (sentence,) = found(story)

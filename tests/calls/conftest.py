@@ -12,8 +12,12 @@ from tests.calls.office import Office, verified
 
 @pytest.fixture(scope="module")
 def running_office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """One agent for a module. At the end every call offered was closed once, by the very process that began."""
-    office = Office(tmp_path_factory.mktemp("office"))
+    """One agent for a module."""
+    yield from opened(Office(tmp_path_factory.mktemp("office")))
+
+
+def opened(office: Office) -> Iterator[Office]:
+    """This office, with its agent. At the end every call offered was closed once, by the very process that began."""
     with office.house as house:
         pid = house.process.pid
         yield office

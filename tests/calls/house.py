@@ -27,6 +27,7 @@ import yaml
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.audit import standalone
 from callrec.config.people import account
+from callrec.core.evidence import Interruption
 from callrec.core.evidence_json import judged_from_json
 from callrec.core.proof import Granted, judge
 from callrec.errors import ConfigError
@@ -223,7 +224,8 @@ class House:
                 assert standalone.grade_of(judged.evidence_json) == judged.grade.value, path.name
             of, tapped = judged.evidence, path.with_suffix(SUFFIX)
             if tapped.exists() and of.prompt.pcm_sha256 in prompts:
-                seen = weigh(tapped.read_bytes(), prompts[of.prompt.pcm_sha256])
+                skipped = of.interruption is Interruption.SKIPPED
+                seen = weigh(tapped.read_bytes(), prompts[of.prompt.pcm_sha256], skipped=skipped)
                 assert (seen.tap, seen.wire, seen.streams, seen.rtcp) == (of.tap, of.wire, of.streams, of.rtcp), path
 
     def _prompts(self) -> dict[str, bytes]:

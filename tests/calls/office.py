@@ -1,7 +1,8 @@
 """One agent with five lines for many calls, and callees that come and go at two addresses known beforehand.
 
 5000 and 5003 are recorded where the notice is proven, 5001 and 5002 never; 5000 and 5001 have a fallback. 81 before a
-number calls that number outside.
+number calls that number outside. 5004, where it is wanted, has a notice that may be shortened and one in Welsh, which
+a test brings (`test_choices.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.peers.audio import Samples
 from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 
-RECORDED, PLAIN, PLAIN_ALONE, RECORDED_ALONE, NOBODYS = "5000", "5001", "5002", "5003", "5999"
+RECORDED, PLAIN, PLAIN_ALONE, RECORDED_ALONE, CHOOSING, NOBODYS = "5000", "5001", "5002", "5003", "5004", "5999"
 OUTSIDE = "07700900222"
 """Somebody outside, whom staff call by dialling 81 first."""
 CALLER_HZ, STAFF_HZ = 600, 800
@@ -42,13 +43,15 @@ def verified(house: House) -> Verification:
 class Office:
     """See above. `folder` is that of the test that runs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, choosing: bool = False) -> None:
         self.first, self.second = ports.free_port(), ports.free_port()
         self.folder = folder
         self.peers = 0
         self._closed = 0
         self.house = House(folder / "house", staff=f"{LOOPBACK}:{self.first}", fallback=(f"{LOOPBACK}:{self.second}",))
         self._lines(self.house.settings)
+        if choosing:
+            self._line_with_choices(self.house.settings)
         self.house.settings["sip"] |= {"trusted_headers": ["X-Ward", "X-Linked"], "linked_header": "X-Linked"}
         self.caller_file = audio.write_alaw(folder / "caller.alaw", audio.tone(CALLER_HZ, 10))
         self.staff_file = audio.write_alaw(folder / "staff.alaw", audio.tone(STAFF_HZ, 10))
@@ -72,6 +75,17 @@ class Office:
             },
         }
         settings["lines"] |= {name: deepcopy(line) for name, line in added.items()}
+
+    def _line_with_choices(self, settings: dict[str, Any]) -> None:
+        recorded = settings["lines"]["advice"]
+        settings["lines"]["choosing"] = deepcopy(recorded) | {
+            "match": {"dialled": [CHOOSING]},
+            "notice": "choosing",
+            "languages": ["en", "cy"],
+            "language_keys": {"cy": "5"},
+            "keys": {**recorded["keys"], "shorten": "7"},
+            "fallback": [],
+        }
 
     # ------------------------------------------------------------ peers
 

@@ -11,7 +11,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from tests.calls.office import CALLER_HZ, PATIENCE_S, RECORDED, STAFF_HZ, Office
+from callrec.notice.audio import wav_of
+from callrec.notice.quality import speech_mask
+from tests.calls.conftest import opened
+from tests.calls.house import ROOT
+from tests.calls.office import CALLER_HZ, CHOOSING, PATIENCE_S, RECORDED, STAFF_HZ, Office
+from tests.notice.spoken import ENGLISH, WELSH
 from tests.peers import audio, ports
 from tests.peers.audio import RATE, Samples
 from tests.peers.baresip import Ear
@@ -34,11 +39,11 @@ def soft(hz: float) -> Samples:
 
 
 @contextmanager
-def talking(office: Office, keys: Mapping[int, str]) -> Iterator[tuple[Media, Ear]]:
+def talking(office: Office, keys: Mapping[int, str], dialled: str = RECORDED) -> Iterator[tuple[Media, Ear]]:
     """A caller who presses keys so many milliseconds after the answer, and staff; both are connected by now."""
     with office.staff(soft(STAFF_HZ)) as staff, Media() as ear:
         steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port))), until_bye()]
-        with office.caller(*steps, dialled=RECORDED) as caller:
+        with office.caller(*steps, dialled=dialled) as caller:
             to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
             ear.speak(soft(CALLER_HZ), to=to, keys=keys)
             staff.established(within_s=PATIENCE_S)
@@ -123,6 +128,94 @@ def test_a_three_during_the_notice_leaves_out_training_and_nothing_else(office: 
     assert office.told("recording.started")[0]["purposes"] == ["audit", "medico-legal"]
     assert [one["choice"] for one in office.told("choice.made")] == ["without training"]
     assert staff.pressed == ""
+
+
+# ---------------------------------------------------------------- less of the notice, or another language
+
+ESSENTIAL = "Test line. We record calls to help and check. Press 2 to say no, 7 to go on. Same care."
+ESSENTIAL_S = 7.8
+SAID = [
+    "--explains",
+    "recorded=We record calls",
+    "--explains",
+    "more=See example.org",
+    "--explains",
+    "same_help=Same care",
+]
+ENGLISH_SAYS = [
+    *("--text", f"{ESSENTIAL} Pwyswch 5. We also train. See example.org.", "--essential", f"{ESSENTIAL} Pwyswch 5."),
+    *("--until", str(ESSENTIAL_S), "--purposes", "medico-legal=help", "--purposes", "audit=check"),
+    *("--purposes", "training=also train", "--key", "2=decline", "--key", "7=shorten", "--key", "5=language:cy", *SAID),
+    *("--explains", "who=Test line", "--explains", "decline=Press 2 to say no"),
+]
+WELSH_SAYS = [
+    *("--text", "Test line. We record calls to help. Press 2 to say no. Same care. See example.org."),
+    *("--purposes", "medico-legal=help", "--key", "2=decline", *SAID),
+    *("--explains", "who=Test line", "--explains", "decline=Press 2 to say no"),
+]
+"""The machine cannot hear whether these are the words."""
+
+
+def a_pause_after(seconds: float, pcm: bytes) -> int:
+    """The first sample, from there on, in the middle of a fifth of a second in which nobody speaks."""
+    quiet = ~speech_mask(pcm)
+    return next(n + 5 for n in range(int(seconds * 50), len(quiet)) if quiet[n : n + 10].all()) * 160
+
+
+@pytest.fixture(scope="module")
+def running_office(tmp_path_factory: pytest.TempPathFactory, notices: Mapping[str, Samples]) -> Iterator[Office]:
+    """As elsewhere, and a line whose notice offers choices."""
+    folder = tmp_path_factory.mktemp("office")
+    office = Office(folder, choosing=True)
+    office.house.prepare()
+    for language, words in (("en", ENGLISH_SAYS), ("cy", WELSH_SAYS)):
+        path = folder / f"{language}.wav"
+        path.write_bytes(wav_of(notices[language].tobytes()))
+        office.house.callrec("prompts", "add", str(path), "--id", "choosing", "--lang", language, *words)
+        office.house.callrec("prompts", "approve", f"choosing.{language}", "--by", "tester", "--from", "now")
+    yield from opened(office)
+
+
+@pytest.fixture(scope="module")
+def notices() -> Mapping[str, Samples]:
+    """The two notices of the line that offers choices."""
+    first = audio.read_wav(ROOT / "tests" / "assets" / "short-notice.wav")
+    pause, tail = np.zeros(RATE // 2, np.int16), np.frombuffer(ENGLISH, "<i2")[: a_pause_after(4, ENGLISH)]
+    return {"en": np.concatenate([first, pause, tail]), "cy": np.frombuffer(WELSH, "<i2")[: a_pause_after(4, WELSH)]}
+
+
+def test_a_notice_that_its_caller_shortens_ends_after_its_essential_part_and_proves_what_that_names(office, notices):
+    with talking(office, {1500: "7"}, CHOOSING) as (ear, _):
+        office.wait_told("recording.started")
+        wait_said(ear, len(ear.heard) / RATE + 1)
+
+    assert office.decided() == ("RECORDED", "", "")
+    (proven,) = office.told("notice.proven")
+    assert proven["tail_skipped"] is True
+    assert proven["purposes"] == office.told("recording.started")[0]["purposes"] == ["audit", "medico-legal"]
+    assert [one["choice"] for one in office.told("choice.made")] == ["shorten"]
+    uid = office.house.entries("call.offered")[-1].call_uid
+    told = office.house.callrec("audit", "pack", uid, "-o", str(office.folder / "pack.zip"))
+    assert "every check that this pack allows holds" in told
+    assert "its tail skipped by the caller" in told
+    until = int(ESSENTIAL_S * RATE)
+    assert audio.find(ear.heard, notices["en"][:until]).share > 0.95
+    assert audio.find(ear.heard, notices["en"][until + RATE :]).share < 0.5
+
+
+def test_a_key_brings_the_notice_in_the_callers_language_and_only_that_one_proves_anything(office, notices):
+    with talking(office, {1500: "5"}, CHOOSING) as (ear, _):
+        office.wait_told("recording.started")
+        wait_said(ear, len(ear.heard) / RATE + 1)
+
+    assert office.decided() == ("RECORDED", "", "")
+    (proven,) = office.told("notice.proven")
+    assert (proven["language"], proven["attempt"], proven["purposes"]) == ("cy", 2, ["medico-legal"])
+    assert [one["choice"] for one in office.told("choice.made")] == ["language cy"]
+    uid = office.house.entries("call.offered")[-1].call_uid
+    evidence = json.loads((office.house.var / "evidence" / f"{uid}-2.json").read_text())["evidence"]
+    assert (evidence["prompt"]["language_source"], evidence["required_language"]) == ("key 5", "cy")
+    assert audio.find(ear.heard, notices["cy"]).share > 0.95
 
 
 # ---------------------------------------------------------------- during the talk

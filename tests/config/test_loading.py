@@ -166,7 +166,7 @@ def test_a_database_of_several_agents_is_named_without_its_password(tmp_path, mo
         ("[medico-legal, audit, training]", "[medico-legal]", "lines.advice.keys.decline_training", "training"),
         ('decline: "2"', 'decline: "9"', "lines.advice.keys.decline", "999"),
         ('decline: "2"', "decline: 2", "lines.advice.keys.decline", "in quotes"),
-        ("repeat: null", 'repeat: "2"', "lines.advice.keys.repeat", "which is decline"),
+        ("repeat: null", 'repeat: "2"', "lines.advice.keys.repeat", "which is keys.decline"),
         ('stop: "**2"', 'stop: "999"', "lines.advice.keys.stop", "never 9"),
         ('stop: "**2"', 'stop: "22"', "lines.advice.keys.stop", "begins with '2'"),
         ('decline_training: "3"', 'decline_training: "9"', "lines.advice.keys.decline_training", "999"),

@@ -17,7 +17,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call import TABLE, Call, Capture, Keys, Notice, StaffCodes, Stage, advance, keys_in_use, open_call
+from callrec.core.call import (
+    TABLE,
+    Call,
+    Capture,
+    Keys,
+    Notice,
+    StaffCodes,
+    Stage,
+    advance,
+    keys_in_use,
+    language_chosen,
+    open_call,
+)
 from callrec.core.evidence import Interruption, KeyHeard
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.permission import PERMISSIONS, Permission, PermissionFact
@@ -526,3 +538,80 @@ def test_a_call_is_a_value():
 
     assert isinstance(call, Call)
     assert hash(call) == hash(replace(call))
+
+
+# ---------------------------------------------------------------- less of the notice, or another language
+
+CHOICES = Keys(decline="2", skip="7", languages=(("5", "cy"),))
+
+
+def skipped(attempt=1, at_ns=5):
+    seen = replace(GOOD_OBSERVATION, attempt=attempt, complete=False, interruption=Interruption.SKIPPED)
+    return e.NoticeEnded(at_ns=at_ns, attempt=attempt, observation=seen)
+
+
+def with_choices(attempt):
+    """The keys that change a notice, beside what makes a call go on or wait."""
+    ended = e.NoticeEnded(at_ns=2, attempt=attempt, observation=replace(GOOD_OBSERVATION, attempt=attempt))
+    hold = (e.LegHeld(at_ns=1, leg=Leg.CALLER), e.LegResumed(at_ns=1, leg=Leg.CALLER))
+    proof = (e.NoticeGranted(at_ns=3, attempt=attempt, verdict=VERDICT), e.ProofRecorded(at_ns=4, proof=PROOF))
+    keys = (key("2"), key("5"), key("7"), key("5", at_ns=9))
+    return (GOOD[0], ended, skipped(attempt, at_ns=2), *hold, *proof, *keys, *GOOD[4:])
+
+
+def test_the_key_for_it_ends_the_notice_once_and_what_was_heard_is_judged():
+    _, orders = walk(e.CallerAnswered(at_ns=1), key("7"), key("7"), skipped(), plan=a_plan(keys=CHOICES))
+
+    assert orders.count(c.SkipNotice(attempt=1)) == 1
+    assert [order.choice for order in orders if isinstance(order, c.RecordChoice)] == ["shorten"]
+    assert any(isinstance(order, c.JudgeNotice) for order in orders)
+    assert c.StartTimer(timer=e.Timer.CHOICE_WINDOW) in orders
+
+
+def test_a_key_for_a_language_stops_the_notice_and_another_one_begins_in_it():
+    call, orders = walk(e.CallerAnswered(at_ns=1), key("5"), plan=a_plan(keys=CHOICES))
+
+    assert orders[-2:] == [c.StopNotice(attempt=1), c.ChooseLanguage(language="cy", key="5")]
+    call, orders = advance(call, heard_late := e.NoticeEnded(at_ns=6, attempt=1, observation=GOOD_OBSERVATION))
+    assert (orders, heard_late.attempt) == ((), 1)
+    call, orders = language_chosen(call, a_plan(keys=Keys(decline="2")))
+    assert orders == (c.PlayNotice(attempt=2),)
+    assert call.attempts_left
+
+
+def test_where_there_is_no_notice_in_that_language_the_call_goes_on_unrecorded():
+    call, _ = walk(e.CallerAnswered(at_ns=1), key("5"), plan=a_plan(keys=CHOICES))
+
+    call, orders = language_chosen(call, a_plan(obstacle=Reason.NOTICE_MISSING))
+
+    assert c.Dial(target=0) in orders
+    assert call.reason is Reason.NOTICE_MISSING
+
+
+def test_a_caller_who_waits_for_another_language_reaches_the_line_all_the_same():
+    call, _ = walk(e.CallerAnswered(at_ns=1), key("5"), plan=a_plan(keys=CHOICES))
+
+    call, orders = advance(call, timer(e.Timer.NOTICE_WAIT, at_ns=9))
+
+    assert c.Dial(target=0) in orders
+    assert language_chosen(call, a_plan()) == (call, ())
+
+
+def test_a_language_that_was_chosen_when_the_line_was_being_called_costs_the_recording():
+    call, orders = walk(*GOOD[:4], key("5", at_ns=4), *GOOD[4:], plan=a_plan(keys=CHOICES))
+
+    assert call.reason is Reason.WRONG_LANGUAGE
+    assert not any(isinstance(order, c.StartRecording) for order in orders)
+    assert [order.choice for order in orders if isinstance(order, c.RecordChoice)] == ["language cy"]
+
+
+def test_every_way_through_choices_of_language_and_length_keeps_both_promises():
+    seen = explore(a_plan(keys=CHOICES, attempts=1), with_choices)
+
+    assert any(call.notice is Notice.CHOOSING for call in seen)
+    for call in seen:
+        if call.notice is Notice.CHOOSING and call.stage is Stage.NOTICE:
+            for plan in (a_plan(), a_plan(obstacle=Reason.NOTICE_MISSING)):
+                after, orders = language_chosen(call, plan)
+                assert after.stage is Stage.DIALLING or after.notice in (Notice.PLAYING, Notice.WAITING)
+                assert not any(isinstance(order, c.StartRecording) for order in orders)

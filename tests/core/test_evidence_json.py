@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.core.evidence import Evidence
 from callrec.core.evidence_json import from_json, judged_from_json, judged_to_json, to_json
-from callrec.core.proof import FIRST_VERIFIER, Granted, judge
+from callrec.core.proof import FIRST_VERIFIER, SECOND_VERIFIER, Granted, judge
 from tests.core.builders import GOOD_EVIDENCE
 
 SINCE_3 = ("essential_ms", "acknowledges", "required_grade")
+SINCE_4 = ("essential_purposes", "skips", "languages")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
@@ -68,8 +69,19 @@ def test_evidence_from_before_the_wire_could_be_tapped_is_read_as_evidence_witho
 
 def earlier(schema):
     value = to_json(GOOD_EVIDENCE) | {"schema": schema, "verifier": FIRST_VERIFIER}
-    value["prompt"] = {name: field for name, field in value["prompt"].items() if name not in SINCE_3}
+    value["prompt"] = {name: field for name, field in value["prompt"].items() if name not in (*SINCE_3, *SINCE_4)}
     return {name: field for name, field in value.items() if name not in SINCE_3}
+
+
+def third():
+    value = to_json(GOOD_EVIDENCE) | {"schema": "callrec/notice-evidence/3", "verifier": SECOND_VERIFIER}
+    value["prompt"] = {name: field for name, field in value["prompt"].items() if name not in SINCE_4}
+    return value
+
+
+def test_evidence_from_before_a_notice_could_be_skipped_is_read_as_of_one_that_cannot_be():
+    assert from_json(third()) == replace(GOOD_EVIDENCE, verifier=SECOND_VERIFIER)
+    assert isinstance(judge(from_json(third()), evidence_sha256="ff" * 32), Granted)
 
 
 def test_evidence_from_before_a_caller_could_acknowledge_is_read_as_of_a_notice_that_names_no_key_for_it():
@@ -81,6 +93,8 @@ def test_evidence_from_before_a_caller_could_acknowledge_is_read_as_of_a_notice_
     [
         to_json(GOOD_EVIDENCE) | {"verifier": FIRST_VERIFIER},
         earlier("callrec/notice-evidence/2") | {"verifier": GOOD_EVIDENCE.verifier},
+        earlier("callrec/notice-evidence/2") | {"verifier": SECOND_VERIFIER},
+        to_json(GOOD_EVIDENCE) | {"verifier": SECOND_VERIFIER},
     ],
 )
 def test_no_evidence_may_name_the_verifier_of_another_schema(value):
@@ -128,9 +142,9 @@ def test_a_value_of_another_type_is_refused_and_named(name, wrong):
         from_json(to_json(GOOD_EVIDENCE) | {name: wrong})
 
 
-@pytest.mark.parametrize("value", [None, [], {}, {"schema": "callrec/notice-evidence/4"}, "evidence"])
+@pytest.mark.parametrize("value", [None, [], {}, {"schema": "callrec/notice-evidence/5"}, {"schema": []}, "evidence"])
 def test_what_is_no_evidence_is_refused(value):
-    with pytest.raises(ValueError, match="this is not callrec/notice-evidence/3"):
+    with pytest.raises(ValueError, match="this is not callrec/notice-evidence/4"):
         from_json(value)
     with pytest.raises(ValueError, match="this is not callrec/notice-verdict/1"):
         judged_from_json(value)

@@ -197,6 +197,9 @@ STEADY = WireFacts(
     notice_first_sequence=100,
     notice_last_sequence=349,
     notice_span_ns=5_000_000_000,
+    sdp_rtp=GOOD_CALLER.sdp_address,
+    sdp_rtcp="127.0.0.1:6001",
+    sdp_keys=True,
 )
 
 

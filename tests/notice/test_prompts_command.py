@@ -96,7 +96,7 @@ def test_check_refuses_a_register_in_which_a_file_changed(call, desk) -> None:
     [
         (["--purposes", "marketing=to sell"], "'marketing' is not offered"),
         (["--purposes", "audit"], "expected NAME=value"),
-        (["--key", "2=refuse"], "known are acknowledge, decline"),
+        (["--key", "2=refuse"], "known meanings are acknowledge, decline"),
         (["--key", "2=decline", "--key", "2=repeat"], "stands there twice"),
         (["--explains", "why=because"], "known are decline, more"),
         (["--from", "soon"], "--from: expected a date"),

@@ -138,7 +138,7 @@ def test_judging_again_gives_the_same_figures() -> None:
 def test_everything_found_is_plain_values_with_the_verifier_named() -> None:
     value = json.loads(json.dumps(heard(later(SPEECH)).to_value()))
 
-    assert value["verifier"] == "callrec/tolerant-a/2"
+    assert value["verifier"] == "callrec/tolerant-a/3"
     assert (value["accepted"], value["reasons"], value["coverage"]) == (True, [], 1.0)
 
 

@@ -11,15 +11,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrec.core.evidence import CallerMedia, Evidence, RtcpFault
+from callrec._canonical import sha256_hex
+from callrec.audit import standalone
+from callrec.core.evidence import (
+    CallerMedia,
+    Evidence,
+    Interruption,
+    KeyHeard,
+    LanguageKey,
+    RtcpFault,
+    SipText,
+)
+from callrec.core.evidence_json import to_json
 from callrec.core.proof import Granted, judge
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Tap
+from callrec.core.values import Grade, KeyMethod, Leg, Tap
 from callrec.core.wire_records import Counts, Flag, Kind, Record, TakenWindow
 from callrec.errors import Broken
+from callrec.ledger.entry import commitment, opens
 from callrec.notice.g711 import LAWS
 from callrec.notice.wire import weigh
-from callrec.notice.wire_window import MOST_REPORTS, keep, read
+from callrec.notice.wire_window import MOST_REPORTS, keep, keep_with, read
 from tests.core.builders import GOOD_EVIDENCE
 from tests.engine.test_records import written
 from tests.notice.spoken import ENGLISH
@@ -80,9 +92,44 @@ def good(pcm: bytes = SILENCE + PROMPT + SILENCE, **words) -> list[Record]:
     return list(rtp(pcm, **words))
 
 
-def evidence(taken: TakenWindow) -> Evidence:
+def description(host: str, port: int, *more: str) -> str:
+    """A session description as phones write it."""
+    lines = ["v=0", f"o=alice 1 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0", f"m=audio {port} RTP/AVP 8 0 101"]
+    return "\r\n".join([*lines, "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16", *more, ""])
+
+
+OFFER = SipText(
+    at_ns=BEGAN_NS - 10**9,
+    received=True,
+    start_line="INVITE sip:07700900123@198.51.100.7 SIP/2.0",
+    sdp=description("192.0.2.5", 4000, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:secret", "a=sendrecv"),
+)
+ANSWER = SipText(
+    at_ns=BEGAN_NS - 9 * 10**8,
+    received=False,
+    start_line="SIP/2.0 200 OK",
+    sdp=description("198.51.100.7", 40000, "a=sendrecv"),
+)
+
+
+def keeping(taken: TakenWindow, *messages: SipText) -> bytes:
+    """As it is kept, with what both sides had described before."""
+    return keep_with(taken, messages or (OFFER, ANSWER), committed)[0]
+
+
+def committed(text: str) -> tuple[str, str]:
+    """Always the same, so that the same window has the same hash."""
+    return sha256_hex(f"salt{text}".encode()), b"salt".hex()
+
+
+def evidence(taken: TakenWindow, *messages: SipText) -> Evidence:
     """Good evidence of a call whose wire showed this."""
-    seen = weigh(keep(taken), PROMPT)
+    return evidence_of(keeping(taken, *messages))
+
+
+def evidence_of(kept: bytes) -> Evidence:
+    """Good evidence of a call beside which this window is kept."""
+    seen = weigh(kept, PROMPT)
     caller = CallerMedia(
         sdp_address="192.0.2.5:4000",
         source_address="192.0.2.5:4000",
@@ -391,3 +438,150 @@ def test_a_kept_window_that_was_changed_or_cut_is_read_or_broken(at, value, cut)
 def test_other_bytes_are_no_kept_window(data):
     with pytest.raises(Broken, match="cannot be read"):
         read(data)
+
+
+# ---------------------------------------------------------------- what both sides had described
+
+
+def described(*messages):
+    return evidence(window(*good()), *messages).wire
+
+
+def test_the_peers_newest_description_says_where_media_and_rtcp_go_and_both_that_keys_may_come():
+    seen = described(OFFER, ANSWER)
+
+    assert (seen.sdp_rtp, seen.sdp_rtcp, seen.sdp_keys) == ("192.0.2.5:4000", "192.0.2.5:4001", True)
+
+
+NEWER = {
+    "rtcp elsewhere": (["a=rtcp:9 IN IP4 192.0.2.9"], ("192.0.2.5:4000", "192.0.2.9:9")),
+    "rtcp at another port": (["a=rtcp:4444"], ("192.0.2.5:4000", "192.0.2.5:4444")),
+    "an address of its own": (["c=IN IP6 2001:db8::1"], ("[2001:db8::1]:4000", "[2001:db8::1]:4001")),
+}
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_what_a_description_may_say_of_addresses_is_read_alike_by_the_core_and_by_the_auditors_file(name):
+    lines, expected = NEWER[name]
+    again = replace(OFFER, sdp=description("192.0.2.5", 4000, *lines))
+    kept = keeping(window(*good()), OFFER, again, ANSWER)
+    seen = weigh(kept, PROMPT).wire
+
+    assert (seen.sdp_rtp, seen.sdp_rtcp) == expected
+    shown = standalone.Window(kept, "a window").described()
+    assert shown == {"sdp_rtp": expected[0], "sdp_rtcp": expected[1], "sdp_keys": True}
+
+
+def test_media_for_another_address_than_was_described_proves_nothing():
+    elsewhere = replace(OFFER, sdp=description("192.0.2.6", 4000))
+
+    shown = evidence(window(*good()), elsewhere, ANSWER)
+
+    assert judge(shown, evidence_sha256="ff" * 32) == (Reason.MEDIA_FOREIGN,)
+
+
+def test_a_report_from_elsewhere_than_was_described_proves_nothing():
+    elsewhere = replace(OFFER, sdp=description("192.0.2.5", 4000, "a=rtcp:4007"))
+
+    shown = evidence(window(*good(), our_report(), their_report()), elsewhere, ANSWER)
+
+    assert judge(shown, evidence_sha256="ff" * 32) == (Reason.MEDIA_FOREIGN,)
+
+
+def test_keys_that_one_side_never_described_could_not_come():
+    without = replace(ANSWER, sdp=ANSWER.sdp.replace("telephone-event", "something-else"))
+
+    shown = evidence(window(*good()), OFFER, without)
+
+    assert judge(shown, evidence_sha256="ff" * 32) == (Reason.CHOICE_UNAVAILABLE,)
+
+
+def test_no_name_number_or_key_of_srtp_is_kept_and_each_message_opens_to_who_has_it():
+    kept, salts = keep_with(window(*good()), (OFFER, ANSWER), commitment)
+
+    for secret in (b"07700900123", b"alice", b"inline", b"a=crypto"):
+        assert secret not in kept
+    assert b"INVITE sip:198.51.100.7 SIP/2.0" in kept
+    messages = read(kept)[0].signalling
+    assert opens(messages[0].commitment, salts["message_1"], f"{OFFER.start_line}\n\n{OFFER.sdp}")
+    assert len(kept) < 200_000
+
+
+def test_a_line_that_is_never_kept_makes_the_window_none():
+    kept = keeping(window(*good()))
+
+    with pytest.raises(Broken, match="never kept"):
+        read(kept.replace(b"m=audio 4000 RTP/AVP 8", b"m=audio x000 RTP/AVP 8"))
+
+
+# ---------------------------------------------------------------- a notice that was ended early
+
+
+def cut_off(packets: int, *, essential_ms: int = 2000, after: bytes = SILENCE, keys=None) -> Evidence:
+    """So many packets of it left, and then this; the caller pressed 7."""
+    taken = window(*good(SILENCE + PROMPT[: packets * 2 * FRAME] + after))
+    seen = weigh(keeping(taken), PROMPT, skipped=True)
+    whole = evidence(window(*good()))
+    pressed = KeyHeard(digit="7", method=KeyMethod.TELEPHONE_EVENT, leg=Leg.CALLER, at_ms=900)
+    return replace(
+        whole,
+        prompt=replace(
+            whole.prompt, essential_ms=essential_ms, essential_purposes=("medico-legal",), skips="7", names_keys=("7",)
+        ),
+        tap=seen.tap,
+        wire=seen.wire,
+        streams=seen.streams,
+        expected_packets=seen.expected_packets,
+        complete=False,
+        interruption=Interruption.SKIPPED,
+        keys=(pressed,) if keys is None else keys,
+        end_ns=whole.start_ns + packets * 20_000_000 + 100_000_000,
+    )
+
+
+def judged(shown: Evidence):
+    """By the core and by the auditor's file, which never differ."""
+    found = judge(shown, evidence_sha256="ff" * 32)
+    value = to_json(shown)
+    assert standalone.judge(value) == ([] if isinstance(found, Granted) else [reason.value for reason in found])
+    if isinstance(found, Granted):
+        assert standalone.named_purposes(value) == {purpose.value for purpose in found.purposes}
+    return found
+
+
+def test_a_notice_that_its_caller_ended_after_its_essential_part_is_proven_for_what_that_names():
+    granted = judged(cut_off(104))
+
+    assert isinstance(granted, Granted)
+    assert {purpose.value for purpose in granted.purposes} == {"medico-legal"}
+
+
+@pytest.mark.parametrize("packets", [80, 50, 1])
+def test_one_that_ended_within_its_essential_part_is_not(packets):
+    assert Reason.NOTICE_ALTERED in judged(cut_off(packets))
+
+
+def test_one_that_nobody_ended_by_its_own_key_was_interrupted():
+    theirs = KeyHeard(digit="7", method=KeyMethod.TELEPHONE_EVENT, leg=Leg.STAFF, at_ms=900)
+
+    for keys in ((), (theirs,)):
+        assert judged(cut_off(104, keys=keys)) == (Reason.NOTICE_INTERRUPTED,)
+
+
+def test_one_that_something_else_followed_is_not_proven():
+    assert Reason.NOTICE_ALTERED in judged(cut_off(104, after=PROMPT[-20 * FRAME :]))
+
+
+def test_without_a_key_for_it_no_part_of_a_notice_is_enough():
+    shown = cut_off(104)
+
+    assert Reason.NOTICE_INTERRUPTED in judged(replace(shown, prompt=replace(shown.prompt, skips="")))
+
+
+def test_a_key_for_another_language_makes_the_notice_one_in_the_wrong_language():
+    shown = evidence(window(*good()))
+    pressed = KeyHeard(digit="5", method=KeyMethod.INFO, leg=Leg.CALLER, at_ms=900)
+    asked = replace(shown.prompt, languages=(LanguageKey(key="5", language="cy"),))
+
+    assert isinstance(judged(replace(shown, prompt=asked)), Granted)
+    assert judged(replace(shown, prompt=asked, keys=(pressed,))) == (Reason.WRONG_LANGUAGE,)

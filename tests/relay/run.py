@@ -30,6 +30,8 @@ from tests.peers.sipp_steps import answer, take, until_bye
 from tests.relay.caller import RelayedCaller, Weather
 
 LINES: Final = {"sent": "5000", "received": "5001"}
+LONGEST_S: Final = 7200
+"""After which nobody answers for the line any more."""
 MOST_LOST: Final = 0.05
 GOOD: Final = 0.02
 _A_LAW: Final = LAWS[8]
@@ -80,7 +82,7 @@ def run(folder: Path, *, calls: int, at_once: int, seed: int, tell: Any = lambda
     staff_port = ports.free_port()
     steps = [take(), answer(), until_bye(120_000)]
     with house_for(folder / "house", at_once=at_once, staff_port=staff_port) as house:
-        staff = sipp.answering(folder / "staff", steps, port=staff_port, calls=calls)
+        staff = sipp.answering(folder / "staff", steps, port=staff_port, calls=calls, limit_s=LONGEST_S)
         try:
             notice = house.prompt_samples().tobytes()
             with ThreadPoolExecutor(at_once) as pool:
@@ -93,7 +95,7 @@ def run(folder: Path, *, calls: int, at_once: int, seed: int, tell: Any = lambda
             house.wait_for("call.closed", seconds=60, count=calls)
         finally:
             staff.stop()
-        house.callrec("audit", "verify")
+        house.callrec("audit", "verify", seconds=600)
         return _judged(house, ended, notice)
 
 
@@ -144,6 +146,7 @@ def _seen(line: str, caller: RelayedCaller, entries: list[LogEntry], notice: byt
         covering = [share for highest, share in caller.stream.told if (highest - numbers[-1]) & 0xFFFF < 1 << 15]
         told = covering[0] if covering else None
     refused = [entry for entry in entries if entry.kind == "notice.refused"]
+    closed = [entry.body["reason"] for entry in entries if entry.kind == "call.closed" and entry.body["reason"]]
     return Call(
         line=line,
         weather=caller.weather,
@@ -151,7 +154,7 @@ def _seen(line: str, caller: RelayedCaller, entries: list[LogEntry], notice: byt
         lost=lost,
         told=told,
         recorded=any(entry.kind == "recording.started" for entry in entries),
-        reasons=tuple(refused[-1].body["reasons"]) if refused else (),
+        reasons=tuple(refused[-1].body["reasons"] if refused else closed),
     )
 
 

@@ -8,8 +8,10 @@ in events. Theory of operation:
    then the line is dialled at once and the call is carried unrecorded. On an outbound call it is the staff leg that
    called us, and the outside party is dialled: their notice plays in the talk, when they answer or when staff order it.
 2. A notice that ended is judged. Granted or refused, or not decided in time: the line is dialled now (stage DIALLING).
-   A notice that was interrupted plays again from its first sample while attempts last. A line that wants the caller's
-   own key is dialled meanwhile: the notice is judged when the key comes, or when the time for it is over.
+   A notice that was interrupted plays again from its first sample while attempts last; one that the caller wants in
+   another language begins anew in that (`language_chosen`); one whose tail the caller skips ends early. A line that
+   wants the caller's own key is dialled meanwhile: the notice is judged when the key comes, or when the time for it is
+   over.
 3. A granted verdict is no permission. `RecordProof` asks the ledger; only its durable answer, as a NoticeProof in
    ProofRecorded, does the table of `permission.py` accept.
 4. `may_record` in `capture.py` is the one place that decides that capture may start, and `start_when_permitted` beside
@@ -25,6 +27,7 @@ Rooms, each importing only those above it: `state` (the value), `capture` (may i
 """
 
 from callrec.core.call.keys import SAY_NO, keys_in_use, words_in_use
+from callrec.core.call.notice import language_chosen
 from callrec.core.call.orders import STAFF, staff_keys_in_use
 from callrec.core.call.segments import line_changed
 from callrec.core.call.state import EMERGENCY, Call, CallPlan, Capture, Keys, Notice, StaffCodes, Stage, Step
@@ -45,6 +48,7 @@ __all__ = [
     "Step",
     "advance",
     "keys_in_use",
+    "language_chosen",
     "line_changed",
     "open_call",
     "staff_keys_in_use",

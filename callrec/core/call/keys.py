@@ -8,9 +8,9 @@ from typing import Final
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import discard, stop, tags_changed
-from callrec.core.call.notice import acknowledged, go_on, play
+from callrec.core.call.notice import acknowledged, choose_language, go_on, play, skip
 from callrec.core.call.orders import staff_key, staff_keys_in_use
-from callrec.core.call.state import EMERGENCY, Call, Capture, Notice, Step, and_then, unfinished
+from callrec.core.call.state import EMERGENCY, Call, Capture, Keys, Notice, Step, and_then, unfinished
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.purposes import SECONDARY, TagSource
 from callrec.core.reasons import Reason
@@ -66,10 +66,27 @@ def _choose(call: Call, event: e.KeyPressed) -> Step:
         return _without_training(call, event)
     if event.digit == keys.acknowledge:
         return acknowledged(call, event)
+    return _change_notice(call, event, keys)
+
+
+def _change_notice(call: Call, event: e.KeyPressed, keys: Keys) -> Step:
+    """Hear less of it, or hear it again, or in another language."""
+    if event.digit == keys.skip:
+        return skip(call, event)
+    if (language := keys.language(event.digit)) is not None:
+        return _other_language(call, event, language)
     if event.digit == keys.repeat and call.notice is Notice.PLAYING and call.attempts_left:
         again = (_told(event, event.digit, "repeat"), c.StopNotice(attempt=call.attempt))
         return and_then(again, play(call))
     return _strange(call, event)
+
+
+def _other_language(call: Call, event: e.KeyPressed, language: str) -> Step:
+    """Pressed in time and arrived late: what was captured had no notice in that language."""
+    chosen, orders = choose_language(call, event, language)
+    if not call.captures:
+        return chosen, orders
+    return and_then(orders, discard(chosen, Reason.WRONG_LANGUAGE))
 
 
 def _told(event: e.KeyPressed, word: str, choice: str) -> c.RecordChoice:

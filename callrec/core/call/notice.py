@@ -8,12 +8,12 @@ from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import start_when_permitted
 from callrec.core.call.dialling import dial, expect
-from callrec.core.call.state import Call, Capture, Notice, Stage, Step, and_then
+from callrec.core.call.state import Call, CallPlan, Capture, Notice, Stage, Step, and_then
 from callrec.core.evidence import KeyHeard
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.proof import acknowledges
 from callrec.core.reasons import Reason
-from callrec.core.values import Grade, Leg, NoticeWhen
+from callrec.core.values import LANGUAGE_CHOICE, Grade, Leg, NoticeWhen
 
 
 def answered(call: Call, event: e.CallerAnswered | e.StaffAnswered) -> Step:
@@ -72,8 +72,8 @@ def notice_ended(call: Call, event: e.NoticeEnded) -> Step:
     if call.notice is not Notice.PLAYING or event.attempt != call.attempt:
         return call, ()
     seen = event.observation
-    window = call.plan.has_choice_window and seen.complete
-    closed_ns = event.at_ns if seen.complete and not window else call.window_closed_ns
+    window = call.plan.has_choice_window and seen.heard
+    closed_ns = event.at_ns if seen.heard and not window else call.window_closed_ns
     ended = replace(call, unjudged=seen, window_open=window, window_closed_ns=closed_ns)
     opened = (c.StartTimer(timer=e.Timer.CHOICE_WINDOW),) if window else ()
     if window and _wants_a_key(call) and not any(_acknowledges(call, key) for key in seen.keys):
@@ -117,6 +117,45 @@ def acknowledged(call: Call, event: e.KeyPressed) -> Step:
         return call, ()
     told = (c.RecordChoice(digit=event.digit, choice="acknowledge", method=event.method),)
     return and_then(told, _judge(replace(call, unjudged=replace(seen, keys=(*seen.keys, key)))))
+
+
+# ---------------------------------------------------------------- its language, and its tail
+
+
+def skip(call: Call, event: e.KeyPressed) -> Step:
+    """The caller wants to get on: the notice ends once all that must be heard was said. Pressed again: nothing."""
+    if call.notice is not Notice.PLAYING or call.skipped == call.attempt:
+        return call, ()
+    told = c.RecordChoice(digit=event.digit, choice="shorten", method=event.method)
+    return replace(call, skipped=call.attempt), (told, c.SkipNotice(attempt=call.attempt))
+
+
+def choose_language(call: Call, event: e.KeyPressed, language: str) -> Step:
+    """The notice begins again in the caller's language; what played until now proves nothing (R59). Once the line is
+    being called there is no time for another notice: the call goes on, unrecorded.
+    """
+    told: tuple[c.Command, ...] = (
+        c.RecordChoice(digit=event.digit, choice=f"{LANGUAGE_CHOICE}{language}", method=event.method),
+    )
+    if call.notice is Notice.CHOOSING:
+        return call, ()
+    if call.stage is not Stage.NOTICE and call.notice is not Notice.PLAYING:
+        reason = call.reason or Reason.WRONG_LANGUAGE
+        permission = after(call.permission, PermissionFact.REFUSED)
+        settled = replace(call, notice=Notice.SETTLED, permission=permission, window_open=False, unjudged=None)
+        return replace(settled, reason=reason), told
+    if call.notice is Notice.PLAYING:
+        told += (c.StopNotice(attempt=call.attempt),)
+    chosen = replace(call, notice=Notice.CHOOSING, window_open=False, unjudged=None, window_closed_ns=-1)
+    return chosen, (*told, c.ChooseLanguage(language=language, key=event.digit))
+
+
+def language_chosen(call: Call, plan: CallPlan) -> Step:
+    """The notice in that language, or why there is none. Where nobody waits for it any more it changes nothing."""
+    if call.notice is not Notice.CHOOSING:
+        return call, ()
+    call = replace(call, plan=plan, earlier_attempts=call.attempt)
+    return _refuse(call, (plan.obstacle,)) if plan.obstacle is not None else play(call)
 
 
 # ---------------------------------------------------------------- the verdict
@@ -177,7 +216,8 @@ def notice_timer(call: Call, event: e.TimerExpired) -> Step:
         return and_then((c.StopNotice(attempt=call.attempt),), _refuse(call, (Reason.NOTICE_INTERRUPTED,)))
     if call.notice is Notice.UNACKNOWLEDGED and call.stage is Stage.NOTICE:
         return _refuse(call, (Reason.GRADE_TOO_LOW,))
-    return _refuse(call, (Reason.NOTICE_INTERRUPTED,)) if call.notice is Notice.WAITING else (call, ())
+    waits = call.notice in (Notice.WAITING, Notice.CHOOSING)
+    return _refuse(call, (Reason.NOTICE_INTERRUPTED,)) if waits else (call, ())
 
 
 def _later_timer(call: Call, event: e.TimerExpired) -> Step:

@@ -40,6 +40,7 @@ class Notice(Enum):
     PLAYING = "playing"
     WAITING = "waiting for media"
     UNACKNOWLEDGED = "waiting for the caller's key"
+    CHOOSING = "being brought in the language chosen"
     JUDGING = "being judged"
     SETTLED = "settled"
 
@@ -56,18 +57,24 @@ class Capture(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """Keys that the notice names, as digits; None where it names none."""
+    """Keys that the notice names, as digits; None where it names none. `languages` are (key, language) pairs."""
 
     decline: str | None = None
     decline_training: str | None = None
     repeat: str | None = None
     stop: str | None = None
     acknowledge: str | None = None
+    skip: str | None = None
+    languages: tuple[tuple[str, str], ...] = ()
 
     def words(self) -> tuple[str, ...]:
         """Every sequence that callrec uses itself."""
-        named = (self.decline, self.decline_training, self.repeat, self.stop, self.acknowledge, EMERGENCY)
-        return tuple(word for word in named if word)
+        named = (self.decline, self.decline_training, self.repeat, self.stop, self.acknowledge, self.skip)
+        return tuple(word for word in (*named, *(key for key, _ in self.languages), EMERGENCY) if word)
+
+    def language(self, key: str) -> str | None:
+        """The language that this key chooses."""
+        return dict(self.languages).get(key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +125,8 @@ class Call:
     """One call, as a value. From `permission` on to `digits` most is of the segment that runs; `decided` says what
     became of those before it. `strangers` are outside parties on the advice line's side, who had no notice;
     `somebody_else` says that the notice which is being judged was not heard whole by whoever is there now; `in_talk`
-    that it was begun when both legs heard each other.
+    that it was begun when both legs heard each other; `skipped` is the attempt that the
+    caller ended early.
     """
 
     plan: CallPlan
@@ -154,6 +162,7 @@ class Call:
     doubted_by: str = ""
     reason: Reason | None = None
     digits: str = ""
+    skipped: int = 0
     unjudged: Observation | None = None
     staff_digits: str = ""
     strange: frozenset[str] = frozenset()

@@ -9,6 +9,7 @@ _pjsua2: ModuleType
 PJMEDIA_FILE_NO_LOOP: int
 PJMEDIA_TYPE_AUDIO: int
 PJSIP_EVENT_RX_MSG: int
+PJSIP_EVENT_TX_MSG: int
 PJSIP_INV_STATE_CONFIRMED: int
 PJSIP_INV_STATE_DISCONNECTED: int
 PJSIP_INV_STATE_EARLY: int
@@ -235,8 +236,12 @@ class _SipTransaction:
     role: int
     method: str
 
+class _SipTxData:
+    wholeMsg: str
+
 class _TsxStateSource:
     rdata: SipRxData
+    tdata: _SipTxData
 
 class _TsxStateEvent:
     type: int
