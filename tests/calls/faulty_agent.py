@@ -78,9 +78,9 @@ class FaultyPlay(NoticePlay):
     def begin(self, pcm: bytes) -> None:
         super().begin(pcm)
         if fault() == PLAYER_CUT:
-            self._thread.call_later(CUT_AFTER_S, self._cut)
+            self._thread.call_later(CUT_AFTER_S, self._lose_leg)
 
-    def _cut(self) -> None:
+    def _lose_leg(self) -> None:
         caller = self._stage.caller
         leg = caller.audio() if caller is not None else None
         if self._player is None or leg is None:
