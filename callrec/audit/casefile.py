@@ -125,7 +125,8 @@ def _one_evidence(path: Path, entry: LogEntry, prompts: Prompts) -> CaseEvidence
         judged = read_judged(path)
     except Broken as error:
         return CaseEvidence(seq=entry.seq, path=path, judged=None, wrong=(str(error),))
-    wrong = (*differences(entry, judged), *windows.differences(path, judged.evidence, prompts))
+    beside = windows.differences(path, judged.evidence, prompts, entry_body=entry.body)
+    wrong = (*differences(entry, judged), *beside)
     return CaseEvidence(seq=entry.seq, path=path, judged=judged, wrong=wrong)
 
 

@@ -83,7 +83,8 @@ class EvidenceRules:
         except Broken as error:
             self._findings.add(9, str(error), entry.seq)
             return
-        told = (*differences(entry, judged), *windows.differences(path, judged.evidence, self._prompts))
+        beside = windows.differences(path, judged.evidence, self._prompts, entry_body=body)
+        told = (*differences(entry, judged), *beside)
         for sentence in told:
             self._findings.add(9, f"the evidence {path.name} {sentence}", entry.seq)
 

@@ -1315,21 +1315,31 @@ class _Pack:
             name = f"notice/sent-{entry.body['attempt']}.wav"
             if entry.kind == "notice.proven" and evidence.get("wire"):
                 looked = True
-                self._weighed(evidence, f"evidence/{self.uid}-{entry.body['attempt']}.tap", name)
+                self._weighed(entry, evidence, name)
             elif name in self.files:
                 raise Wrong(29, f"{name} is there, and nothing was tapped that could show it")
         if not looked:
             self.to.skipped.append(29)
 
-    def _weighed(self, evidence: Mapping[str, Any], tapped: str, heard: str) -> None:
+    def _weighed(self, entry: Entry, evidence: Mapping[str, Any], heard: str) -> None:
         prompt, tap = self.notices.get(evidence["prompt"]["pcm_sha256"]), evidence["tap"]
+        tapped = f"evidence/{self.uid}-{entry.body['attempt']}.tap"
         if prompt is None:
             raise Wrong(29, "without the approved notice nothing can be compared", UNANSWERED)
-        sent = weigh(Window(self.files[tapped], tapped), evidence, prompt)
+        window = Window(self.files[tapped], tapped)
+        self._committed(entry, window, tapped)
+        sent = weigh(window, evidence, prompt)
         if hashlib.sha256(sent).hexdigest() != tap["pcm_sha256"] or len(sent) != 2 * tap["samples"]:
             raise Wrong(29, f"{tapped} holds other audio than the evidence says")
         if heard in self.files and pcm_of(self.files[heard], heard, 29) != sent:
             raise Wrong(29, f"{heard} is not what was tapped")
+
+    def _committed(self, entry: Entry, window: Window, tapped: str) -> None:
+        """Each message that is kept with the window is the one that the entry commits to."""
+        said = entry.body.get("commitments")
+        for number, message in enumerate(window.says.get("signalling", []), 1):
+            if not isinstance(said, dict) or said.get(f"message_{number}") != message["commitment"]:
+                raise Wrong(26, f"message {number} in {tapped} is not the one that entry {entry.seq} commits to")
 
     # 30, 31
     def _purposes(self) -> None:

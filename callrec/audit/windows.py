@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from callrec._canonical import sha256_hex
 from callrec.core.evidence import Evidence, Interruption
 from callrec.errors import Broken
+from callrec.notice.described import commitments_of
 from callrec.notice.wire import Weighed, weigh
-from callrec.notice.wire_window import SUFFIX
+from callrec.notice.wire_window import SUFFIX, read
 
 
 class Prompts:
@@ -39,9 +41,9 @@ def _samples(path: Path) -> bytes:
         return b""
 
 
-def differences(path: Path, evidence: Evidence, prompts: Prompts) -> Iterator[str]:
-    """What of the kept window beside this evidence file does not bear it out. Without the prompt all but the comparison
-    with it is looked at.
+def differences(path: Path, evidence: Evidence, prompts: Prompts, *, entry_body: Mapping[str, Any]) -> Iterator[str]:
+    """What of the kept window beside this evidence file does not bear it out, and what of it the entry does not
+    commit to. Without the prompt all but the comparison with it is looked at.
     """
     if evidence.wire is None:
         return
@@ -56,12 +58,20 @@ def differences(path: Path, evidence: Evidence, prompts: Prompts) -> Iterator[st
     prompt = prompts.find(evidence.prompt.pcm_sha256)
     try:
         seen = weigh(kept, prompt or b"", skipped=evidence.interruption is Interruption.SKIPPED)
+        messages = commitments_of(read(kept)[0].signalling)
     except Broken as error:
         yield f"lies beside a wire window that cannot be read: {error}"
         return
+    if not _committed(messages, entry_body.get("commitments")):
+        yield "lies beside a wire window with messages that its entry commits to otherwise"
     wrong = [name for name, said, shown in _figures(evidence, seen, whole=prompt is not None) if said != shown]
     if wrong:
         yield f"says of its wire window what that does not show: {', '.join(wrong)}"
+
+
+def _committed(messages: Mapping[str, str], said: object) -> bool:
+    """True where the entry commits to each of these messages as the window has it."""
+    return not messages or (isinstance(said, dict) and all(said.get(name) == one for name, one in messages.items()))
 
 
 def _figures(evidence: Evidence, seen: Weighed, *, whole: bool) -> Iterator[tuple[str, object, object]]:

@@ -131,10 +131,12 @@ def named(desk: Desk, given: dict[str, Any]) -> Places:
 
 def with_objects(desk: Desk, places: Places) -> Places:
     """With what a store in a bucket holds, read anew: as long as all of it takes to come here. Nothing changes where
-    the ledger is a copy, or a folder was named. `Unavailable` where the bucket is away.
+    the ledger is a copy, a folder was named, or nothing is configured. `Unavailable` where the bucket is away.
     """
+    if desk.config_path is None or places.store is not None:
+        return places
     config = desk.config
-    if config.store.s3 is None or places.store is not None or places.ledger != config.ledger.database:
+    if config.store.s3 is None or places.ledger != config.ledger.database:
         return places
     return replace(places, objects=StoredObjects(reading_store(config)))
 

@@ -21,6 +21,7 @@ from callrec.core.values import Tap
 from callrec.ledger.log import SqlLedger
 from callrec.notice import wire_window
 from callrec.notice.compare import compare
+from callrec.notice.described import commitments_of
 from callrec.notice.register import Register
 from callrec.notice.wire import weigh
 from tests.cli.house import NEXT_HOP, House
@@ -151,6 +152,7 @@ class WireHouse(PackHouse):
     def evidence_of(self, uid, offered, answered, **change):
         taken = self.taken()
         self.kept = wire.keeping(taken)
+        self.committed = commitments_of(wire_window.read(self.kept)[0].signalling)
         seen = weigh(self.kept, self.prompt.pcm)
         caller = replace(
             GOOD_EVIDENCE.caller,

@@ -52,7 +52,7 @@ class Story:
         segments = [{"segment": 0, "decision": decision["decision"], "reason": decision["reason"]}]
         self.tell(Kind.CALL_CLOSED, uid, number=self.number, offered_leaf=offered, segments=segments, **decision)
 
-    def judged(self, uid, offered, answered, *, boot_id=GOOD_EVIDENCE.binding.boot_id, **change):
+    def judged(self, uid, offered, answered, *, boot_id=GOOD_EVIDENCE.binding.boot_id, committed=None, **change):
         """Evidence of a good notice, changed as told, judged, kept and told to the ledger."""
         links = {"offered_leaf": offered, "answered_leaf": answered, "boot_id": boot_id}
         binding = replace(GOOD_EVIDENCE.binding, call_uid=uid, **links)
@@ -61,6 +61,7 @@ class Story:
         verdict = judge(evidence, evidence_sha256=digest)
         (self.evidence / f"{uid}-1.json").write_bytes(canonical(judged_to_json(evidence, verdict)))
         common = {"attempt": 1, "party": "caller", "evidence_sha256": digest, "offered_leaf": offered}
+        common |= {"commitments": committed or {}, "language": evidence.prompt.language}
         if isinstance(verdict, Granted):
             fields = {
                 "grade": verdict.grade.value,

@@ -24,7 +24,8 @@ from callrec.ledger.merkle import leaf_hash
 from callrec.ledger.proofs import Tree
 from callrec.ledger.reading import open_log
 from callrec.notice.audio import wav_of
-from tests.audit.packing import PackHouse, relisted
+from tests.audit.mutations import Base, stored, written_anew
+from tests.audit.packing import PackHouse, WireHouse, relisted
 from tests.ledger.world import entry
 
 README = Path(standalone.__file__).with_name("README.md").read_text("utf-8")
@@ -116,6 +117,28 @@ def use_one_log_with_two_agents(story):
     story.tell(Kind.INCIDENT)
 
 
+def record_under_another_language(story):
+    """The caller chose Welsh by a key; the proof that the recording rests on is of the English notice."""
+    uid, offered = story.offer()
+    answered = story.tell(Kind.CALL_ANSWERED, uid, offered_leaf=offered)
+    choice = {"digit": "5", "choice": "language cy", "leg": "caller", "method": "telephone-event"}
+    story.tell(Kind.CHOICE_MADE, uid, **choice)
+    proven = story.judged(uid, offered, answered)
+    story.seal(uid, story.tell(Kind.RECORDING_STARTED, uid, proven_leaves=[proven], purposes=[]))
+    story.close(uid, offered)
+
+
+def leave_a_segment_undecided(story):
+    """A second part of the call was refused its recording, and the summary answers for the first alone."""
+    uid, offered = story.offer()
+    answered = story.tell(Kind.CALL_ANSWERED, uid, offered_leaf=offered)
+    story.seal(
+        uid, story.tell(Kind.RECORDING_STARTED, uid, proven_leaves=[story.judged(uid, offered, answered)], purposes=[])
+    )
+    story.tell(Kind.NOTICE_REFUSED, uid, segment=1, evidence_sha256="", offered_leaf=offered, reasons=[])
+    story.close(uid, offered)
+
+
 LEDGER_ATTACKS = {
     "edited row": (edit_a_row, 1),
     "edited and recomputed": (edit_and_recompute, 2),
@@ -129,6 +152,8 @@ LEDGER_ATTACKS = {
     "recording swapped": (swap_two_recordings, 11),
     "evidence of call A under recording B": (put_evidence_of_one_call_under_another, 9),
     "evidence altered": (alter_evidence, 9),
+    "recorded under a notice in another language": (record_under_another_language, 14),
+    "segment left undecided": (leave_a_segment_undecided, 13),
 }
 
 
@@ -321,6 +346,36 @@ def keep_for_training_all_the_same(scene):
     choose(scene, "3", "without training")
 
 
+def record_in_another_language(scene):
+    """As if the caller had chosen Welsh by a key before the recording, which rests on the English notice."""
+    entries, lines = scene.entries(), scene.first["entries.jsonl"].splitlines(keepends=True)
+    kinds = [each["kind"] for each in entries]
+    for each in (entries, lines):
+        each.insert(kinds.index("notice.proven"), each.pop(kinds.index("store.intent")))
+    choice, proven = entries[kinds.index("notice.proven") :][:2]
+    body = {"digit": "5", "choice": "language cy", "leg": "caller", "method": "telephone-event"}
+    choice.update(kind="choice.made", body=body, boottime_ns=proven["boottime_ns"])
+    scene.first["entries.jsonl"] = b"".join(lines)
+    scene.signed_anew(entries)
+
+
+def leave_part_of_it_undecided(scene):
+    """Another notice was tried in a second part of the call, and the closing decision answers for the first alone."""
+    entries = scene.entries()
+    intent = next(each for each in entries if each["kind"] == "store.intent")
+    refused = {"attempt": 2, "party": "caller", "reasons": ["NOTICE_INTERRUPTED"], "evidence_sha256": ""}
+    intent.update(kind="notice.refused", segment=1, body={**refused, "offered_leaf": ""})
+    scene.signed_anew(entries)
+
+
+def decide_it_otherwise(scene):
+    """Recorded, says the decision; and its only part was not."""
+    entries = scene.entries()
+    closed = next(each for each in entries if each["kind"] == "call.closed")
+    closed["body"]["segments"] = [{"segment": 0, "decision": "NOT_RECORDED"}]
+    scene.signed_anew(entries)
+
+
 def bring_another_key(scene):
     other = scene.house.folder / "other.key"
     vkey = load_vkey(other)
@@ -347,6 +402,9 @@ PACK_ATTACKS = {
     "thresholds loosened with the real key": (loosen_them_with_the_key, 27),
     "recorded after a no": (record_after_a_no, 34),
     "kept for training after the caller left it out": (keep_for_training_all_the_same, 30),
+    "recorded under a notice in another language": (record_in_another_language, 34),
+    "segment left undecided": (leave_part_of_it_undecided, 35),
+    "segment decided otherwise than it was": (decide_it_otherwise, 35),
     "prompt replaced": (replace_the_prompt, 28),
     "words replaced": (replace_the_words, 28),
 }
@@ -383,10 +441,81 @@ def test_the_packs_that_are_attacked_were_good(scene):
     assert scene.house.examine(scene.second).exit_code == 0
 
 
-@pytest.mark.parametrize("name", sorted(set(LEDGER_ATTACKS) | set(PACK_ATTACKS)))
+# ---------------------------------------------------------------- on what was tapped, in a pack
+
+
+@pytest.fixture(scope="module")
+def tapped(tmp_path_factory):
+    """The pack of a call whose wire was tapped, and the key that signed its log."""
+    return Base(tmp_path_factory.mktemp("tapped"), WireHouse)
+
+
+def described_elsewhere(kept):
+    """The caller's offer, now naming another port."""
+    assert b"m=audio 4000 " in kept
+    return kept.replace(b"m=audio 4000 ", b"m=audio 4002 ")
+
+
+def committed_otherwise(kept):
+    head, _, payloads = kept.partition(b"\n")
+    says = parse(head)
+    says["signalling"][0]["commitment"] = "ab" * 32
+    return canonical(says) + b"\n" + payloads
+
+
+def alter_a_description(base):
+    name = f"evidence/{base.uid}-1.tap"
+    return stored(relisted(base.files | {name: described_elsewhere(base.files[name])}))
+
+
+def window_anew(base, change):
+    """Window, evidence, entries and checkpoint, all made to fit by who holds the key."""
+    evidence, window = f"evidence/{base.uid}-1.json", f"evidence/{base.uid}-1.tap"
+    files = base.files | {window: change(base.files[window])}
+    judged = json.loads(files[evidence])
+    judged["evidence"]["wire"]["window_sha256"] = sha256_hex(files[window])
+    entries = [parse(body) for body in base.bodies]
+    for each in entries:
+        if "evidence_sha256" in each["body"]:
+            each["body"]["evidence_sha256"] = sha256_hex(canonical(judged["evidence"]))
+    return written_anew(base, files, entries, judged, evidence)
+
+
+def alter_it_with_the_key(base):
+    return window_anew(base, described_elsewhere)
+
+
+def commit_to_another_message(base):
+    return window_anew(base, committed_otherwise)
+
+
+WIRE_ATTACKS = {
+    "session description altered": (alter_a_description, 26),
+    "session description altered with the real key": (alter_it_with_the_key, 29),
+    "another message than was committed to": (commit_to_another_message, 26),
+}
+
+
+@pytest.mark.parametrize("name", WIRE_ATTACKS)
+def test_a_pack_of_a_call_that_was_tapped_tells_by_its_number(tapped, name):
+    attack, number = WIRE_ATTACKS[name]
+
+    found = tapped.examine(attack(tapped))
+
+    assert number in {wrong.check for wrong in found.found}
+    assert found.exit_code == 30
+    assert not [line for line in found.lines() if "played: proven" in line]
+
+
+# ---------------------------------------------------------------- the auditor's table
+
+ATTACKS = (LEDGER_ATTACKS, PACK_ATTACKS, WIRE_ATTACKS)
+
+
+@pytest.mark.parametrize("name", sorted(set().union(*ATTACKS)))
 def test_every_attack_stands_in_the_auditors_table(name):
     rows = [row for row in README.splitlines() if row.startswith(f"| {name} |")]
-    numbers = {attacks[name][1] for attacks in (LEDGER_ATTACKS, PACK_ATTACKS) if name in attacks}
+    numbers = {attacks[name][1] for attacks in ATTACKS if name in attacks}
 
     assert len(rows) == 1, name
     assert {str(number) for number in numbers} <= set(re.findall(r"\d+", rows[0]))

@@ -11,7 +11,8 @@ from callrec.audit.casefile import gather
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.notice.audio import wav_of
-from callrec.notice.wire_window import SUFFIX
+from callrec.notice.described import commitments_of
+from callrec.notice.wire_window import SUFFIX, read
 from tests.audit.story import Story
 from tests.core.builders import GOOD_EVIDENCE
 from tests.notice import test_wire as wire
@@ -37,7 +38,8 @@ def proven(story, taken=None, **change):
     uid, offered = story.offer()
     answered = story.tell(Kind.CALL_ANSWERED, uid, offered_leaf=offered, next_hop="127.0.0.1", leg_ends_at="pbx")
     fields = {name: getattr(shown, name) for name in shown.__dataclass_fields__ if name not in ("binding", "answered")}
-    story.judged(uid, offered, answered, **fields | change)
+    committed = commitments_of(read(shown_window)[0].signalling)
+    story.judged(uid, offered, answered, **{"committed": committed} | fields | change)
     window_of(story, uid).write_bytes(shown_window)
     story.close(uid, offered, Reason.ENDED_BEFORE_CAPTURE)
     return uid
@@ -80,6 +82,23 @@ def test_evidence_that_claims_more_than_its_window_shows_is_found(story):
     (sentence,) = found(story)
     assert "says of its wire window what that does not show: streams, caller's RTCP, samples, comparison" in sentence
     assert gather(story.places(prompts=story.prompts), uid).exit_code == 30
+
+
+def test_a_message_that_the_entry_commits_to_otherwise_is_found(story):
+    """Whoever holds the key can write both anew; whoever holds the message and its salt can tell which is true."""
+    other = {"message_1": "ab" * 32, "message_2": "cd" * 32}
+    uids = [proven(story, committed=committed) for committed in ({}, other, "none")]
+
+    assert len(found(story)) == len(uids)
+    assert all("messages that its entry commits to otherwise" in line for line in found(story))
+    assert gather(story.places(prompts=story.prompts), uids[0]).exit_code == 30
+
+
+def test_a_line_of_a_session_description_altered_beside_its_evidence_is_found(story):
+    window = window_of(story, proven(story))
+    window.write_bytes(window.read_bytes().replace(b"m=audio 4000 ", b"m=audio 4002 "))
+
+    assert "was judged on another wire window" in found(story)[0]
 
 
 def test_a_comparison_that_never_was_is_found_where_the_prompt_is_at_hand_and_else_not(story):

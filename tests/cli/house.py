@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class House:
     """
 
     grade = "sent"
+    committed: Mapping[str, str] = {}
 
     def __init__(self, folder, server=None, *, changes=()):
         self.folder = folder
@@ -137,6 +139,7 @@ class House:
             "grade": self.grade,
             "tap": tap,
             "evidence_sha256": digest,
+            "commitments": dict(self.committed),
         }
         links = {"offered_leaf": offered, "answered_leaf": answered, "purposes": ["audit", "medico-legal", "training"]}
         proven = await tell(Kind.NOTICE_PROVEN, **proof, **links)

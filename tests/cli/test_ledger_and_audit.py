@@ -286,7 +286,7 @@ def test_one_call_is_gathered_with_the_header_of_every_report(recorded):
     for given in (uid, uid[:12], recorded.recording):
         said = ended(recorded.callrec("audit", "call", given))
         assert said.startswith("anchored outside: never\n")
-        assert "verification: 12 of 13 checks hold" in said
+        assert "verification: 13 of 14 checks hold" in said
         assert f"notice played: proven (sent to the next hop {NEXT_HOP}; evaluation tap)" in said
         assert "result:       nothing contradicts itself" in said
     value = json.loads(ended(recorded.callrec("audit", "call", uid, "--json")))
