@@ -340,6 +340,12 @@ MANIFEST = {
     "header": {"log_id": HEX, "call_uid": str, "segment": int, "proven_leaf": HEX, "started_leaf": HEX},
 }  # fmt: skip
 DIRECTION = {"sendrecv", "sendonly", "recvonly", "inactive"}
+INTERRUPTION = {"held", "renegotiated", "hung up", "stalled", "stopped", "player failed", "skipped"}
+METHOD = {"rfc4733", "info", "inband"}
+RTCP_FAULT = {
+    "not understood", "not SRTCP on a leg with SRTP", "reports on no stream of ours",
+    "reports a packet that was not sent by then", "answers no report of ours", "beyond the number that is kept",
+}  # fmt: skip
 EVIDENCE = {
     "schema": {f"callrec/notice-evidence/{number}" for number in (1, 2, 3, 4)},
     "binding": {
@@ -352,8 +358,8 @@ EVIDENCE = {
         "sample": bool,
     },
     "tap": {"kind": {"wire", "player"}, "pcm_sha256": str, "samples": int, "matched_samples": int, "at_sample": (int,)},
-    "complete": bool, "interruption": (str,), "answered": bool, "early_media": bool, "start_ns": NS, "end_ns": NS,
-    "start_utc": str, "end_utc": str, "expected_packets": int, "renegotiations": int,
+    "complete": bool, "interruption": (INTERRUPTION,), "answered": bool, "early_media": bool,
+    "start_ns": NS, "end_ns": NS, "start_utc": str, "end_utc": str, "expected_packets": int, "renegotiations": int,
     "streams": [{
         "payload_type": int, "codec": str, "sent": int, "octets": int, "ssrc": (int,), "first_sequence": (int,),
         "last_sequence": (int,), "first_timestamp": (int,), "last_timestamp": (int,),
@@ -367,7 +373,7 @@ EVIDENCE = {
         "ssrc": (int,),
     },
     "key_capability": {"telephone_event": bool, "info": bool, "inband": bool},
-    "keys": [{"digit": str, "method": str, "leg": {"caller", "staff"}, "at_ms": SIGNED}],
+    "keys": [{"digit": str, "method": METHOD, "leg": {"caller", "staff"}, "at_ms": SIGNED}],
     "rtcp": ANY, "required_language": str, "verifier": str,
 }  # fmt: skip
 WIRE = {
@@ -380,7 +386,7 @@ EVIDENCE_2 = {
     **EVIDENCE,
     "wire": (WIRE,),
     "rtcp": ({
-        "authenticated": bool, "accepted": int, "rejected": [{"why": str, "packets": int}], "raw_sha256": HEX,
+        "authenticated": bool, "accepted": int, "rejected": [{"why": RTCP_FAULT, "packets": int}], "raw_sha256": HEX,
         "newest": (REPORT,),
     },),
 }  # fmt: skip

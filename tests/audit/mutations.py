@@ -2,15 +2,17 @@
 
     python -m tests.audit.mutations --n 100000 --seed 7
 
-Four sorts: bytes of the zip; its files, renamed, dropped, doubled, swapped; fields of its JSON, with the pack's own
-list made to fit again; and fields changed by somebody who holds the real key and signs everything anew. Of the first
-three, what verifies must hold what the original held. Of the last, evidence that verifies must be judged so by the
-core, too.
+Five sorts: bytes of the zip; its files, renamed, dropped, doubled, swapped; fields of its JSON, with the pack's own
+list made to fit again; the checkpoint; and fields changed by somebody who holds the real key and signs everything anew.
+Of all but the last, what verifies must hold what the original held. Of the last, evidence that verifies must be judged
+so by the core, too. One change of fields in five is of what bears on choices: keys that skip, acknowledge or choose a
+language, what is named before, the messages beside the window and what the entry commits to.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import json
 import random
@@ -22,6 +24,7 @@ import warnings
 import zipfile
 from collections import Counter
 from dataclasses import replace
+from functools import reduce
 from io import BytesIO
 from pathlib import Path
 
@@ -61,7 +64,15 @@ def short_prompt(house):
     """A notice of a quarter of a second, approved in the ledger like any other, so that many packs can be checked."""
     pcm = np.random.default_rng(5).integers(-9000, 9000, SAMPLES).astype("<i2").tobytes()
     first = house.prompt.record
-    record = replace(first, version=9, pcm_sha256=sha256_hex(pcm), samples=SAMPLES)
+    record = replace(
+        first,
+        version=9,
+        pcm_sha256=sha256_hex(pcm),
+        samples=SAMPLES,
+        keys={**first.keys, "1": "acknowledge", "5": "language:cy", "7": "shorten"},
+        essential_text=first.text,
+        essential_ms=100,
+    )
     ledger = house.ledger()
     approved = Entry(kind=Kind.PROMPT_APPROVED, body=record.approval_body("sample"), actor="sample")
     leaf = ledger.append_blocking(approved).leaf
@@ -89,7 +100,9 @@ class Base:
         self.key = standalone.read_key(self.house.vkey())
         self.secret = load_signing_key(key_file(self.house.config, "signing"))
         self.zip = stored(self.files)
-        assert self.examine(self.zip).exit_code == 0
+        good = self.examine(self.zip)
+        assert good.exit_code == 0
+        self.head = good.log, good.size, good.root
 
     def examine(self, data):
         return standalone.examine(BytesIO(data), self.key)
@@ -188,6 +201,31 @@ def refitted(files):
         return files
 
 
+# ---------------------------------------------------------------- the checkpoint
+
+
+def checkpoint_mutation(base, dice):
+    """Its lines: origin, size, root, signatures; changed, gone, doubled, of another pack or of no kind at all."""
+    lines = base.files["checkpoint.txt"].split(b"\n")
+    at, how = dice.randrange(len(lines)), dice.randrange(6)
+    if how == 0:
+        del lines[at]
+    elif how == 1:
+        lines.insert(at, dice.choice((lines[at], b"", b"x", "\u2014 a b".encode(), b"0")))
+    elif how == 2 and lines[at]:
+        place = dice.randrange(len(lines[at]))
+        lines[at] = lines[at][:place] + bytes([dice.randrange(256)]) + lines[at][place + 1 :]
+    elif how == 3:
+        lines[at] = dice.choice((*RAW, b"-1", b"1" * 30, b"1.0", b"+1", b" 1", b"AAAA", b"=" * 44))
+    elif how == 4:
+        lines[at] += dice.choice((b"\r", b" ", b"=", b"\t", b"\0"))
+    else:
+        other = dice.randrange(len(lines))
+        lines[at], lines[other] = lines[other], lines[at]
+    files = base.files | {"checkpoint.txt": b"\n".join(lines)}
+    return stored(refitted(files) if dice.random() < 0.9 else files)
+
+
 # ---------------------------------------------------------------- fields
 
 
@@ -206,6 +244,8 @@ def changed(value, dice):
     inside = value
     for step in path:
         inside = inside[step]
+    if dice.random() < 0.2 and choices_changed(value, dice):
+        return value
     how = dice.randrange(6)
     if how == 0:
         del inside[last]
@@ -219,6 +259,44 @@ def changed(value, dice):
     else:
         inside[last] = dice.choice(VALUES)
     return value
+
+
+PRESSED = [{"digit": digit, "method": "rfc4733", "leg": "caller", "at_ms": 150} for digit in "1257"]
+CHOICES = {
+    "interruption": ["skipped", "held", "x", None],
+    "complete": [False, True],
+    "required_language": ["cy", "en"],
+    "keys": [*([each] for each in PRESSED), PRESSED, [], [{**PRESSED[0], "method": "x"}]],
+    "essential_purposes": [["audit"], [], ["x"]],
+    "essential_ms": [0, 99, 100, 101, 10**6],
+    "skips": ["7", "2", ""],
+    "acknowledges": ["1", "7", ""],
+    "languages": [[], [{"key": "5", "language": "en"}], [{"key": "2", "language": "cy"}]],
+    "language": ["cy", "en", ""],
+    "choice": ["language cy", "language ", "decline"],
+    "sdp_rtp": ["", "192.0.2.5:4000", "192.0.2.9:1"],
+    "sdp_rtcp": ["", "192.0.2.5:4001"],
+    "sdp_keys": [True, False],
+    "signalling": [[], None],
+    "sdp": [[], ["m=audio 1 RTP/AVP 0"], ["a=crypto:1"], ["c=IN IP4 ::", "m=audio 99999 RTP/AVP 0"]],
+    "start_line": ["", "x" * 999],
+    "commitment": ["", "ab" * 32],
+    "commitments": [{}, {"message_1": "ab" * 32}, None],
+    "received": [True, False],
+    "matched_samples": [SAMPLES - 160, 800, 0],
+    "segments": [[], [{"segment": 0, "decision": "NOT_RECORDED"}], [{"segment": 1, "decision": "RECORDED"}]],
+}
+"""What bears on what a caller chose, heard or was told of, with values that are of the right kind."""
+
+
+def choices_changed(value, dice):
+    """Several such fields of this value changed at once; False where it has none."""
+    found = [place for place in places_in(value) if place and place[-1] in CHOICES]
+    for place in dice.sample(found, min(len(found), dice.choice((1, 1, 2, 3)))):
+        with contextlib.suppress(KeyError, IndexError, TypeError):  # it was in what went with an earlier one
+            inside = reduce(lambda whole, step: whole[step], place[:-1], value)
+            inside[place[-1]] = copy.deepcopy(dice.choice(CHOICES[place[-1]]))
+    return bool(found)
 
 
 def fields_mutation(base, dice):
@@ -340,10 +418,11 @@ KINDS = {
     "bytes": bytes_mutation,
     "directory": directory_mutation,
     "files": files_mutation,
+    "checkpoint": checkpoint_mutation,
     "fields": fields_mutation,
     "signed": signed_mutation,
 }
-WEIGHTS = (15, 10, 15, 35, 25)
+WEIGHTS = (13, 8, 13, 8, 30, 28)
 
 
 def held(data):
@@ -364,6 +443,8 @@ def wrongly_verified(base, kind, data, found):
         if granted and evidence.wire is not None:
             return unborne(base, evidence, files[f"evidence/{base.uid}-1.tap"])
         return "" if granted == said else f"the core says {granted}, the pack {found.told}"
+    if (found.log, found.size, found.root) != base.head:
+        return f"another checkpoint: {found.log}, {found.size}, {found.root}"
     other = [name for name in files if name not in UNBOUND and files[name] != base.files.get(name)]
     gone = [name for name in base.files if name not in files and not name.startswith(OPTIONAL)]
     gone = [name for name in gone if name not in ("index.html", "verify.py")]

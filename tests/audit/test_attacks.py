@@ -121,7 +121,7 @@ def record_under_another_language(story):
     """The caller chose Welsh by a key; the proof that the recording rests on is of the English notice."""
     uid, offered = story.offer()
     answered = story.tell(Kind.CALL_ANSWERED, uid, offered_leaf=offered)
-    choice = {"digit": "5", "choice": "language cy", "leg": "caller", "method": "telephone-event"}
+    choice = {"digit": "5", "choice": "language cy", "leg": "caller", "method": "rfc4733"}
     story.tell(Kind.CHOICE_MADE, uid, **choice)
     proven = story.judged(uid, offered, answered)
     story.seal(uid, story.tell(Kind.RECORDING_STARTED, uid, proven_leaves=[proven], purposes=[]))
@@ -353,7 +353,7 @@ def record_in_another_language(scene):
     for each in (entries, lines):
         each.insert(kinds.index("notice.proven"), each.pop(kinds.index("store.intent")))
     choice, proven = entries[kinds.index("notice.proven") :][:2]
-    body = {"digit": "5", "choice": "language cy", "leg": "caller", "method": "telephone-event"}
+    body = {"digit": "5", "choice": "language cy", "leg": "caller", "method": "rfc4733"}
     choice.update(kind="choice.made", body=body, boottime_ns=proven["boottime_ns"])
     scene.first["entries.jsonl"] = b"".join(lines)
     scene.signed_anew(entries)

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.audit import standalone
 from callrec.core import proof
+from callrec.core.evidence import Direction, Interruption, RtcpFault
 from callrec.core.evidence_json import from_json
 from callrec.core.proof import Granted, judge
+from callrec.core.values import KeyMethod
 from callrec.ledger.merkle import inclusion_proof, leaf_hash, root
 from callrec.ledger.proofs import Tree
 from callrec.notice.audio import wav_of
@@ -354,6 +356,14 @@ def own_says(value):
     except standalone.Wrong:
         return None
     return standalone.judge(value) or standalone.grade_of(value)
+
+
+WORDS = {"INTERRUPTION": Interruption, "METHOD": KeyMethod, "RTCP_FAULT": RtcpFault, "DIRECTION": Direction}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_its_words_are_the_cores(name):
+    assert getattr(standalone, name) == {each.value for each in WORDS[name]}
 
 
 FLOORS = (

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -12,8 +13,11 @@ from callrec.errors import ConfigError, Refused
 from callrec.notice.audio import wav_of
 from callrec.notice.register import Register
 from tests.notice.spoken import PROMPTS
+from tests.notice.test_quality import PAUSE, WORD, seconds
+from tests.notice.test_wording import ESSENTIAL, SAYS, SKIPPABLE
 
 SCHEDULE = PROMPTS.parent / "config" / "retention.yaml"
+PAUSE_S, WORD_S = round(seconds(PAUSE), 2), round(seconds(WORD), 2)
 E4 = Register.load(PROMPTS).find("advice-line.en")
 
 
@@ -79,7 +83,7 @@ def test_check_is_content_with_the_shipped_prompts_and_says_they_are_samples(cal
 
     said = call("check")
 
-    assert "All 4 prompts are in order." in said
+    assert f"All {len(Register.load(PROMPTS).records)} prompts are in order." in said
     assert "our sample, not your words: record your own" in said
 
 
@@ -118,3 +122,45 @@ def test_an_empty_register_says_how_to_begin(call, desk) -> None:
     (desk.prompts_dir / "manifest.yaml").write_text("prompts: []\n", encoding="utf-8")
 
     assert "callrec prompts add" in call("list")
+
+
+# ---------------------------------------------------------------- a part that no caller can skip
+
+
+def skippable(file, *, essential=ESSENTIAL, until=PAUSE_S) -> list[str]:
+    explains = [word for name, phrase in SAYS.items() for word in ("--explains", f"{name}={phrase}")]
+    part = ["--essential", essential] if essential else []
+    return [
+        *("add", str(file), "--id", "skippable", "--lang", "en", "--text", SKIPPABLE),
+        *("--purposes", "medico-legal=keep a record of our advice", "--purposes", "training=train our staff"),
+        *("--key", "2=decline", "--key", "7=shorten", "--key", "0=repeat", *explains, *part),
+        *(["--until", str(until)] if until else []),
+    ]
+
+
+def test_what_is_named_before_a_caller_can_skip_the_rest_is_registered(call, english) -> None:
+    assert "Added skippable.en.1" in call(*skippable(english))
+
+    (found,) = json.loads(call("list", "--json"))
+    assert (found["essential_s"], found["essential_purposes"]) == (PAUSE_S, ["medico-legal"])
+    assert "in order" in call("check")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"essential": ESSENTIAL.replace("Press 2 to say no, ", "")}, "does not begin with its essential words"),
+        ({"essential": "This is the advice line."}, "its essential part names no purpose"),
+        ({"essential": ""}, "say which words are, or take the key out"),
+        ({"until": 0}, "essential words and the second by which they were spoken go together"),
+        ({"until": WORD_S}, "choose a pause, such as"),
+        ({"until": 60}, "ends at 60 s, and it lasts 19.2 s"),
+    ],
+)
+def test_a_part_that_is_not_enough_or_ends_in_a_word_is_refused_and_nothing_is_added(
+    call, desk, english, change, fault
+) -> None:
+    with pytest.raises(Refused, match=re.escape(fault)):
+        call(*skippable(english, **change))
+
+    assert not desk.prompts_dir.exists()

@@ -1,7 +1,9 @@
+import re
+
 import numpy as np
 import pytest
 
-from callrec.notice.quality import ANNOUNCEMENT, findings, speech_mask
+from callrec.notice.quality import ANNOUNCEMENT, cut_findings, findings, speech_mask
 from tests.notice.spoken import ENGLISH, STOPPED, WELSH, noise, pcm, samples, tone
 
 SPEECH = samples(ENGLISH)
@@ -89,3 +91,45 @@ def test_the_speech_mask_has_one_answer_for_each_20_ms() -> None:
     assert len(mask) == len(ENGLISH) // 320
     assert not mask[0]
     assert 0.5 < mask.mean() < 0.95
+
+
+# ---------------------------------------------------------------- where a caller may end it
+
+
+def seconds(frame: int) -> float:
+    return frame * 0.02
+
+
+MASK = speech_mask(ENGLISH)
+LATE = int(np.flatnonzero(np.cumsum(MASK) >= 200)[0])
+"""The frame by which four seconds were spoken."""
+PAUSE = next(n for n in range(LATE, len(MASK)) if not MASK[n - 2 : n + 2].any())
+WORD = next(n for n in range(LATE, len(MASK)) if MASK[n - 3 : n + 3].all())
+
+
+def test_a_notice_may_be_ended_in_a_pause_after_enough_of_it() -> None:
+    assert cut_findings(ENGLISH, seconds(PAUSE)) == ()
+
+
+def test_a_cut_within_a_word_is_found_and_the_pauses_near_by_are_good() -> None:
+    (fault,) = cut_findings(ENGLISH, seconds(WORD))
+
+    assert f"somebody speaks at {seconds(WORD):g} s" in fault
+    nearby = re.findall(r"\d+\.\d\d", fault.partition("choose a pause, such as ")[2])
+    assert len(nearby) == 2
+    assert not any("somebody speaks" in each for at in nearby for each in cut_findings(ENGLISH, float(at)))
+
+
+def test_a_cut_before_any_notice_could_have_been_said_is_found() -> None:
+    early = next(n for n in range(10, len(MASK)) if not MASK[n - 2 : n + 2].any())
+
+    (fault,) = cut_findings(ENGLISH, seconds(early))
+
+    assert "less than 2.5 s of speech" in fault
+
+
+@pytest.mark.parametrize("at", [-1.0, 0.0, 0.009, seconds(len(MASK)), 1000.0])
+def test_a_cut_outside_the_prompt_is_found(at) -> None:
+    (fault,) = cut_findings(ENGLISH, at)
+
+    assert f"ends at {at:g} s, and it lasts 19.2 s" in fault

@@ -1,7 +1,7 @@
 import pytest
 
 from callrec.core.values import Purpose
-from callrec.notice.wording import EXPLAINS, lint_notice, names, spoken_keys
+from callrec.notice.wording import EXPLAINS, lint_essential, lint_notice, names, spoken_keys
 
 TEXT = (
     "This is the advice line. We record calls to keep a record of our advice and train our staff. "
@@ -100,3 +100,61 @@ def test_spoken_keys_are_told_from_other_numbers(text, keys) -> None:
 def test_a_phrase_is_found_whatever_its_case_and_spacing() -> None:
     assert names("We  Record\ncalls", "we record calls")
     assert not names("We record calls", " ")
+
+
+# ---------------------------------------------------------------- what may be skipped
+
+ESSENTIAL = (
+    "This is the advice line. We record calls to keep a record of our advice. Press 2 to say no, 7 to go on. "
+    "You get the same help."
+)
+SKIPPABLE = f"{ESSENTIAL} We also train our staff. Details: example.org. Press 0 to hear this again."
+SKIPPING = {"2": "decline", "7": "shorten", "0": "repeat"}
+
+
+def essential(part=ESSENTIAL, text=SKIPPABLE, purposes=PURPOSES, keys=SKIPPING, explains=SAYS) -> str:
+    return "\n".join(lint_essential(text, part, purposes=purposes, keys=keys, explains=explains))
+
+
+def test_a_part_that_says_what_must_be_said_may_be_all_that_is_heard() -> None:
+    assert essential() == ""
+    assert lint(text=SKIPPABLE, keys=SKIPPING) == ""
+
+
+def test_where_nothing_can_be_skipped_nothing_is_asked_of_a_part() -> None:
+    assert essential(part="", keys=KEYS) == ""
+
+
+@pytest.mark.parametrize(
+    ("left_out", "fault"),
+    [
+        ("This is the advice line. ", "does not say who is recording (who)"),
+        ("We record calls ", "does not say that the call is recorded (recorded)"),
+        ("Press 2 to say no, ", "does not say how to say no (decline)"),
+        (" You get the same help.", "does not say that the caller gets the same help (same_help)"),
+        ("to keep a record of our advice", "names no purpose"),
+        ("Press 2 to say no, ", "does not name key 2 (decline)"),
+        ("7 to go on. ", "does not name key 7 (shorten)"),
+    ],
+)
+def test_whatever_a_caller_could_miss_by_skipping_the_rest_is_named(left_out, fault) -> None:
+    part = ESSENTIAL.replace(left_out, "")
+    assert part != ESSENTIAL
+
+    assert fault in essential(part=part, text=SKIPPABLE.replace(ESSENTIAL, part))
+
+
+def test_a_key_for_another_language_is_named_before_the_rest_can_be_skipped() -> None:
+    assert "does not name key 5 (language:cy)" in essential(
+        text=f"{SKIPPABLE} Pwyswch 5.", keys={**SKIPPING, "5": "language:cy"}
+    )
+
+
+def test_a_key_that_skips_and_a_part_that_is_essential_go_together() -> None:
+    assert "say which words are" in essential(part=" ")
+    assert "no key skips the rest" in essential(keys=KEYS)
+
+
+@pytest.mark.parametrize("part", ["We record calls.", f"{ESSENTIAL} And more.", SKIPPABLE])
+def test_a_part_with_which_the_text_does_not_begin_or_that_is_all_of_it_is_none(part) -> None:
+    assert essential(part=part) == "the text does not begin with its essential words"
