@@ -277,7 +277,8 @@ class CallTask:
     def _note_leg(self, event: e.Event) -> None:
         if isinstance(event, e.CallerAnswered):
             self._desk.answered = asyncio.create_task(self._note_answered())
-        self._connected = self._connected or isinstance(event, e.LegsBridged)
+        reached = e.StaffAnswered if self._direction.dialled is Leg.STAFF else e.CallerAnswered
+        self._connected = self._connected or isinstance(event, reached)
         if (changed := change_of(event, self._direction)) is not None:
             self._leg_changed(*changed)
 

@@ -25,11 +25,10 @@ from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
 from callrec.notice.register import ApprovedPrompt, Register
 from callrec.notice.verify import Verification, verify
-from callrec.places import reading_store, verified_lookup
+from callrec.places import opener, reading_store, verified_lookup
 from callrec.ports import Entry
 from callrec.recording.access import grant_from
 from callrec.recording.open import Opened, open_recording
-from callrec.store.keys import KEEPER_PRIVATE, unwrap
 from callrec.wiring import Built, build_agent
 
 CALLER_HZ: Final = 440.0
@@ -185,8 +184,7 @@ class Show:
         entry = Entry(kind=Kind.ACCESS_GRANTED, body=body, call_uid=call_uid, actor="demo")
         receipt = await built.ledger.append(entry, timeout_s=5)
         grant = await grant_from(verified_lookup(config), receipt.leaf, recording_id=recording_id)
-        private = config.agent.data_dir / "keys" / KEEPER_PRIVATE
-        return await open_recording(grant, store, store, lambda wrapped: unwrap(wrapped, private))
+        return await open_recording(grant, store, store, opener(config, None))
 
 
 def newest(database: Database, kind: Kind, uid: str) -> LogEntry | None:

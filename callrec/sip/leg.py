@@ -161,8 +161,10 @@ class LegCall(pj.Call):
     # ------------------------------------------------------------ callbacks
 
     @guarded
-    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: ARG002, N802 - the library's name
-        """Follow the dialog."""
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802 - the library's name
+        """Follow the dialog. An ACK belongs to no transaction, and answers an offer that we made in a 200."""
+        if self._leg is Leg.CALLER and prm.e.type == pj.PJSIP_EVENT_RX_MSG:
+            self.describe(parse_message(prm.e.body.rxMsg.rdata.wholeMsg), received=True)
         info = self.getInfo()
         listener = self._listener
         if listener is None:

@@ -52,10 +52,10 @@ def more(ear: Ear, seconds: float) -> None:
     ear.heard_so_far(so_far + seconds, within_s=PATIENCE_S)
 
 
-def announcement(office: Office) -> Samples:
-    """What is said to both when a recording ends."""
+def announcement(office: Office, prompt_id: str = "recording-stopped") -> Samples:
+    """These words, in English; else what is said to both when a recording ends."""
     listed = json.loads(office.house.callrec("prompts", "list", "--json"))
-    chosen = next(one for one in listed if one["id"] == "recording-stopped" and one["language"] == "en")
+    chosen = next(one for one in listed if one["id"] == prompt_id and one["language"] == "en")
     return audio.read_wav(office.house.var / "prompts" / chosen["file"])
 
 
@@ -133,6 +133,24 @@ def check_no_digit_was_written(office: Office) -> None:
         data = path.read_bytes()
         assert CARD.encode() not in data, path
         assert not spaced.search(data), path
+
+
+def test_staff_alone_hear_by_a_code_whether_the_call_is_recorded(office: Office, talk):
+    caller, staff = talk
+    staff.press("*7*")
+    more(staff, 4)
+    staff.press("*70")
+    office.wait_told("recording.stopped")
+    more(staff, 3)
+    staff.press("*7*")
+    more(staff, 4)
+    caller.hang_up()
+
+    office.wait_told("recording.kept")
+    for words in (announcement(office, "staff-recorded"), announcement(office, "staff-not-recorded")):
+        assert audio.find(staff.heard, words).share > 0.9
+        for elsewhere in (caller.heard, *office.recording()):
+            assert audio.find(elsewhere, words).share < 0.4
 
 
 def test_what_was_stopped_by_staff_is_not_used_until_somebody_looked_at_it(office: Office, talk):

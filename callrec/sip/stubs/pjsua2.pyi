@@ -248,10 +248,15 @@ class _TsxStateEvent:
     tsx: _SipTransaction
     src: _TsxStateSource
 
+class _RxMsgEvent:
+    rdata: SipRxData
+
 class _SipEventBody:
+    rxMsg: _RxMsgEvent
     tsxState: _TsxStateEvent
 
 class _SipEvent:
+    type: int
     body: _SipEventBody
 
 class OnCallStateParam:
