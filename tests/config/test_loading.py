@@ -171,7 +171,7 @@ def test_a_database_of_several_agents_is_named_without_its_password(tmp_path, mo
         ('stop: "**2"', 'stop: "22"', "lines.advice.keys.stop", "begins with '2'"),
         ('decline_training: "3"', 'decline_training: "9"', "lines.advice.keys.decline_training", "999"),
         ('decline: "2"', 'decline: "2"\n      decline: "4"', "lines.advice.keys.decline", "stands twice"),
-        ("acknowledge: null", 'acknowledge: "2"', "lines.advice.keys.acknowledge", "which is decline"),
+        ("acknowledge: null", 'acknowledge: "2"', "lines.advice.keys.acknowledge", "which is keys.decline"),
         ('stop: "**2"', 'stop: "*72"', "lines.advice.keys.stop", "begin alike"),
         ('pause: "1" ', 'pause: "0" ', "staff_codes.pause", "is the key of stop already"),
         ('prefix: "*7"', 'prefix: "77"', "staff_codes.prefix", "begins no code"),

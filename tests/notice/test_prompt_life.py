@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callrec import wiring
 from callrec._canonical import canonical
 from callrec.agent.clock import SystemClock
 from callrec.cli.prompts import prompts
@@ -24,6 +23,7 @@ from callrec.core.reasons import Reason
 from callrec.core.retention import Nation
 from callrec.errors import Broken, CallrecError, ConfigError, Refused
 from callrec.notice import exchange, signing
+from callrec.notice.announcements import Announcements
 from callrec.notice.audio import wav_of
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
 from tests.notice.conftest import Books
@@ -215,8 +215,7 @@ def test_without_a_version_to_go_back_to_it_is_said_that_nothing_is_recorded(sit
 
 def test_a_running_agent_says_no_announcement_that_was_retired(site) -> None:
     spoken = Register.load(PROMPTS).find("recording-stopped.en")
-    config = SimpleNamespace(notice=SimpleNamespace(register=site.prompts_dir))
-    running = wiring._Announcements(config, SystemClock())
+    running = Announcements(site.prompts_dir, SystemClock().utc)
     site(*words_of(spoken, PROMPTS / spoken.file), "--announcement")
     assert running.get("en") is None
     assert dict(running) == {}

@@ -27,7 +27,8 @@ def house(tmp_path_factory):
 
 
 def test_every_trial_of_a_line_is_passed_and_the_ledger_says_so(house):
-    found = json.loads(house.callrec("selftest", "--json", seconds=400))
+    said = house.callrec("selftest", "--json", seconds=400)
+    found, _ = json.JSONDecoder().raw_decode(said)  # what its agent says of the altered prompt comes behind
     (done,) = house.entries("selftest.done")
     (line,) = found["lines"]
 
