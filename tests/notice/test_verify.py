@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from callrec.notice.audio import resample
 from callrec.notice.quality import speech_mask
-from callrec.notice.verify import A, B, Template, verify
+from callrec.notice.verify import A, B, Template, _step_ms, verify
 from tests.notice.spoken import ENGLISH, WELSH, noise, pcm, samples, tone
 from tests.notice.trials import run, together, upper_bound
 
@@ -70,6 +70,23 @@ def test_what_a_network_does_to_a_whole_notice_is_forgiven(kind) -> None:
     assert heard(GOOD[kind]).reasons == ()
 
 
+SPOKEN_AT = next(n for n in range(len(MASKS["en"])) if MASKS["en"][n : n + 12].all()) * 160
+"""In samples, where 240 ms are all speech."""
+
+
+def muted_twice() -> np.ndarray:
+    """60 ms, and 60 ms again after 60 ms that are there."""
+    signal = SPEECH.copy()
+    signal[SPOKEN_AT + 160 : SPOKEN_AT + 640] = signal[SPOKEN_AT + 1120 : SPOKEN_AT + 1600] = 0
+    return signal
+
+
+def partly_backwards() -> np.ndarray:
+    signal = SPEECH.copy()
+    signal[SPOKEN_AT : SPOKEN_AT + 1920] = signal[SPOKEN_AT : SPOKEN_AT + 1920][::-1]
+    return signal
+
+
 BAD = {
     "silence": np.zeros(COUNT),
     "half": SPEECH[: COUNT // 2],
@@ -86,6 +103,8 @@ BAD = {
     "under other speech": SPEECH + samples(WELSH)[:COUNT],
     "too fast": resample(SPEECH, 8800),
     "backwards": SPEECH[::-1],
+    "240 ms backwards": partly_backwards(),
+    "muted twice within 200 ms": muted_twice(),
     "30 % of packets lost": np.where(np.repeat(np.arange(COUNT // 160) % 10 < 3, 160), 0, SPEECH),
 }
 
@@ -96,6 +115,13 @@ def test_what_is_not_the_whole_notice_is_refused_with_a_figure(kind) -> None:
 
     assert not found.accepted
     assert all(fault for fault in found.reasons)
+
+
+@pytest.mark.parametrize("frame", range(30, 50))
+def test_a_jump_is_not_halved_wherever_in_a_block_of_the_search_it_falls(frame) -> None:
+    lags = np.repeat([0, 800], [frame, 80 - frame])
+
+    assert _step_ms(lags, np.ones(80, bool)) == 100
 
 
 @settings(max_examples=10)
@@ -138,7 +164,7 @@ def test_judging_again_gives_the_same_figures() -> None:
 def test_everything_found_is_plain_values_with_the_verifier_named() -> None:
     value = json.loads(json.dumps(heard(later(SPEECH)).to_value()))
 
-    assert value["verifier"] == "callrec/tolerant-a/3"
+    assert value["verifier"] == "callrec/tolerant-a/4"
     assert (value["accepted"], value["reasons"], value["coverage"]) == (True, [], 1.0)
 
 

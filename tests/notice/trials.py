@@ -3,7 +3,7 @@
     python -m tests.notice.trials --n 10000 [--seed N] [--json FILE] [--jobs 2]
 
 Prints for each kind of fault how many were accepted, and for whole notices how many were refused, with upper 95 %
-bounds (Clopper-Pearson, one-sided). Prompts and paths come from the seed; seeds below 2034 served for choosing the
+bounds (Clopper-Pearson, one-sided). Prompts and paths come from the seed; seeds below 3302 served for choosing the
 floors, so what is reported comes from others. The prompts are synthetic and the paths simulated: it measures the
 method, not your network.
 """
@@ -101,7 +101,7 @@ def table(report: dict) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=10000, help="whole notices, and as many spoiled ones")
-    parser.add_argument("--seed", type=int, default=2034, help="below 2034 served for choosing the floors")
+    parser.add_argument("--seed", type=int, default=3302, help="below 3302 served for choosing the floors")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--json", help="also write the report there")
     asked = parser.parse_args()
