@@ -174,6 +174,19 @@ def test_a_notice_that_left_whole_is_proven(payload_type):
     assert (seen.expected_packets, seen.peer_ssrc) == (PACKETS, THEIRS)
 
 
+@given(st.integers(0, 4000), st.sampled_from([0, 8]), st.integers(0, 0xFFFF), st.integers(1, 0xFFFFFFFF))
+def test_an_undisturbed_notice_is_proven_at_whatever_sample_it_begins(before, payload_type, first, ssrc):
+    """`make trials` asks it ten thousand times."""
+    assert isinstance(undisturbed(before, payload_type, first, ssrc), Granted)
+
+
+def undisturbed(before: int, payload_type: int, first: int, ssrc: int):
+    """What is found of a notice after so many samples of silence, in a stream that begins anywhere."""
+    silent_to_the_end = bytes(2 * (FRAME + -before % FRAME))
+    pcm = bytes(2 * before) + PROMPT + silent_to_the_end
+    return verdict(*rtp(pcm, payload_type=payload_type, first=first, ssrc=ssrc))
+
+
 def test_a_notice_under_srtp_is_weighed_in_the_clear():
     listed = [replace(one, flags=Flag.DECRYPTED, wire_bytes=one.wire_bytes + 10) for one in good()]
 

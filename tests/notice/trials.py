@@ -19,9 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from callrec.core.proof import Granted
 from callrec.notice.verify import Verification, verify
 from tests.notice.channels import FAULTS, through
 from tests.notice.speakers import Spoken, prompts
+from tests.notice.test_wire import undisturbed
 
 PART = 500
 PROMPTS_OF_A_PART = 60
@@ -52,6 +54,15 @@ def bad(rng, spoken: list[Spoken], kind: str) -> tuple[str, Verification]:
     return kind, verify(one.template, through(rng, FAULTS[kind](rng, one, others)))
 
 
+def windows_refused(rng, count: int) -> int:
+    """Of so many undisturbed windows of the wire, by the exact verifier that proofs rest on."""
+    drawn = zip(*(rng.integers(low, high, count) for low, high in ((0, 4001), (0, 65536), (1, 2**32))), strict=True)
+    return sum(
+        not isinstance(undisturbed(int(before), int(rng.choice([0, 8])), int(first), int(ssrc)), Granted)
+        for before, first, ssrc in drawn
+    )
+
+
 def run(seed: int, count: int, voices: int = 0) -> dict:
     """So many whole and as many spoiled notices: errors and trials by kind, and ms of CPU for 10 s of notice."""
     spoken = prompts(seed, voices or max(18, min(PROMPTS_OF_A_PART, count)))
@@ -64,6 +75,7 @@ def run(seed: int, count: int, voices: int = 0) -> dict:
         "whole": count,
         "accepted": dict(Counter(kind for kind, found in spoiled if found.accepted)),
         "spoiled": dict(Counter(kind for kind, _ in spoiled)),
+        "windows_refused": windows_refused(np.random.default_rng([seed, 2]), count),
         "cpu_ms": sorted(cpu for _, _, cpu in whole),
         "errors": [f"whole: {'; '.join(found.reasons)}" for _, found, _ in whole if not found.accepted]
         + [f"{kind}: {found.to_value()}" for kind, found in spoiled if found.accepted],
@@ -79,6 +91,7 @@ def together(parts: list[dict]) -> dict:
     return {
         "false_reject": rates(refused, whole),
         "false_accept": rates(accepted.total(), spoiled.total()),
+        "windows_refused": rates(sum(part["windows_refused"] for part in parts), whole),
         "by_fault": {kind: rates(accepted[kind], spoiled[kind]) for kind in FAULTS},
         "cpu_ms_for_10_s": {"median": cpu[len(cpu) // 2], "p95": cpu[int(len(cpu) * 0.95)]},
         "errors": [line for part in parts for line in part["errors"]],
@@ -92,6 +105,7 @@ def rates(errors: int, trials: int) -> dict:
 
 def table(report: dict) -> str:
     rows = [("whole notices refused", report["false_reject"]), ("spoiled ones accepted", report["false_accept"])]
+    rows.append(("undisturbed windows of the wire refused", report["windows_refused"]))
     rows += list(report["by_fault"].items())
     lines = [f"{name:44} {row['errors']:5} of {row['trials']:6}  <= {row['upper_95']:.2e}" for name, row in rows]
     cpu = report["cpu_ms_for_10_s"]
