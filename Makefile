@@ -7,7 +7,8 @@
 # make venv    .venv with what tests need as well   make clean     remove what make made
 # make bench   the same calls through callrec and through Asterisk: CPU, packets, audio, into build/bench.json; takes
 #              nearly an hour (RUNS=1 ROWS=c100,s40 SYSTEMS=callrec for less; ADD=1 counts the runs of the same code on
-#              the same machine that are there already; README=1 puts the table into README.md)
+#              the same machine that are there already; README=1 puts the table into README.md); without ROWS also
+#              how often the tolerant verifier errs, by kind of fault, in 1000 trials of each sort
 # make chaos   500 times: the agent killed at random, its store cut off in every fourth; then everything it had
 #              acknowledged is looked for (ROUNDS= SEED= STORE=s3, for a real S3 server); about half an hour
 # make bench-keeping   CPU of sealing and keeping a minute of talk; 300 calls that end at once
@@ -93,6 +94,7 @@ pjsip: .venv/.dev
 bench: pjsip
 	@[ ! -x "$$(command -v debootstrap)" ] || [ "$$(id -u)" != 0 ] || deploy/asterisk/test-chroot.sh >/dev/null || true
 	@$(RUN) tests.bench $(if $(RUNS),--runs $(RUNS)) $(if $(ROWS),--rows $(ROWS)) $(if $(SYSTEMS),--systems $(SYSTEMS)) $(if $(ADD),--add) $(if $(README),--readme)
+	@$(if $(ROWS),,$(RUN) tests.notice.trials --n 1000 --jobs 2)
 
 tap-cost: pjsip
 	@$(RUN) tests.bench.tap
