@@ -92,7 +92,6 @@ class CallTask:
         self._writer = CallWriter(services.ledger, invite.call_uid, lost=self._entry_lost)
         self._segments = Segments(services, invite.call_uid, line=line.name, failed=self._recording_failed)
         self._outcomes: tuple[c.Decision, ...] = ()
-        self._prepared: Prepared | None = None
         self._chosen: Chosen | None = None
         self._desk = NoticeDesk(services, invite, self._writer, tell=self.happened)
         self._connected = False
@@ -155,10 +154,10 @@ class CallTask:
             config_sha256=self.services.config.sha256,
         )
         self._desk.offered = self._writer.note(Kind.CALL_OFFERED, body, salts=salts | self._contact())
-        self._prepared = self._desk.prepared = await self._prepare(self.line)
-        note_denied(self._writer, self.uid, self._prepared)
-        note_uninformed(self._writer, self._prepared)
-        plan = note_declined(self._writer, self._prepared, linked=self._declined_before)
+        self._desk.prepared = prepared = await self._prepare(self.line)
+        note_denied(self._writer, self.uid, prepared)
+        note_uninformed(self._writer, prepared)
+        plan = note_declined(self._writer, prepared, linked=self._declined_before)
         self.call, orders = open_call(plan)
         self._keep_keys()
         self._perform_all(orders)
@@ -211,8 +210,7 @@ class CallTask:
         """From now on the other line's rules hold."""
         if self.call is None:
             return
-        self.line, self._prepared = moved.line, moved.prepared
-        self._desk.prepared = moved.prepared
+        self.line, self._desk.prepared = moved.line, moved.prepared
         self._clocks.run_for(seconds_of(self.services.config, moved.line))
         self.call, orders = line_changed(self.call, moved.prepared.plan)
         self._keep_keys()
@@ -228,7 +226,7 @@ class CallTask:
         if found.line is not self.line:
             self._spawn(self._prepare_in_language(self.line))
             return
-        self._prepared = self._desk.prepared = found.prepared
+        self._desk.prepared = found.prepared
         self.call, orders = language_chosen(self.call, found.prepared.plan)
         self._keep_keys()
         self._perform_all(orders)
@@ -374,7 +372,7 @@ class CallTask:
 
     def _language(self) -> str:
         """That of the caller, else the line's own."""
-        chosen = self._prepared.language if self._prepared else ""
+        chosen = self._desk.prepared.language if self._desk.prepared else ""
         return chosen or next(iter(self.line.languages), "")
 
     def _spawn(self, work: Any) -> None:
@@ -383,7 +381,7 @@ class CallTask:
         task.add_done_callback(self._background.discard)
 
     def _notice_s(self) -> float:
-        prompt = self._prepared.prompt if self._prepared else None
+        prompt = self._desk.prepared.prompt if self._desk.prepared else None
         return len(prompt.pcm) / _BYTES_A_SECOND if prompt else 0.0
 
     def _notice_overdue(self, attempt: int) -> None:

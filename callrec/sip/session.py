@@ -338,7 +338,7 @@ class Session:
             other.dialDtmf(digits)
 
     def leg_ended(self, leg: Leg, status: int, cause: str) -> None:
-        """The dialog is over: let go of it before anything else can take its slot."""
+        """It is over: let go of it before anything takes its slot, and capture nothing of whoever is left (R55)."""
         side = self._sides[leg]
         if side.call is None:
             return
@@ -346,6 +346,7 @@ class Session:
         if leg is Leg.CALLER:
             self._interrupt(Interruption.HUNG_UP)
             self._reports.end()
+        self._sound.suspend_capture(suspended=True)
         self._release(leg)
         if dialling and self._offering is not None:
             self._dial_number += 1
