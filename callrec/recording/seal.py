@@ -44,7 +44,7 @@ def seal(spool: Spool, segment: OpenSegment, ending: Ending) -> Sealed | None:
     the ledger is owed a `recording.discarded`.
 
     `Unavailable` where the disk fails: the segment stays in `tmp`; call again, or let salvage do it at the next start.
-    Blocking: about 60 ms of CPU per minute of audio; call it with asyncio.to_thread.
+    Blocking: about 40 ms of CPU per minute of audio; call it with asyncio.to_thread.
     """
     spool.end(segment)
     samples = segment.progress().samples

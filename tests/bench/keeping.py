@@ -73,6 +73,7 @@ class Line(Recorder):
     async def ended(self, live):
         """As an agent ends a recording: sealed in a worker thread, then said."""
         ending = Ending(ended_utc=self.services.utc_text(), stop_reason="", stopped_by="caller")
+        self.services.mover.expect(live.recording_id)
         sealed = await asyncio.to_thread(seal, self.services.spool, live, ending)
         await self.services.mover.announce(sealed)
         self.services.mover.wake()
