@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, Final
 
@@ -62,6 +62,10 @@ def row_from_manifest(
 
 _COLUMNS: Final = tuple(field.name for field in fields(IndexRow))
 _INSERT: Final = f"insert into recordings ({', '.join(_COLUMNS)}) values ({', '.join(':' + c for c in _COLUMNS)})"  # noqa: S608 - our own column names
+
+
+def _values(row: IndexRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _COLUMNS}
 
 
 def _plain(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +132,7 @@ class Change:
 
 def kept(row: IndexRow) -> Change:
     """A recording that is kept."""
-    return Change(statement=f"{_INSERT} on conflict do nothing", values=_plain(asdict(row)), about=row.recording_id)
+    return Change(statement=f"{_INSERT} on conflict do nothing", values=_plain(_values(row)), about=row.recording_id)
 
 
 def known(recording_id: str) -> Change:
@@ -189,7 +193,7 @@ class Index:
     def add(self, row: IndexRow) -> None:
         """A new recording. `Refused` where its id is known."""
         with self._writing() as db:
-            if db.run(f"{_INSERT} on conflict do nothing", _plain(asdict(row))) != 1:
+            if db.run(f"{_INSERT} on conflict do nothing", _plain(_values(row))) != 1:
                 raise Refused(f"{row.recording_id} is in the index already", next_step="update it")
 
     def update(self, recording_id: str, /, **changes: Any) -> None:
@@ -265,7 +269,7 @@ class Index:
         with self._writing() as db:
             for table in ("recordings", "holds", "followed"):
                 db.run(f"delete from {table}")  # noqa: S608 - our own names
-            db.run_many(_INSERT, (_plain(asdict(row)) for row in rows))
+            db.run_many(_INSERT, (_plain(_values(row)) for row in rows))
 
     def _select(self, where: str, values: Mapping[str, Any]) -> tuple[IndexRow, ...]:
         statement = f"select {', '.join(_COLUMNS)} from recordings {where}"  # noqa: S608 - our own text

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import random
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -22,17 +23,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from callrec import _sql
 from callrec._sql import Database
 from callrec.audit.verify import Places, verify
 from callrec.core.kinds import Kind
 from callrec.core.reasons import REASON_CLASS, Reason
 from callrec.core.recording import RecordingState
 from callrec.core.values import Purpose
-from callrec.ledger.init import load_signing_key
+from callrec.ledger.init import create_log, load_signing_key
 from callrec.ledger.logfile import Fact, LogFile
 from callrec.store.index import Index, IndexRow
 from tests.bench.rows import ROOT
-from tests.ledger.world import HandClock, World, entry
+from tests.ledger.world import START, HandClock, World, entry
 from tests.peers.postgres import Postgres
 
 RESULT = ROOT / "build" / "bench-index.json"
@@ -42,6 +44,8 @@ ASKED = 15
 """Times that each question is asked, after once to warm up."""
 BATCH = 64
 """Entries in one commit: what the writer gathers at most."""
+Tell = Callable[[str, str, dict[str, Any]], None]
+"""Which database, index or ledger, and what was measured."""
 
 
 def recordings(count: int, dice: random.Random) -> Iterator[IndexRow]:
@@ -101,11 +105,18 @@ def of_index(database: Database, count: int) -> dict[str, Any]:
     """Fill an index and ask it."""
     dice = random.Random(6)
     with closing(Index(database)) as index:
-        began = time.perf_counter()
-        index.rebuild(recordings(count, dice))
-        filled = time.perf_counter() - began
         every = max(1, count // 500)
-        some = [row for n, row in enumerate(recordings(count, random.Random(6))) if n % every == 0]
+        some: list[IndexRow] = []
+
+        def made() -> Iterator[IndexRow]:
+            for n, row in enumerate(recordings(count, dice)):
+                if n % every == 0:
+                    some.append(row)
+                yield row
+
+        began = time.perf_counter()
+        index.rebuild(made())
+        filled = time.perf_counter() - began
         dice.shuffle(some)
         answers = {what: measured(ask) for what, ask in questions(index, some).items()}
     return {"rows": count, "rebuilt_s": round(filled, 1), "questions": answers}
@@ -130,28 +141,58 @@ def uid_of(number: int) -> str:
     return hashlib.md5(str(number).encode()).hexdigest()
 
 
-def of_ledger(world: World, count: int) -> dict[str, Any]:
-    """Fill a ledger, as its writer does, and verify it."""
+def fill(world: World, count: int) -> None:
+    """So many entries in a ledger, as its writer appends them."""
     log = LogFile(world.database, load_signing_key(world.key_path), HandClock(), agent_run="bench", holder="bench")
-    began = time.perf_counter()
     log.append([Fact(entry=entry(Kind.AGENT_STARTED))])
     for first in range(1, count // 2 + 1, BATCH):
         numbers = range(first, min(first + BATCH, count // 2 + 1))
         places = log.append([offered(number) for number in numbers])
         log.append([closed(number, place.leaf) for number, place in zip(numbers, places, strict=True)])
     log.close()
+
+
+def copied(world: World, server: Postgres) -> Database:
+    """The same log in PostgreSQL, by COPY: what is measured is how it is read, and no byte of it depends on where it
+    lies. Appending it there entry by entry took longer than all questions together.
+    """
+    place = server.schema()
+    create_log(place, world.key_path, created=START)
+    with closing(sqlite3.connect(world.path)) as source:
+        for table, statement in _COPIED.items():
+            server.copy(table, source.execute(statement), schema=place.schema)
+        (tip,) = source.execute("SELECT size, prev, frontier FROM tip")
+    with closing(_sql.writing(place)) as session:
+        values = dict(zip(("size", "prev", "frontier"), tip, strict=True))
+        session.run("UPDATE tip SET size = :size, prev = :prev, frontier = :frontier", values)
+    return place
+
+
+_COPIED = {
+    "entries (seq, leaf, call_uid, body)": "SELECT seq, leaf, call_uid, body FROM entries ORDER BY seq",
+    "checkpoints (size, note)": "SELECT size, note FROM checkpoints WHERE size > 0 ORDER BY size",
+}
+
+
+def of_ledger(database: Database, vkey: str, began: float) -> dict[str, Any]:
+    """Verify this ledger, whose making began then."""
     filled, began = time.perf_counter() - began, time.perf_counter()
-    found = verify(Places(ledger=world.database, vkey=world.key.vkey()))
+    found = verify(Places(ledger=database, vkey=vkey))
     took = time.perf_counter() - began
     return {"entries": found.size, "filled_s": round(filled, 1), "verify_s": round(took, 1), "found": found.counts}
 
 
-def both(folder: Path, server: Postgres | None, *, rows: int, entries: int) -> dict[str, Any]:
-    """One database: index and ledger."""
-    folder.mkdir()
-    world = World(folder, server)
-    index = folder / "index.db" if server is None else world.database
-    return {"index": of_index(index, rows), "ledger": of_ledger(world, entries)}
+def measure(folder: Path, server: Postgres, *, rows: int, entries: int, tell: Tell) -> None:
+    """The index in both databases, then one ledger in both: each answer is told as it comes."""
+    world = World(folder)
+    shared = server.schema()
+    tell("sqlite", "index", of_index(folder / "index.db", rows))
+    tell("postgresql", "index", of_index(shared, rows))
+    began = time.perf_counter()
+    fill(world, entries)
+    tell("sqlite", "ledger", of_ledger(world.database, world.key.vkey(), began))
+    began = time.perf_counter()
+    tell("postgresql", "ledger", of_ledger(copied(world, server), world.key.vkey(), began))
 
 
 def main() -> int:
@@ -162,9 +203,15 @@ def main() -> int:
     given = options.parse_args()
     result: dict[str, Any] = {"utc": datetime.now(UTC).isoformat(timespec="seconds"), "cpus": os.cpu_count()}
     result["python"] = platform.python_version()
+    result |= {"sqlite": {}, "postgresql": {}}
+
+    def tell(database: str, what: str, found: dict[str, Any]) -> None:
+        result[database][what] = found
+        sys.stderr.write(f"{database} {what}: {json.dumps(found)}\n")
+        sys.stderr.flush()
+
     with tempfile.TemporaryDirectory() as folder, closing(Postgres()) as server:
-        for name, its in (("sqlite", None), ("postgresql", server)):
-            result[name] = both(Path(folder) / name, its, rows=given.rows, entries=given.entries)
+        measure(Path(folder), server, rows=given.rows, entries=given.entries, tell=tell)
     text = json.dumps(result, indent=1)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(text + "\n")
