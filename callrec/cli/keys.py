@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import click
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from callrec.cli.desk import Desk
 from callrec.cli.evidence import json_option
+from callrec.config import Config
 from callrec.core.authority import Act
 from callrec.core.kinds import Kind
-from callrec.errors import ConfigError
+from callrec.errors import ConfigError, Unavailable
+from callrec.ledger.beside import beside, rewritten
 from callrec.places import key_file, reading_store
 from callrec.ports import Entry
-from callrec.store.keys import create_keeper_keys, fingerprint, load_private, load_public
-from callrec.store.openers import by_file, by_program
+from callrec.recording.waiting import waiting_keys
+from callrec.store.contacts import NAME, rewrapped, wrapped_in
+from callrec.store.keys import create_keeper_keys, fingerprint, keeper_of, load_private, load_public, wrap
+from callrec.store.openers import Unwrap, by_file, by_program
 from callrec.store.rotation import Rotation, keepers, rotate
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -47,21 +55,31 @@ def create(desk: Desk, /, folder: Path) -> None:
 @json_option
 @click.pass_obj
 def list_(desk: Desk, /, *, as_json: bool) -> None:
-    """Show for whom the keys of stored recordings are wrapped."""
-    found = asyncio.run(_keepers(desk))
+    """Show for whom keys are wrapped. Those of stored recordings, of what waits in the spool, of callers' numbers."""
+    found = {
+        "keepers": asyncio.run(keepers(reading_store(desk.config))),
+        "waiting": Counter(keeper_of(key) for _, key in waiting_keys(desk.config.spool.path)),
+        "contacts": _contacts(desk.config),
+    }
     now = fingerprint(load_public(key_file(desk.config, "keeper")))
     if as_json:
-        click.echo(json.dumps({"wrap_to": now, "keepers": found}, indent=2))
+        click.echo(json.dumps({"wrap_to": now, **found}, indent=2))
         return
-    for keeper, count in sorted(found.items()):
+    for keeper in sorted({keeper for counted in found.values() for keeper in counted}):
         mark = "keys.wrap_to" if keeper == now else "not keys.wrap_to: `callrec keys rotate` wraps them anew"
-        click.echo(f"{keeper}  {count} recordings  ({mark})")
-    if not found:
+        counts = (f"{found[what].get(keeper, 0)} {name}" for what, name in _NAMED.items())
+        click.echo(f"{keeper}  {', '.join(counts)}  ({mark})")
+    if not any(found.values()):
         click.echo("No recording is stored.")
 
 
-async def _keepers(desk: Desk) -> dict[str, int]:
-    return dict(await keepers(reading_store(desk.config)))
+_NAMED: Final = {"keepers": "recordings", "waiting": "waiting in the spool", "contacts": "callers' numbers"}
+
+
+def _contacts(config: Config) -> Mapping[str, int]:
+    """For whom callers' numbers are sealed, and how many."""
+    once = lru_cache(maxsize=None)(keeper_of)
+    return Counter(once(wrapped_in(sealed)) for _, sealed in beside(config.ledger.database, NAME))
 
 
 @keys_group.command(name="rotate")
@@ -70,7 +88,11 @@ async def _keepers(desk: Desk) -> dict[str, int]:
 @click.option("--to", "new", type=_FILE, help="The new keeper's public key; default the one in keys.wrap_to.")
 @click.pass_obj
 def rotate_(desk: Desk, /, key: Path | None, old: Path | None, new: Path | None) -> None:
-    """Wrap the keys of stored recordings for another keeper. No audio is touched. Run again after a crash."""
+    """Wrap keys for another keeper: those of stored recordings and of callers' numbers. No audio is touched.
+
+    Run again after a crash. Exit 20 where something still needs the old key: what waits in the spool is wrapped anew
+    only once the store has it.
+    """
     person = desk.decides(Act.ROTATE)
     target = load_public(new or key_file(desk.config, "keeper"))
     if (key is None) == (old is None):
@@ -82,18 +104,44 @@ def rotate_(desk: Desk, /, key: Path | None, old: Path | None, new: Path | None)
     if before == fingerprint(target):
         raise ConfigError("old and new keeper are the same", next_step="name the new public key in keys.wrap_to")
 
-    def tell(step: str, count: int) -> None:
-        body = {"key_id": fingerprint(target), "from_key_id": before, "use": _USE, "step": step, "rewrapped": count}
-        desk.append(
-            Entry(
-                kind=Kind.KEY_ROTATED, body={**body, "person": person.person, "login": person.login}, actor=person.login
-            )
-        )
+    def tell(step: str, **counts: int) -> None:
+        body = {"key_id": fingerprint(target), "from_key_id": before, "use": _USE, "step": step, **counts}
+        who = {"person": person.person, "login": person.login}
+        desk.append(Entry(kind=Kind.KEY_ROTATED, body=body | who, actor=person.login))
 
-    tell("begun", 0)
+    tell("begun", rewrapped=0)
+    waiting = _waiting(desk.config, before)  # before and after: what is handed over between the two is in neither list
     done = asyncio.run(rotate(reading_store(desk.config), unwrap, old=before, new=target))
-    tell("done", done.rewrapped)
-    _say(desk, done, before)
+    contacts = rewritten(desk.config.ledger.database, NAME, _contact_for(target, unwrap, before))
+    waiting |= _waiting(desk.config, before)
+    tell("unfinished" if waiting else "done", rewrapped=done.rewrapped, contacts=contacts, waiting=len(waiting))
+    _say(desk, done, before, contacts)
+    if waiting:
+        what = f"the old key is still needed: {len(waiting)} recordings in the spool are wrapped for it"
+        step = "restart the agent if it was started before keys.wrap_to was changed; once the store has them, run again"
+        raise Unavailable(what, next_step=step)
+
+
+def _waiting(config: Config, keeper: str) -> set[str]:
+    """What in the spool only this keeper opens."""
+    return {name for name, wrapped in waiting_keys(config.spool.path) if keeper_of(wrapped) == keeper}
+
+
+def _contact_for(new: X25519PublicKey, unwrap: Unwrap, old: str) -> Callable[[int, str], str | None]:
+    """How a contact that was sealed for `old` is kept for the new keeper; each of the few keys is opened once."""
+
+    @lru_cache(maxsize=None)
+    def anew(wrapped: bytes) -> bytes | None:
+        if keeper_of(wrapped) != old:
+            return None
+        key = unwrap(wrapped)
+        return wrap(key.secret, key.key_id, new)
+
+    def change(_seq: int, sealed: str) -> str | None:
+        wrapped = anew(wrapped_in(sealed))
+        return None if wrapped is None else rewrapped(sealed, wrapped)
+
+    return change
 
 
 def _program(desk: Desk) -> tuple[str, ...]:
@@ -108,10 +156,10 @@ def _named(path: Path | None) -> Path:
     return path
 
 
-def _say(desk: Desk, done: Rotation, before: str) -> None:
+def _say(desk: Desk, done: Rotation, before: str, contacts: int) -> None:
     click.echo(f"{done.rewrapped} keys wrapped anew; {done.already} had been. No audio was touched.")
+    click.echo(f"{contacts} callers' numbers are sealed for the new keeper as well.")
     for keeper, count in sorted(done.others.items()):
         click.echo(f"{count} are wrapped for another keeper, {keeper}: rotate with that one's key.")
     days = desk.config.retention.backup_max_days
-    click.echo(f"Keep the old key ({before[:16]}): backups of wrapped keys need it for {days} days, what waits in")
-    click.echo("the spool until it is stored and rotated too, callers' numbers sealed before until these are erased.")
+    click.echo(f"Keep the old key ({before[:16]}) for {days} days: backups of wrapped keys and of the ledger need it.")

@@ -11,14 +11,16 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
-from callrec._canonical import canonical, parse
+from callrec._canonical import canonical
 from callrec._durable import DurableFile, make_dir, write_file
 from callrec.errors import Broken, Refused, Unavailable
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE, RecordingStore, WrappedKeys
 from callrec.store.contacts import NAME as CONTACT
+from callrec.store.contacts import rewrapped, wrapped_in
 from callrec.store.shelf import shelf_of
 
 SUMS: Final = "SHA256SUMS"
@@ -110,13 +112,9 @@ class HandOver:
 
 def _rewrap_contacts(db: sqlite3.Connection, rewrap: Rewrap) -> None:
     """The key that a contact was sealed with, wrapped for the next keeper; each of the few keys once."""
-    known: dict[str, str] = {}
-    rows = db.execute("SELECT seq, salt FROM salts WHERE name = ?", (CONTACT,)).fetchall()
-    for seq, sealed in rows:
-        fields = parse(sealed.encode())
-        if fields["key"] not in known:
-            known[fields["key"]] = rewrap(fields["key"].encode()).decode()
-        changed = canonical(fields | {"key": known[fields["key"]]}).decode()
+    once = lru_cache(maxsize=None)(rewrap)
+    for seq, sealed in db.execute("SELECT seq, salt FROM salts WHERE name = ?", (CONTACT,)).fetchall():
+        changed = rewrapped(sealed, once(wrapped_in(sealed)))
         db.execute("UPDATE salts SET salt = ? WHERE seq = ? AND name = ?", (changed, seq, CONTACT))
     db.commit()
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from callrec._canonical import canonical, parse, sha256_hex
 from callrec.errors import Broken
 from callrec.ports import DataKey, KeyRing
+from callrec.store.objects import same_key
 
 NAME: Final = "contact"
 """What it is called among the salts of its entry."""
@@ -87,6 +88,27 @@ class ContactOpener:
         if name not in self._known:
             self._known[name] = self._unwrap(wrapped)
         return self._known[name]
+
+
+def wrapped_in(sealed: str) -> bytes:
+    """The wrapped key that a contact was sealed with. `Broken` where it is no contact."""
+    return str(_fields(sealed)["key"]).encode()
+
+
+def rewrapped(sealed: str, wrapped: bytes) -> str:
+    """The same contact beside another wrapping of its key. `Broken` where it is none, `Refused` for another key."""
+    same_key(wrapped_in(sealed), wrapped)
+    return canonical({**_fields(sealed), "key": wrapped.decode()}).decode()
+
+
+def _fields(sealed: str) -> dict[str, Any]:
+    try:
+        fields = parse(sealed.encode())
+    except ValueError as error:
+        raise Broken("what is kept of a caller is no sealed contact", next_step=_STEP) from error
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT or not isinstance(fields.get("key"), str):
+        raise Broken("what is kept of a caller is no sealed contact", next_step=_STEP)
+    return fields
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -225,6 +225,14 @@ class House:
         assert await mover.hand_over(recording_id) is not None
         index.close()
 
+    def hand_over(self, recording_id):
+        """What an agent does once the store is back."""
+        ledger = self.ledger()
+        try:
+            asyncio.run(self._hand_over(ledger, recording_id))
+        finally:
+            ledger.close()
+
     def told(self, message):
         raise AssertionError(message)
 
