@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +78,7 @@ _NAMED: Final = {"keepers": "recordings", "waiting": "waiting in the spool", "co
 
 def _contacts(config: Config) -> Mapping[str, int]:
     """For whom callers' numbers are sealed, and how many."""
-    once = lru_cache(maxsize=None)(keeper_of)
+    once = cache(keeper_of)
     return Counter(once(wrapped_in(sealed)) for _, sealed in beside(config.ledger.database, NAME))
 
 
@@ -130,7 +130,7 @@ def _waiting(config: Config, keeper: str) -> set[str]:
 def _contact_for(new: X25519PublicKey, unwrap: Unwrap, old: str) -> Callable[[int, str], str | None]:
     """How a contact that was sealed for `old` is kept for the new keeper; each of the few keys is opened once."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def anew(wrapped: bytes) -> bytes | None:
         if keeper_of(wrapped) != old:
             return None

@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -112,7 +112,7 @@ class HandOver:
 
 def _rewrap_contacts(db: sqlite3.Connection, rewrap: Rewrap) -> None:
     """The key that a contact was sealed with, wrapped for the next keeper; each of the few keys once."""
-    once = lru_cache(maxsize=None)(rewrap)
+    once = cache(rewrap)
     for seq, sealed in db.execute("SELECT seq, salt FROM salts WHERE name = ?", (CONTACT,)).fetchall():
         changed = rewrapped(sealed, once(wrapped_in(sealed)))
         db.execute("UPDATE salts SET salt = ? WHERE seq = ? AND name = ?", (changed, seq, CONTACT))
