@@ -261,7 +261,8 @@ class SegmentRecorder:
         ending = Ending(ended_utc=self._services.utc_text(), stop_reason=stopped, stopped_by=actor)
         self._services.mover.expect(running.header.recording_id)
         try:
-            sealed = await asyncio.to_thread(seal, self._services.spool, running.segment, ending)
+            async with self._services.sealing:
+                sealed = await asyncio.to_thread(seal, self._services.spool, running.segment, ending)
         except Unavailable as error:
             self._services.mover.forget(running.header.recording_id)
             self.outcome = Outcome.LEFT

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from callrec.agent.judging import Judge
 from callrec.config import Config
@@ -20,6 +22,7 @@ from callrec.recording.spool import Spool
 from callrec.rights.standing import Standing
 from callrec.store.contacts import ContactSealer
 
+SEALS_AT_ONCE: Final = 2
 ChoosePrompt = Callable[[str, str], ApprovedPrompt | Unusable]
 """(prompt id, language) -> the prompt to play now, read and hashed now. Blocking."""
 
@@ -50,6 +53,8 @@ class Services:
     staff_words: Mapping[Signal, Mapping[str, bytes]] = field(default_factory=dict)
     judge_by: Judge = judge
     purpose_secret: bytes | None = field(default=None, repr=False)
+    sealing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SEALS_AT_ONCE))
+    """Held by whoever seals: where many calls end together, those that go on come first."""
     unsettled: str = ""
     """Why what an earlier run left is not settled yet: nothing is recorded until it is, for it is found in the same
     spool.

@@ -338,7 +338,7 @@ class Session:
             other.dialDtmf(digits)
 
     def leg_ended(self, leg: Leg, status: int, cause: str) -> None:
-        """It is over: let go of it before anything takes its slot, and capture nothing of whoever is left (R55)."""
+        """It is over: let go of it before anything takes its slot, and capture nothing of whoever is left."""
         side = self._sides[leg]
         if side.call is None:
             return
@@ -346,12 +346,12 @@ class Session:
         if leg is Leg.CALLER:
             self._interrupt(Interruption.HUNG_UP)
             self._reports.end()
-        self._sound.suspend_capture(suspended=True)
         self._release(leg)
         if dialling and self._offering is not None:
             self._dial_number += 1
             self._tell(e.DialFailed(at_ns=self._now(), failure=dial_failure_of(status, replied=replied)))
         else:
+            self._sound.part()
             self._tell(e.LegEnded(at_ns=self._now(), leg=leg, cause=cause))
         self._house.thread.post(self._close_if_over)
 

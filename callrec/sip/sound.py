@@ -37,6 +37,8 @@ class Sound:
         self._wiring = Wiring()
         self._tone: pj.ToneGenerator | None = None
         self._capture: Capture | None = None
+        self._captured: tuple[Path, ...] = ()
+        self._parted = False
         self._announcements: list[tuple[Player, tuple[Leg, ...]]] = []
         self.play: NoticePlay | None = None
         self.early = self.bridging = False
@@ -80,7 +82,9 @@ class Sound:
         return self._capture is not None
 
     def start_capture(self, paths: CapturePaths) -> None:
-        """Start both recorders; raises what the library or the file system raises."""
+        """Start both recorders, unless the call ended meanwhile; raises what the library or the file system raises."""
+        if self._parted:
+            return
         self._capture = capture = Capture(self._media, paths)
         rest_s = self._early_until_s - monotonic()
         if rest_s > 0:
@@ -105,12 +109,19 @@ class Sound:
             self.rewire()
 
     def stop_capture(self) -> tuple[Path, ...]:
-        """Close both files; their headers are complete soon after."""
+        """Close both files; their headers are complete soon after. The newest files where it was stopped before."""
         capture, self._capture = self._capture, None
-        if capture is None:
-            return ()
-        self.rewire()
-        return capture.close()
+        if capture is not None:
+            self.rewire()
+            self._captured = capture.close()
+        return self._captured
+
+    def part(self) -> None:
+        """A leg has ended, and with it what may be captured: whoever is left is not (R55), and the recording is no
+        longer than the call, however late the loop hears of it.
+        """
+        self._parted = True
+        self.stop_capture()
 
     # ------------------------------------------------------------ wiring
 

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from callrec.sip.media import HEADER, finished_size
 from tests.peers import audio, pcap, ports, sipp_steps
 from tests.peers.sipp_steps import (
     PCAP_PORT,
@@ -106,6 +107,27 @@ def test_capture_goes_on_through_a_hold_and_a_change_of_codec(calls, tmp_path):
     assert len(audio.tone_spans(staff_file, STAFF_HZ)) == 1
     assert calls.engine.kinds(uid) == []
     calls.over(uid)
+
+
+def test_a_capture_ends_with_the_call_however_late_anybody_orders_it_and_none_begins_after(calls, tmp_path):
+    staff = calls.speaking_staff()
+    calls.caller(invite(), stream(calls.voices["caller"]), talk(1500), bye())
+    uid = calls.bridged(staff)
+    start_capture(calls, uid, tmp_path)
+
+    calls.engine.wait("LegEnded", uid)
+    files = [tmp_path / "caller.wav", tmp_path / "staff.wav"]
+    whole = lambda file: finished_size(file) == file.stat().st_size - HEADER > 0  # noqa: E731
+    ports.until(lambda: all(map(whole, files)), seconds=10, what="both files are closed")
+    late = [str(tmp_path / f"late-{leg}.wav") for leg in ("caller", "staff")]
+    calls.engine.order("start_capture", uid, paths=late)
+    caller_file, staff_file = captured(calls, uid, tmp_path)
+
+    assert not list(tmp_path.glob("late-*"))
+    assert abs(len(caller_file) - len(staff_file)) <= 160
+    for file, hz in ((caller_file, CALLER_HZ), (staff_file, STAFF_HZ)):
+        assert len(file) - audio.tone_spans(file, hz)[-1][1] * audio.RATE < audio.RATE / 2, "no tail"
+    calls.over(uid, "staff")
 
 
 def test_an_announcement_is_in_no_capture(calls, tmp_path, notice):
