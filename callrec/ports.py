@@ -199,9 +199,9 @@ class Telephony(Protocol):
         self, call_uid: str, attempt: int, pcm: bytes, *, keys_named: str, await_report_s: float = 0.0
     ) -> None:
         """Play this PCM (int16, 8 kHz, mono) as the caller leg's only source; in the talk staff hear it too, and what
-        the caller says meanwhile. NoticeEnded follows in any case: at its
-        end, or at the first hold, re-negotiation, stall or hang-up; where the wire is tapped, `await_report_s` later,
-        so that the far end may report what it received. Keys arrive as KeyPressed from now on.
+        the caller says meanwhile. NoticeEnded follows in any case: at its end, or at the first hold, re-negotiation,
+        stall or hang-up; where the wire is tapped, `await_report_s` later, so that the far end may report what it
+        received. Keys arrive as KeyPressed from now on; where the leg has no telephone-event, tones in it too.
         """
 
     def stop_notice(self, call_uid: str, attempt: int) -> None:
@@ -227,8 +227,8 @@ class Telephony(Protocol):
         """
 
     def start_capture(self, call_uid: str, paths: CapturePaths) -> None:
-        """Start both recorders in one job, aligned to the sample, each with a silent source so that its file grows with
-        time whatever its leg does. RecordingFailed(CAPTURE_FAILED) where it cannot be.
+        """Start both recorders in one job, aligned to the sample; their files grow with time whatever the legs do.
+        RecordingFailed(CAPTURE_FAILED) where it cannot be.
         """
 
     def suspend_capture(self, call_uid: str) -> None:
@@ -244,9 +244,10 @@ class Telephony(Protocol):
         """Play a short text to these legs over the conversation ("Recording has now stopped")."""
 
     def swallow_keys(self, call_uid: str, leg: Leg, keys: str) -> None:
-        """Words that callrec keeps for itself when this leg presses them, separated by spaces; all others are relayed
-        to the other leg as RFC 4733.
-        """
+        """Words of this leg, separated by spaces, that callrec keeps; other keys are relayed to the other as RFC 4733."""
+
+    def stop_listening(self, call_uid: str) -> None:
+        """Tones are keys no more: what was pressed until now is told within half a second, and nothing later is."""
 
     def end_with_tone(self, call_uid: str, tone: Tone, cause: str) -> None:
         """Play a supervisory tone to whoever called us for four seconds, then BYE with Reason (RFC 3326)."""

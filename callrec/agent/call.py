@@ -44,6 +44,7 @@ from callrec.core.call import (
     Notice,
     Stage,
     advance,
+    asks_for_keys,
     language_chosen,
     line_changed,
     open_call,
@@ -97,6 +98,7 @@ class CallTask:
         self._connected = False
         self._staff = Staff(services)
         self._kept_keys: dict[Leg, tuple[str, ...]] = dict.fromkeys(Leg, ())
+        self._asks_for_keys = False
         self._closing: c.CloseCall | None = None
 
     @property
@@ -238,12 +240,18 @@ class CallTask:
             self._perform_all(orders)
 
     def _keep_keys(self) -> None:
-        """Keys that mean nothing to us any more are passed on: a caller may have to press 2 for the line as well."""
+        """Keys that mean nothing to us any more are passed on, and tones not listened to: a caller may have to press 2
+        for the line as well.
+        """
         for leg in Leg:
             keys = words_in_use(self.call, leg) if self.call is not None else ()
             if keys != self._kept_keys[leg]:
                 self._kept_keys[leg] = keys
                 self.services.telephony.swallow_keys(self.uid, leg, " ".join(keys))
+        asks = self.call is not None and asks_for_keys(self.call)
+        if self._asks_for_keys and not asks:
+            self.services.telephony.stop_listening(self.uid)
+        self._asks_for_keys = asks
 
     def _incident(self, what: str, reason: str) -> None:
         """Stop capture, keep it, write it down, and see that the caller reaches the line."""

@@ -15,11 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from callrec._blocks import PAGE_BYTES, give_back
 from callrec._durable import DurableFile, remove
 from callrec.errors import Broken
 from callrec.ports import CapturePaths
 from callrec.recording.audio import FRAME_BYTES, RATE, SAMPLE_BYTES, interleave
-from callrec.recording.blocks import PAGE_BYTES, give_back
 from callrec.recording.segment import OpenSegment, Progress
 from callrec.recording.tailing import TailThread
 

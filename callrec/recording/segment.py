@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from callrec._aead import Role, StreamWriter
+from callrec._blocks import reserve
 from callrec._canonical import canonical, parse
 from callrec._durable import DurableFile, write_file
 from callrec.core.values import Purpose
 from callrec.errors import Broken, Unavailable
 from callrec.ports import AUDIO_FILE, DataKey, Json, SegmentHeader
 from callrec.recording.audio import FRAME_BYTES, RATE
-from callrec.recording.blocks import reserve
 
 SEGMENT_FORMAT: Final = "callrec/segment/1"
 BINDING_FORMAT: Final = "callrec/binding/1"

@@ -87,7 +87,16 @@ class Watch:
 class Window:
     """What gathers between the start of a notice and its end. Times are read from the clock when things happen."""
 
-    def __init__(self, clock: Clock, *, attempt: int, base: Counters, direction: Direction, info_allowed: bool) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        attempt: int,
+        base: Counters,
+        direction: Direction,
+        info_allowed: bool,
+        tones_heard: bool = False,
+    ) -> None:
         self._clock = clock
         self._attempt = attempt
         self._start_ns, self._start_utc = clock.boottime_ns(), clock.utc().isoformat()
@@ -98,7 +107,7 @@ class Window:
         self._streams: list[StreamIncarnation] = []
         self._directions: list[DirectionChange] = []
         self._keys: list[KeyHeard] = []
-        self._info_allowed = info_allowed
+        self._info_allowed, self._tones_heard = info_allowed, tones_heard
         self._closed = False
         self.watch = Watch()
         self.direction(direction)
@@ -108,9 +117,10 @@ class Window:
         if not self._directions or self._directions[-1].direction is not direction:
             self._directions.append(DirectionChange(at_ms=self._at_ms(), direction=direction))
 
-    def key(self, leg: Leg, digit: str, method: KeyMethod) -> None:
-        """A key came."""
-        self._keys.append(KeyHeard(digit=digit, method=method, leg=leg, at_ms=self._at_ms()))
+    def key(self, leg: Leg, digit: str, method: KeyMethod, at_ns: int) -> None:
+        """A key was pressed then."""
+        at_ms = max(0, at_ns - self._start_ns) // 1_000_000
+        self._keys.append(KeyHeard(digit=digit, method=method, leg=leg, at_ms=at_ms))
 
     def renegotiated(self) -> None:
         """The caller leg's media was negotiated again."""
@@ -181,4 +191,6 @@ class Window:
         )
 
     def _capability(self) -> KeyCapability:
-        return KeyCapability(telephone_event=self._last.telephone_event, info=self._info_allowed, inband=False)
+        return KeyCapability(
+            telephone_event=self._last.telephone_event, info=self._info_allowed, inband=self._tones_heard
+        )

@@ -53,6 +53,10 @@ class Stage(Protocol):
     def info_allowed(self) -> bool:
         """The caller's side understands INFO."""
 
+    @property
+    def tones_heard(self) -> bool:
+        """Keys are heard in the caller's audio."""
+
     def rewire(self) -> None:
         """Connect what is wanted now."""
 
@@ -81,6 +85,7 @@ class NoticePlay:
             base=call.counters() if call is not None else Counters(),
             direction=(call.media if call is not None else LegMedia()).direction,
             info_allowed=stage.info_allowed,
+            tones_heard=stage.tones_heard,
         )
         self._pcm = b""
         self._player: Player | None = None

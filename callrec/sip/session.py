@@ -5,7 +5,6 @@ A leg is named by who is at its far end; `_offered` is the one that called us, a
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from callrec.sip.caller_watch import CallerWatch, identity_of_caller
 from callrec.sip.counters import Counters
 from callrec.sip.house import House, Side
 from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
+from callrec.sip.listening import CallKeys
 from callrec.sip.media import RINGBACK, TONES
 from callrec.sip.message import SipMessage
 from callrec.sip.parking import Parking
@@ -43,16 +43,17 @@ class Session:
         self._house = house
         self._invite = invite
         self._offered, self._dialled = direction.offered, direction.dialled
+        self._ringing = self._bridged = self._over = False
         self.info_allowed = info_allowed and self._offered is Leg.CALLER  # who is called has not said yet
         self._sides = {Leg.CALLER: Side(), Leg.STAFF: Side()}
         self._sound = Sound(house.media, house.thread, self._audio, direction)
+        self._keys = CallKeys(house, self._sides, self._sound, self._tell, lambda: self._bridged)
         self._watch = CallerWatch(house, identity_of_caller(invite, direction), self._tell)
         self._parking = Parking(house.thread, lambda: self.caller)
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
         self._dial_number = 0
         self._reports = ReportWatch(house, lambda: self.caller, self._tell)
-        self._ringing = self._bridged = self._over = False
 
     def adopt(self, call: LegCall) -> None:
         """Take the incoming dialog."""
@@ -67,6 +68,11 @@ class Session:
     def caller(self) -> LegCall | None:
         """The caller leg while it is there: a playing notice needs it."""
         return self._sides[Leg.CALLER].call
+
+    @property
+    def tones_heard(self) -> bool:
+        """Keys are heard in their audio."""
+        return self._keys.listens
 
     # ------------------------------------------------------------ orders: answering
 
@@ -92,6 +98,7 @@ class Session:
             return
         self._interrupt(Interruption.STOPPED)
         self._reports.end()
+        self._keys.listen(self._invite.call_uid)
         uid = self._invite.call_uid
         self._sound.play = play = NoticePlay(self, self._house, attempt=attempt, name=uid, linger_s=await_report_s)
         play.begin(pcm)
@@ -217,6 +224,10 @@ class Session:
         """Keys of this leg that are not passed on."""
         self._sides[leg].keys.swallow(words)
 
+    def stop_listening(self) -> None:
+        """Tones in the caller's audio are keys no more."""
+        self._keys.stop_listening()
+
     def end_with_tone(self, tone: Tone, cause: str) -> None:
         """The tone, then BYE."""
         if self._offering is None:
@@ -323,19 +334,7 @@ class Session:
 
     def leg_key(self, leg: Leg, digit: str, method: KeyMethod) -> None:
         """A key: told in any case, passed on where it is not ours."""
-        if self._sound.play is not None:
-            self._sound.play.window.key(leg, digit, method)
-        self._tell(e.KeyPressed(at_ns=self._now(), leg=leg, digit=digit, method=method))
-        if self._bridged:
-            later = self._house.thread.call_later
-            self._sides[leg].keys.relay(digit, lambda digits: self._pass_on(leg, digits), later)
-
-    def _pass_on(self, leg: Leg, digits: str) -> None:
-        other = self._sides[Leg.STAFF if leg is Leg.CALLER else Leg.CALLER].call
-        if not digits or other is None or not self._bridged:
-            return
-        with suppress(pj.Error):  # that side did not offer telephone-event: it cannot hear keys
-            other.dialDtmf(digits)
+        self._keys.pressed(leg, digit, method)
 
     def leg_ended(self, leg: Leg, status: int, cause: str) -> None:
         """It is over: let go of it before anything takes its slot, and capture nothing of whoever is left."""
@@ -346,6 +345,7 @@ class Session:
         if leg is Leg.CALLER:
             self._interrupt(Interruption.HUNG_UP)
             self._reports.end()
+            self._keys.forget()
         self._release(leg)
         if dialling and self._offering is not None:
             self._dial_number += 1

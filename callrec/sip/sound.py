@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 import pjsua2 as pj
 
@@ -28,6 +28,13 @@ Audio = Callable[[Leg], pj.AudioMedia | None]
 """The conference port of a leg as it is now."""
 
 
+class Listener(Protocol):
+    """Who listens to the caller."""
+
+    def connections(self, caller: pj.AudioMedia | None) -> list[Connection]:
+        """What it is to hear; `caller` is None where that leg has no audio now."""
+
+
 class Sound:
     """Set what should be, then `rewire`. Methods that change something audible rewire by themselves."""
 
@@ -41,6 +48,7 @@ class Sound:
         self._parted = False
         self._announcements: list[tuple[Player, tuple[Leg, ...]]] = []
         self.play: NoticePlay | None = None
+        self.ear: Listener | None = None
         self.early = self.bridging = False
         self._early_until_s = 0.0
 
@@ -153,6 +161,8 @@ class Sound:
             wanted += [(player, audio) for audio in map(self._audio, legs) if audio is not None]
         if self._capture is not None:
             wanted += self._capture.connections(self._audio)
+        if self.ear is not None:
+            wanted += self.ear.connections(self._audio(Leg.CALLER))
         return wanted
 
     def _heard_beside(self) -> list[Connection]:

@@ -299,6 +299,10 @@ class PjsuaTelephony:
         """Keys and sequences of this leg (words separated by spaces, such as `2 **2 999`) that are not relayed."""
         self._order(call_uid, lambda session: session.swallow_keys(leg, keys))
 
+    def stop_listening(self, call_uid: str) -> None:
+        """Tones in the caller's audio are keys no more."""
+        self._order(call_uid, lambda session: session.stop_listening())
+
     def end_with_tone(self, call_uid: str, tone: Tone, cause: str) -> None:
         """A tone to the caller, then BYE with Reason."""
         self._order(call_uid, lambda session: session.end_with_tone(tone, cause))

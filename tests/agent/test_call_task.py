@@ -512,6 +512,16 @@ async def test_codes_are_kept_from_the_caller_and_the_callers_keys_from_staff(se
     assert (Leg.CALLER, "2 3 **2 999") in kept
 
 
+async def test_tones_are_keys_until_the_choice_is_over_and_not_in_the_talk(services):
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+
+    names = services.telephony.names()
+    assert names.count("stop_listening") == 1
+    assert names.index("play_notice") < names.index("stop_listening") < names.index("start_capture")
+
+
 async def test_a_pbx_may_leave_purposes_out_and_whoever_asks_for_more_is_denied_in_the_ledger(services, monkeypatch):
     services.purpose_secret = b"s" * 24
     value = "medico-legal, research"

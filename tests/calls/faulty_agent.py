@@ -19,6 +19,7 @@ from callrec.config import load
 from callrec.core.proof import judge
 from callrec.ledger.logfile import commit
 from callrec.sip.leg import LegCall
+from callrec.sip.listening import CallKeys
 from callrec.sip.play import NoticePlay
 from callrec.wiring import Faults, build_agent
 
@@ -28,6 +29,7 @@ COMMIT_HANGS = "the ledger's commit hangs"
 PROOF_HANGS = "the commit of a notice.proven hangs"
 PLAYER_CUT = "the player is cut off from the leg"
 NO_WINDOW = "the wire tap has no window for this leg"
+NO_EAR = "nobody can listen for tones"
 
 VARIABLE = "CALLREC_TEST_FAULT"
 JUDGE_HANGS_S = 5.0
@@ -90,10 +92,18 @@ class FaultyPlay(NoticePlay):
         self._player.stopTransmit(leg)
 
 
+class DeafKeys(CallKeys):
+    """Keys in a call whose caller cannot be listened to."""
+
+    def listen(self, name: str) -> None:
+        if fault() != NO_EAR:
+            super().listen(name)
+
+
 def main(config: Path) -> None:
     import callrec.sip.session as session  # noqa: PLC0415, PLR0402 - its name for the class is replaced
 
-    session.NoticePlay = FaultyPlay  # type: ignore[misc]
+    session.NoticePlay, session.CallKeys = FaultyPlay, DeafKeys  # type: ignore[misc]
     faults = Faults(judge_by=faulty_judge, commit=FaultyCommit())
     built = build_agent(load(config), faults=faults, allow_unsafe_memory=True)
     try:

@@ -39,17 +39,32 @@ def soft(hz: float) -> Samples:
 
 
 @contextmanager
-def talking(office: Office, keys: Mapping[int, str], dialled: str = RECORDED) -> Iterator[tuple[Media, Ear]]:
-    """A caller who presses keys so many milliseconds after the answer, and staff; both are connected by now."""
+def talking(
+    office: Office, keys: Mapping[int, str], dialled: str = RECORDED, *, tones: bool = False
+) -> Iterator[tuple[Media, Ear]]:
+    """A caller who presses keys so many milliseconds after the answer, and staff; both are connected by now. With
+    `tones` the caller's telephone knows no other way than to make them heard.
+    """
     with office.staff(soft(STAFF_HZ)) as staff, Media() as ear:
-        steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port))), until_bye()]
+        steps = [
+            invite(offer=sdp(codecs=[PCMA], port=str(ear.port), telephone_event=not tones), info=False),
+            until_bye(),
+        ]
         with office.caller(*steps, dialled=dialled) as caller:
             to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
-            ear.speak(soft(CALLER_HZ), to=to, keys=keys)
+            ear.speak(with_tones(keys) if tones else soft(CALLER_HZ), to=to, keys={} if tones else keys)
             staff.established(within_s=PATIENCE_S)
             yield ear, staff
             staff.hang_up()
             caller.succeed(within_s=10)
+
+
+def with_tones(keys: Mapping[int, str]) -> Samples:
+    """What a caller says while they press these keys, each heard for 120 ms."""
+    said = soft(CALLER_HZ)
+    for at_ms, pressed in keys.items():
+        said = audio.over(said, audio.key(pressed, 0.12, dbfs=-18), at_s=at_ms / 1000)
+    return said
 
 
 def wait_said(ear: Media, seconds: float) -> None:
@@ -85,6 +100,20 @@ def test_a_no_in_the_choice_window_is_a_no_and_nothing_was_kept(office: Office):
     assert [path for path in office.house.var.rglob(f"*{uid}*") if path.parent.name != "evidence"] == []
     assert audio.find(ear.heard, announcement(office)).share < 0.5
     assert staff.pressed == ""
+
+
+def test_a_caller_whose_keys_are_only_heard_says_no_in_the_choice_window(office: Office):
+    pressed = {NOTICE_MS + 300: "2", NOTICE_MS + 650: "2"}
+    with talking(office, pressed, tones=True) as (ear, _):
+        wait_said(ear, TALK_MS / 1000)
+        assert audio.hears(ear.heard, STAFF_HZ, dbfs=SOFT_DBFS - 10).any(), "the call went through"
+
+    assert office.decided() == ("NOT_RECORDED", "CALLER_DECLINED", "caller's choice")
+    assert [(one["choice"], one["method"]) for one in office.told("choice.made")] == [("decline", "inband")]
+    assert len(office.told("notice.proven")) == 1, "a notice that such a caller can answer is proven"
+    uid = office.house.entries("call.offered")[-1].call_uid
+    assert [path for path in office.house.var.rglob(f"*{uid}*") if path.parent.name != "evidence"] == []
+    assert list((office.house.runtime / "tap").iterdir()) == []
 
 
 def dialled(office: Office, keys: Mapping[int, str]) -> tuple[Message, float]:

@@ -292,7 +292,13 @@ CASES = (
         resumes_within_s=6.0,
     ),
     Case(name="no RTP from the caller", mute=True, refused=[["UNHEARD_SUSPECT"]]),
-    Case(name="keys offered that cannot reach us", offer=without_keys, info=False, refused=[["CHOICE_UNAVAILABLE"]]),
+    Case(
+        name="keys offered that cannot reach us",
+        offer=without_keys,
+        info=False,
+        fault=faulty_agent.NO_EAR,
+        refused=[["CHOICE_UNAVAILABLE"]],
+    ),
     Case(
         name="player cut off from the leg while it plays on",
         fault=faulty_agent.PLAYER_CUT,

@@ -19,6 +19,7 @@ Samples = NDArray[np.int16]
 RATE = 8000
 FRAME = 160
 NOTICE_HZ, ADVICE_HZ, CALLER_HZ, STAFF_HZ = 1200, 1000, 600, 800
+KEY_ROWS, KEY_COLUMNS = {697: "123A", 770: "456B", 852: "789C", 941: "*0#D"}, (1209, 1336, 1477, 1633)
 NEAR_LSB = 600
 """How far a sample may be from the original and still count as it: more than A-law changes, far less than speech."""
 
@@ -30,6 +31,26 @@ def tone(hz: float, seconds: float, *, dbfs: float = -12.0) -> Samples:
     """A steady sine."""
     when = np.arange(round(seconds * RATE)) / RATE
     return np.round(32767 * 10 ** (dbfs / 20) * np.sin(2 * np.pi * hz * when)).astype(np.int16)
+
+
+KEYPAD = {key: (low, high) for low, row in KEY_ROWS.items() for key, high in zip(row, KEY_COLUMNS, strict=True)}
+
+
+def key(pressed: str, seconds: float = 0.1, *, dbfs: float = -12.0, twist_db: float = 0.0, off: float = 0.0) -> Samples:
+    """The sound of a key (ITU-T Q.23): its two tones together have this level, the high one is `twist_db` louder, and
+    both are off by this share.
+    """
+    low_hz, high_hz = (hz * (1 + off) for hz in KEYPAD[pressed])
+    high_db = dbfs - 10 * np.log10(1 + 10 ** (-twist_db / 10))
+    low, high = tone(low_hz, seconds, dbfs=high_db - twist_db), tone(high_hz, seconds, dbfs=high_db)
+    return np.clip(low.astype(np.int32) + high, -32768, 32767).astype(np.int16)
+
+
+def over(ground: Samples, sound: Samples, *, at_s: float) -> Samples:
+    """The ground, and this sound over it from that second on."""
+    mixed, start = ground.astype(np.int32), round(at_s * RATE)
+    mixed[start : start + len(sound)] += sound
+    return np.clip(mixed, -32768, 32767).astype(np.int16)
 
 
 def silence(seconds: float) -> Samples:

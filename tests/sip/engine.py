@@ -88,6 +88,10 @@ class EngineProcess:
         """Kinds of the facts that came and were not waited for."""
         return [fact["kind"] for fact in self._kept if uid in (None, fact["uid"])]
 
+    def waiting(self, uid: str) -> list[Fact]:
+        """Facts of this call that came and were not waited for."""
+        return [fact for fact in self._kept if fact["uid"] == uid]
+
     def _follow(self, fact: Fact) -> None:
         if fact["kind"] == "invited":
             self._living.append(fact["uid"])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from callrec.notice import wire, wire_window
+from tests.peers import audio, ports
+from tests.peers.rtp import Media
 from tests.peers.sipp_steps import bye, invite, reinvite, sdp, stream, talk, until_bye
 from tests.sip.conftest import Calls
 from tests.sip.engine import window_of
@@ -65,14 +70,59 @@ def test_a_caller_who_sends_no_rtp_is_seen_as_silent(calls, notice):
     calls.over(uid)
 
 
-def test_a_caller_without_telephone_event_and_info_can_press_no_key(calls, notice):
-    calls.caller(invite(offer=sdp(telephone_event=False), info=False), stream(calls.voices["caller"]), until_bye())
-    uid = calls.answered()
+def test_a_caller_without_telephone_event_is_heard_to_press_keys_until_they_are_asked_for_no_more(
+    calls, notice, tmp_path
+):
+    with Media() as ear:
+        offer = sdp(port=str(ear.port), telephone_event=False)
+        caller = calls.caller(invite(offer=offer, info=False), until_bye())
+        uid = calls.answered()
+        to = caller.wait_received("SIP/2.0 200", seconds=5).media_address
+        calls.engine.order("play_notice", uid, attempt=1, pcm=notice, keys_named="2")
+        ear.speak(pressed("2"), to=to)
 
-    seen = observed(calls, uid, notice)
+        first = calls.engine.wait("KeyPressed", uid)["fact"]
+        seen = calls.engine.wait("NoticeEnded", uid)["fact"]["observation"]
+        calls.engine.order("stop_listening", uid)
+        ear.speak(pressed("3"), to=to)
+        calls.engine.order("start_capture", uid, paths=[str(tmp_path / "caller.wav"), str(tmp_path / "staff.wav")])
+        ports.until(lambda: threes(tmp_path / "caller.wav") > 0.1, seconds=15, what="the later key is captured")
+        calls.over(uid)
 
-    assert seen["key_capability"] == {"telephone_event": False, "info": False, "inband": False}
-    calls.over(uid)
+    assert (first["leg"], first["digit"], first["method"]) == ("caller", "2", "inband")
+    assert seen["complete"]
+    assert seen["key_capability"] == {"telephone_event": False, "info": False, "inband": True}
+    assert {(key["digit"], key["method"]) for key in seen["keys"]} <= {("2", "inband")}
+    assert left_whole(seen, notice)
+    later = [fact["fact"]["digit"] for fact in calls.engine.waiting(uid) if fact["kind"] == "KeyPressed"]
+    assert set(later) <= {"2"}
+    assert list((calls.engine.runtime_dir / "tap").iterdir()) == []
+
+
+def pressed(key: str) -> audio.Samples:
+    """Somebody who presses this key again and again."""
+    return np.concatenate([audio.silence(0.3), audio.key(key, 0.1), audio.silence(0.2)])
+
+
+def threes(path: Path) -> float:
+    """Seconds of the tone that a 3 has and a 2 has not."""
+    if not path.exists() or path.stat().st_size < audio.RATE:
+        return 0.0
+    return float(audio.hears(audio.read_wav(path), audio.KEYPAD["3"][1], dbfs=-25).sum()) * audio.FRAME / audio.RATE
+
+
+def test_what_a_caller_presses_by_telephone_event_is_not_looked_for_in_the_sound(calls, notice):
+    with Media() as ear:
+        caller = calls.caller(invite(offer=sdp(port=str(ear.port))), until_bye())
+        uid = calls.answered()
+        to = caller.wait_received("SIP/2.0 200", seconds=5).media_address
+        ear.speak(pressed("2"), to=to, keys={900: "5"})
+
+        seen = observed(calls, uid, notice)
+        calls.over(uid)
+
+    assert seen["key_capability"] == {"telephone_event": True, "info": True, "inband": False}
+    assert [(key["digit"], key["method"]) for key in seen["keys"]] in ([("5", "rfc4733")], [])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ Rooms, each importing only those above it: `state` (the value), `capture` (may i
 (what may happen when).
 """
 
-from callrec.core.call.keys import SAY_NO, keys_in_use, words_in_use
+from callrec.core.call.keys import SAY_NO, asks_for_keys, keys_in_use, words_in_use
 from callrec.core.call.notice import language_chosen
 from callrec.core.call.orders import STAFF, staff_keys_in_use
 from callrec.core.call.segments import line_changed
@@ -47,6 +47,7 @@ __all__ = [
     "Stage",
     "Step",
     "advance",
+    "asks_for_keys",
     "keys_in_use",
     "language_chosen",
     "line_changed",

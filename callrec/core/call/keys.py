@@ -38,11 +38,18 @@ def key_pressed(call: Call, event: e.KeyPressed) -> Step:
     return _choose(call, event) if _choosing(call, event) else (call, ())
 
 
+def asks_for_keys(call: Call) -> bool:
+    """True from the first sound of the notice until the choice window closed, or the caller said no: single keys count,
+    and so do tones in the caller's audio, where there is no better way.
+    """
+    return call.permission in (Permission.PENDING, Permission.GRANTED) and call.window_closed_ns < 0
+
+
 def keys_in_use(call: Call) -> tuple[str, ...]:
     """Sequences of the caller that mean something now; every other key is for the advice line."""
     if call.permission is Permission.WITHDRAWN:
         return ()
-    if call.permission is not Permission.NONE and call.window_closed_ns < 0:
+    if asks_for_keys(call):
         return call.plan.keys.words()
     return (call.plan.keys.stop,) if call.plan.keys.stop else ()
 
