@@ -244,7 +244,7 @@ class Telephony(Protocol):
         """Play a short text to these legs over the conversation ("Recording has now stopped")."""
 
     def swallow_keys(self, call_uid: str, leg: Leg, keys: str) -> None:
-        """Words of this leg, separated by spaces, that callrec keeps; other keys are relayed to the other as RFC 4733."""
+        """Words of this leg, separated by spaces, that callrec keeps; its other keys are relayed as RFC 4733."""
 
     def stop_listening(self, call_uid: str) -> None:
         """Tones are keys no more: what was pressed until now is told within half a second, and nothing later is."""
