@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
-from callrec._canonical import parse
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Verification
 from callrec.core.fields import text
 from callrec.core.kinds import Kind
-from callrec.errors import Broken
 from callrec.ledger.entry import LogEntry
-from callrec.ports import MANIFEST_FILE
 
 
 class Gathered:
@@ -78,19 +74,6 @@ class Asked:
 def recording_of(entry: LogEntry) -> str:
     """Which recording an entry is about: the one it names, else that of its call and segment."""
     return text(entry.body.get("recording_id")) or (f"{entry.call_uid}-{entry.segment}" if entry.call_uid else "")
-
-
-def manifests(store: Path) -> dict[str, dict[str, Any]]:
-    """Every manifest of a store on files, by recording id. One that cannot be read is left out: check 11 names it."""
-    found = {}
-    for path in sorted(store.glob(f"objects/*/*/{MANIFEST_FILE}")):
-        try:
-            value = parse(path.read_bytes())
-        except (OSError, Broken, ValueError):
-            continue
-        if isinstance(value, dict):
-            found[path.parent.name] = value
-    return found
 
 
 def today() -> date:

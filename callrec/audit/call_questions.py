@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -207,14 +208,14 @@ def _day(moment: datetime | None) -> str:
 def orphans(places: Places, filters: Filters) -> Report:
     """Is there audio without entries, or an entry whose audio is gone without a certificate? Errors as `verify`."""
     seen = Gathered(filters)
-    verification = verify(places, also=(seen.see,))
+    verification = verify(replace(places, reads_objects=True), also=(seen.see,))
     found = [finding for finding in verification.findings if finding.check in _ORPHANED]
     asked = Asked(
         name="orphans",
         question="is there audio without entries, or are there entries whose audio is gone without a certificate?",
         filters=filters,
         verification=verification,
-        answered=seen.spoken and places.store is not None and places.spool is not None,
+        answered=seen.spoken and places.stored() is not None and places.spool is not None,
         columns=("check", "found"),
     )
     rows = [(finding.check, finding.sentence) for finding in found]

@@ -34,6 +34,15 @@ class CaseEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseObject:
+    """One ciphertext that was found, and where. `folder` holds it, where it lies in files."""
+
+    recording_id: str
+    place: str
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFile:
     """One call. `objects` are the ciphertexts found, in store or spool."""
 
@@ -42,7 +51,7 @@ class CaseFile:
     size: int
     entries: tuple[LogEntry, ...]
     evidence: tuple[CaseEvidence, ...]
-    objects: tuple[Path, ...]
+    objects: tuple[CaseObject, ...]
 
     @property
     def exit_code(self) -> int:
@@ -61,7 +70,7 @@ class CaseFile:
             "log_size": self.size,
             "entries": [_entry_json(entry) for entry in self.entries],
             "evidence": [_evidence_json(item) for item in self.evidence],
-            "objects": [str(path) for path in self.objects],
+            "objects": [each.place for each in self.objects],
             "exit_code": self.exit_code,
             "limits": LIMITS,
         }
@@ -72,7 +81,7 @@ class CaseFile:
         for item in self.evidence:
             outcome = "; ".join(item.wrong) or "fits its entry, and judged again gives the same verdict"
             lines.append(f"evidence {item.path.name}: {outcome}")
-        lines += [f"object {path}" for path in self.objects]
+        lines += [f"object {each.place}" for each in self.objects]
         return lines_of([*lines, LIMITS])
 
     def time_line(self) -> list[str]:
@@ -130,11 +139,15 @@ def _one_evidence(path: Path, entry: LogEntry, prompts: Prompts) -> CaseEvidence
     return CaseEvidence(seq=entry.seq, path=path, judged=judged, wrong=wrong)
 
 
-def _objects(places: Places, entries: tuple[LogEntry, ...]) -> tuple[Path, ...]:
+def _objects(places: Places, entries: tuple[LogEntry, ...]) -> tuple[CaseObject, ...]:
     names = {f"{entry.call_uid}-{entry.segment}" for entry in entries if entry.kind == Kind.RECORDING_STARTED.value}
     folders = [folder for folder in (places.store, places.spool) if folder is not None]
-    found = [path for folder in folders for path in folder.rglob(AUDIO_FILE) if path.parent.name in names]
-    return tuple(sorted(found))
+    paths = sorted(path for folder in folders for path in folder.rglob(AUDIO_FILE) if path.parent.name in names)
+    found = [CaseObject(recording_id=each.parent.name, place=str(each), folder=each.parent) for each in paths]
+    if (stored := places.objects) is not None:
+        there = [name for name in sorted(names) if stored.holds(name)]
+        found += [CaseObject(recording_id=name, place=f"{name} in {stored.place}") for name in there]
+    return tuple(found)
 
 
 _JUDGED: Final = (Kind.NOTICE_PROVEN.value, Kind.NOTICE_REFUSED.value)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from callrec._canonical import parse
-from callrec.audit.asking import Asked, Gathered, count, manifests, recording_of, today
+from callrec.audit.asking import Asked, Gathered, count, recording_of, today
 from callrec.audit.report import Filters, Report
 from callrec.audit.verify import Places, verify
 from callrec.core.fields import text
@@ -19,6 +18,7 @@ from callrec.disposal.register import Register
 from callrec.errors import CallrecError
 from callrec.ledger.entry import LogEntry
 from callrec.ports import AUDIO_FILE
+from callrec.store.filesystem import default_keys
 
 LOOK_AHEAD: Final = 90
 """Days ahead in which what falls due is listed."""
@@ -31,9 +31,10 @@ def retention_due(places: Places, filters: Filters) -> Report:
     """What is past due, what falls due in 90 days, and by which rule? Errors as `verify`."""
     seen, register = Gathered(filters, Kind.RECORDING_KEPT), Register()
     verification = verify(places, also=(seen.see, register.see))
-    found = {} if places.store is None else manifests(places.store)
     mine = {recording_of(entry) for entry in seen.entries}
     kept = [standing for standing in register.kept() if standing.recording_id in mine]
+    stored = places.stored()
+    found = {} if stored is None else stored.manifests(standing.recording_id for standing in kept)
     rows, wrong = [], []
     for standing in kept:
         name, retention = standing.recording_id, (found.get(standing.recording_id) or {}).get("retention") or {}
@@ -49,7 +50,7 @@ def retention_due(places: Places, filters: Filters) -> Report:
         question="what is past due, what falls due in 90 days, and what rule made it so?",
         filters=filters,
         verification=verification,
-        answered=seen.spoken and places.store is not None,
+        answered=seen.spoken and stored is not None,
         columns=("recording", "due", "rule", "from", "what"),
     )
     past = sum(row[4] == _PAST for row in rows)
@@ -111,7 +112,7 @@ def disposals(places: Places, filters: Filters, *, prove: bool = False) -> Repor
         question="what was destroyed, under which rule, by whom, and can it still be opened?",
         filters=filters,
         verification=verification,
-        answered=seen.spoken and places.disposal is not None and not (prove and places.store is None),
+        answered=seen.spoken and places.disposal is not None and not (prove and places.stored() is None),
         columns=("when", "recording", "rule", "due", "proposed by", "approved by", "backups gone by", "what is left"),
     )
     return asked.report(count(len(rows), "recording") + " destroyed", rows=rows, exceptions=wrong)
@@ -137,18 +138,20 @@ def _destroyed(entry: LogEntry, certificate: Certificate | None) -> tuple[Any, .
 
 
 def _left(places: Places, name: str) -> Iterator[str]:
-    """What is still there of a recording that was destroyed: audio or wrapped key, in store, keys or spool."""
-    folders = {"store": places.store, "spool": places.spool}
-    for where, folder in folders.items():
+    """What is still there of a recording that was destroyed: audio or wrapped key, in store, keys or spool. Folders are
+    looked through whole: what was put back may lie anywhere.
+    """
+    told = () if places.objects is None else places.objects.left_of(name)
+    yield from dict.fromkeys((*told, *_left_in_files(places, name)))
+
+
+def _left_in_files(places: Places, name: str) -> Iterator[str]:
+    for where, folder in {"store": places.store, "spool": places.spool}.items():
         if folder is not None and any(path.parent.name == name for path in folder.rglob(AUDIO_FILE)):
             yield f"its audio is still in the {where}"
-    keys = None if places.store is None else places.store.with_name(places.store.name + "-keys")
-    if keys is not None and _has_key(keys, name):
+    keys = places.keys or (None if places.store is None else default_keys(places.store))
+    if keys is not None and any(path.stem == name for path in keys.rglob("*.key")):
         yield "its wrapped key is still there"
-
-
-def _has_key(keys: Path, name: str) -> bool:
-    return any(path.stem == name for path in keys.rglob("*.key"))
 
 
 # ---------------------------------------------------------------- 18

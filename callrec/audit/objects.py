@@ -163,6 +163,8 @@ class ObjectRules:
         objects: StoredObjects | None = None,
     ) -> None:
         self._bucket = objects
+        if objects is not None:
+            objects.look()
         self._findings = findings
         self._register = Register()
         self._certificates = certificates

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from callrec._canonical import sha256_hex
 from callrec.audit import page, sent
-from callrec.audit.casefile import CaseFile, gather
+from callrec.audit.casefile import CaseFile, CaseObject, gather
 from callrec.audit.verify import Places
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError, Unavailable
@@ -169,13 +169,24 @@ def _notices(register: Path | None, case: CaseFile) -> Iterator[tuple[str, bytes
 
 def _recordings(wanted: Wanted, case: CaseFile, found: _Slice) -> Iterator[tuple[str, bytes]]:
     names = {f"{e.call_uid}-{e.segment}" for e in case.entries if e.kind == Kind.RECORDING_SEALED.value}
-    folders = {path.parent.name: path.parent for path in reversed(case.objects)}
+    objects = {each.recording_id: each for each in reversed(case.objects)}
     sealed = {f"{e.call_uid}-{e.segment}" for e in case.entries if e.seq in found.bodies}
     for name in sorted(names & sealed):
-        if name in folders and (folders[name] / MANIFEST_FILE).is_file():
-            yield f"manifest/{name}.json", _read(folders[name] / MANIFEST_FILE)
+        if name in objects and (data := _manifest(wanted.places, objects[name])):
+            yield f"manifest/{name}.json", data
         if name in wanted.audio:
             yield f"recording/{name}.flac", wanted.audio[name]
+
+
+def _manifest(places: Places, found: CaseObject) -> bytes:
+    """What was sealed beside it; nothing where that is gone or contradicts itself: checks 11 and 12 tell which."""
+    if found.folder is not None:
+        path = found.folder / MANIFEST_FILE
+        return _read(path) if path.is_file() else b""
+    try:
+        return b"" if places.objects is None else places.objects.manifest(found.recording_id)
+    except Broken:
+        return b""
 
 
 def _read(path: Path) -> bytes:

@@ -25,6 +25,8 @@ from callrec.ledger.anchor import DirectoryAnchor
 from callrec.ledger.checkpoint import LogKey, parse_vkey
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
+from callrec.store.admission import NothingAdmitted
+from callrec.store.filesystem import FilesystemStore
 
 LIMITS: Final = (
     "Not shown: that a person heard or understood the notice; what happened beyond the next hop; entries after the "
@@ -52,8 +54,24 @@ class Places:
     store: Path | None = None
     spool: Path | None = None
     disposal: Path | None = None
+    keys: Path | None = None
+    """The store's wrapped keys, where they do not lie beside it."""
     objects: StoredObjects | None = None
     """A store that has no folder, in place of `store`."""
+    reads_objects: bool = False
+    """Whether checks 11 and 12 read all of `objects` anew: as long as all of it takes to come here."""
+
+    def stored(self) -> StoredObjects | None:
+        """The store, for who asks it for one thing and another; None where none was named."""
+        if self.objects is not None or self.store is None:
+            return self.objects
+        folder = self.store
+        return StoredObjects(lambda: FilesystemStore(folder, admission=NothingAdmitted(), keys=self.keys), str(folder))
+
+    @property
+    def read_objects(self) -> StoredObjects | None:
+        """A store without a folder, where its checks are to be made."""
+        return self.objects if self.reads_objects else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +162,7 @@ def _result(places: Places, key: LogKey, chain: ChainCheck, origin: _Origin, fin
     needed = {
         4: chain.held_outside > 0,
         9: places.evidence is not None,
-        11: places.store is not None or places.objects is not None,
+        11: places.store is not None or places.read_objects is not None,
     }
     needed[12] = needed[11] or places.spool is not None
     return Verification(
@@ -172,7 +190,7 @@ class _Beside:
     def __init__(self, places: Places, findings: Findings) -> None:
         self._places = places
         self._evidence = None if places.evidence is None else EvidenceRules(places.evidence, findings, places.prompts)
-        wanted = any(place is not None for place in (places.store, places.spool, places.objects))
+        wanted = any(place is not None for place in (places.store, places.spool, places.read_objects))
         self._objects = _objects(places, findings) if wanted else None
 
     def watchers(self) -> list[Callable[[LogEntry], None]]:
@@ -188,7 +206,7 @@ class _Beside:
 def _objects(places: Places, findings: Findings) -> ObjectRules:
     certificates = None if places.disposal is None else places.disposal / "certificates"
     return ObjectRules(
-        findings, store=places.store, spool=places.spool, certificates=certificates, objects=places.objects
+        findings, store=places.store, spool=places.spool, certificates=certificates, objects=places.read_objects
     )
 
 

@@ -6,6 +6,7 @@ Exit status: 0 clean, 1 exceptions, 20 cannot be answered, 30 the evidence contr
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from callrec.audit.testcall import testcalls
 from callrec.audit.verify import LIMITS, Verification
 from callrec.audit.verify import verify as verify_places
 from callrec.audit.wording import lines_of, one_line
-from callrec.cli.evidence import json_option, named, place_options, public_key, with_objects
+from callrec.cli.evidence import json_option, named, place_options, public_key
 from callrec.cli.packing import held_checkpoints, pack
 from callrec.cli.questions import disposals, evidence, question, reconcile, report, sample, tag_history
 from callrec.errors import ConfigError
@@ -45,7 +46,7 @@ def verify(
     if pack is None:
         if key or checkpoint:
             raise ConfigError("--key and --checkpoint go with a PACK", next_step="use --vkey and --anchor for a ledger")
-        finish(ctx, verify_places(with_objects(ctx.obj, named(ctx.obj, given))), as_json=as_json)
+        finish(ctx, verify_places(replace(named(ctx.obj, given), reads_objects=True)), as_json=as_json)
     else:
         vkey = key or given["vkey"]
         if not vkey:

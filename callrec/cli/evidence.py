@@ -18,7 +18,7 @@ from callrec.cli.desk import Desk
 from callrec.errors import Broken, ConfigError
 from callrec.ledger.checkpoint import parse_vkey
 from callrec.places import disposal_dir, evidence_dir, reading_store
-from callrec.store.configured import folder_of
+from callrec.store.configured import folder_of, where
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -108,6 +108,8 @@ def configured(desk: Desk) -> Places:
         evidence=evidence_dir(config),
         prompts=config.notice.register,
         store=folder_of(config),
+        keys=config.store.keys,
+        objects=StoredObjects(lambda: reading_store(config), where(config)) if folder_of(config) is None else None,
         spool=config.spool.path,
         disposal=disposal_dir(config),
     )
@@ -118,7 +120,7 @@ def named(desk: Desk, given: dict[str, Any]) -> Places:
     copy = given.pop("copy")
     vkey, anchors = given.pop("vkey"), given.pop("anchors")
     places = configured(desk) if copy is None else Places(ledger=copy)
-    folders = {name: path for name, path in given.items() if path is not None}
+    folders: dict[str, Any] = {name: path for name, path in given.items() if path is not None}
     for option, path in [*folders.items(), *(("anchor", path) for path in anchors)]:
         if not path.is_dir():
             raise ConfigError(f"--{option}: {path} is no folder", next_step="name a folder that is there")
@@ -126,19 +128,9 @@ def named(desk: Desk, given: dict[str, Any]) -> Places:
         folders["anchors"] = tuple(anchors)
     if vkey:
         folders["vkey"] = public_key(vkey)
+    if "store" in folders:  # a copy has its keys beside it, or none
+        folders |= {"keys": None, "objects": None}
     return replace(places, **folders)
-
-
-def with_objects(desk: Desk, places: Places) -> Places:
-    """With what a store in a bucket holds, read anew: as long as all of it takes to come here. Nothing changes where
-    the ledger is a copy, a folder was named, or nothing is configured. `Unavailable` where the bucket is away.
-    """
-    if desk.config_path is None or places.store is not None:
-        return places
-    config = desk.config
-    if config.store.s3 is None or places.ledger != config.ledger.database:
-        return places
-    return replace(places, objects=StoredObjects(reading_store(config)))
 
 
 def public_key(given: str) -> str:

@@ -39,6 +39,14 @@ class EntryLookup(Protocol):
         """
 
 
+class NothingAdmitted:
+    """For who only reads a store: nothing is put into it."""
+
+    def check(self, sealed: Sealed) -> None:
+        """Refuse it."""
+        raise Refused(f"{sealed.recording_id}: this store is only read here", next_step="hand it over where it is kept")
+
+
 class UnsafeAdmitEverything:
     """No door at all: for tests of what is behind it. Never wired."""
 

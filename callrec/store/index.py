@@ -270,6 +270,8 @@ class Index:
             for table in ("recordings", "holds", "followed"):
                 db.run(f"delete from {table}")  # noqa: S608 - our own names
             db.run_many(_INSERT, (_plain(_values(row)) for row in rows))
+            if db.postgres:  # which counts what there is only later, and until then reads all to find what is common
+                db.run("analyze recordings")
 
     def _select(self, where: str, values: Mapping[str, Any]) -> tuple[IndexRow, ...]:
         statement = f"select {', '.join(_COLUMNS)} from recordings {where}"  # noqa: S608 - our own text

@@ -9,7 +9,7 @@ from datetime import date
 
 from callrec._canonical import sha256_hex
 from callrec.errors import Broken, Refused, Unavailable
-from callrec.ports import Json, Kept, RecordingStore, Sealed, WrappedKeys
+from callrec.ports import Json, Kept, Sealed, Store
 from callrec.store.admission import Admission
 from callrec.store.objects import PIECE_BYTES, parse_manifest, safe_name, same_key, whole
 
@@ -127,6 +127,12 @@ class MemoryStore:
         if self.tombstones.setdefault(recording_id, tombstone) != tombstone:
             raise Refused(f"{recording_id} has another tombstone", next_step="compare both with the ledger")
 
+    def require_fit(self) -> None:
+        """See `Store`: it is there as long as its process."""
+
+    async def clear_unfinished(self) -> None:
+        """See `Store`: nothing is ever half written."""
+
     def _living(self, recording_id: str) -> Held:
         self.accuse()
         if safe_name(recording_id) not in self._alive:
@@ -134,5 +140,4 @@ class MemoryStore:
         return self.held[recording_id]
 
 
-_: type[RecordingStore] = MemoryStore
-_keys: type[WrappedKeys] = MemoryStore
+_: type[Store] = MemoryStore

@@ -52,9 +52,9 @@ class HurriedClock(SystemClock):
 class PackHouse(House):
     """As `House`, with time."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, changes=()):
         self.clock = HurriedClock()
-        super().__init__(folder)
+        super().__init__(folder, changes=changes)
         found = Register.load(self.config.notice.register).choose("advice-line", "en", self.clock.utc())
         self.prompt = found
 

@@ -16,6 +16,7 @@ from callrec.ledger.entry import NO_LEAF
 from callrec.ledger.init import load_signing_key
 from callrec.ledger.merkle import Frontier, leaf_hash
 from callrec.ports import AUDIO_FILE, MANIFEST_FILE, Entry
+from callrec.store.filesystem import create_store
 from tests.core.builders import GOOD_EVIDENCE
 from tests.ledger.world import World, entry
 
@@ -27,7 +28,8 @@ class Story:
         self.world = World(folder)
         self.ledger = self.world.ledger()
         self.evidence, self.store, self.spool = (folder / name for name in ("evidence", "store", "spool"))
-        for path in (self.evidence, self.store, self.spool):
+        create_store(self.store)
+        for path in (self.evidence, self.spool):
             path.mkdir()
         self.anchor = DirectoryAnchor(folder / "anchors")
         self.number = 0

@@ -116,7 +116,7 @@ def test_a_case_holds_every_entry_the_evidence_and_the_object_of_its_call_and_no
         "recording.kept",
         "call.closed",
     ]
-    assert [path.parent.name for path in case.objects] == [f"{uid}-0"]
+    assert [each.recording_id for each in case.objects] == [f"{uid}-0"]
     text = case.to_text()
     assert "notice played: proven (sent to the next hop 127.0.0.1:5062; evaluation tap)" in text
     assert "judged again gives the same verdict" in text

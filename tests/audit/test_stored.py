@@ -9,6 +9,7 @@ import pytest
 from callrec._canonical import sha256_hex
 from callrec.audit.findings import Findings
 from callrec.audit.stored import StoredObjects
+from callrec.audit.verify import Places
 from callrec.disposal.register import Standing
 from callrec.errors import Unavailable
 from callrec.store.admission import UnsafeAdmitEverything
@@ -44,7 +45,8 @@ def standings(store):
 
 
 def found(store, told, *, under_way=frozenset(), between=lambda: None):
-    objects, findings = StoredObjects(store), Findings()
+    objects, findings = StoredObjects(lambda: store, "memory"), Findings()
+    objects.look()
     between()
     objects.check(findings, told, under_way)
     return [(one.check, one.sentence) for one in findings.found], findings.open
@@ -106,4 +108,48 @@ def test_a_store_that_is_away_is_no_clean_bill(store):
 
     store.ids = away
     with pytest.raises(Unavailable):
-        StoredObjects(store)
+        StoredObjects(lambda: store, "memory").look()
+
+
+# ---------------------------------------------------------------- what a question asks of it
+
+
+def asked(store, **more):
+    return Places(ledger=None, objects=StoredObjects(lambda: store, "the memory"), **more)
+
+
+def test_a_store_says_by_its_contract_what_is_left_of_a_recording(store):
+    first, second = sorted(store.held)
+    stored = asked(store).stored()
+    asyncio.run(store.destroy(first))
+
+    assert list(stored.left_of(first)) == []
+    assert list(stored.left_of(second)) == ["its audio is still in the store", "its wrapped key is still there"]
+    assert stored.manifests(sorted(store.held)).keys() == {first, second}
+    assert stored.manifest(second) == store.held[second].manifest
+    assert not stored.holds(first)
+    assert not stored.holds("never-there-0")
+
+
+def test_a_store_that_went_away_is_not_one_from_which_everything_was_destroyed(store):
+    first = min(store.held)
+    stored = asked(store).stored()
+
+    def away(*_):
+        raise Unavailable("the store cannot be reached", next_step="wait")
+
+    async def away_later(*_):
+        away()
+
+    store.require_fit, store.wrapped_key, store.stat, store.manifest = away, away_later, away_later, away_later
+    asyncio.run(store.destroy(first))
+    for ask in (lambda: list(stored.left_of(first)), lambda: stored.holds(first), lambda: stored.manifests([first])):
+        with pytest.raises(Unavailable):
+            ask()
+
+
+def test_a_manifest_that_contradicts_itself_is_left_out_and_the_others_are_there(store):
+    first, second = sorted(store.held)
+    alter(store, first, manifest=b"[]")
+
+    assert asked(store).stored().manifests([first, second]).keys() == {second}

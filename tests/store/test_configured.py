@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import zipfile
 from types import SimpleNamespace
 
 import pytest
 
 from callrec import wiring
 from callrec.core.kinds import Kind
-from callrec.errors import ConfigError
+from callrec.errors import ConfigError, Unavailable
 from callrec.ports import Traffic
+from tests.audit.packing import PackHouse
 from tests.cli.house import House
 from tests.store.s3 import a_bucket, written
 
@@ -124,3 +126,30 @@ def test_an_audit_reads_what_lies_in_the_bucket_and_finds_what_its_administrator
     found = house.callrec("audit", "verify")
     assert found.exit_code == 30
     assert f"{recording_id} is gone from the store without a certificate" in found.output
+
+
+def test_an_auditors_questions_and_a_pack_read_the_bucket_as_the_store_itself_does(ceph, tmp_path):
+    """What is due, what is an orphan, what is left, where a call's recording lies, and a pack."""
+    house = PackHouse(tmp_path, changes=written(ceph, tmp_path, a_bucket(ceph)))
+    recording_id = house.record()
+    uid = recording_id.partition("-")[0]
+
+    due = house.callrec("audit", "retention-due", "--json")
+    assert due.exit_code == 0, due.output
+    assert "has no rule" not in due.output
+    assert house.callrec("audit", "orphans").exit_code == 0
+    assert house.callrec("audit", "disposals", "--prove").exit_code == 0
+    assert f"{recording_id} in the bucket {house.config.store.s3.bucket}" in house.callrec("audit", "call", uid).output
+    assert house.callrec("audit", "report").exit_code in (0, 1, 20)
+
+    house.change(house.config.store.s3.endpoint, "http://127.0.0.1:9")
+    for question in ("orphans", "retention-due"):
+        assert isinstance(house.callrec("audit", question).exception, Unavailable), question
+    assert house.callrec("audit", "coverage").exit_code == 0, "what asks nothing of the store is answered without it"
+    house.change("http://127.0.0.1:9", house.config.store.s3.endpoint)
+
+    pack = tmp_path / "call.zip"
+    made = house.callrec("audit", "pack", recording_id, "-o", pack, "--with-recording", "--purpose", "audit")
+    assert made.exit_code == 0, made.output
+    with zipfile.ZipFile(pack) as files:
+        assert {f"manifest/{recording_id}.json", f"recording/{recording_id}.flac"} <= set(files.namelist())
