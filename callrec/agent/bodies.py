@@ -8,9 +8,10 @@ from typing import Any
 from callrec.agent.next_hop import NextHop
 from callrec.config import Line
 from callrec.core import commands as c
+from callrec.core.call import STAFF
 from callrec.core.kinds import Kind
 from callrec.core.tags import REMOVED, SUSPENDED
-from callrec.core.values import CallDirection
+from callrec.core.values import BEFORE_RECORDING, CallDirection, Leg
 from callrec.ledger.entry import commitment
 from callrec.ports import Invite
 from callrec.store.contacts import NAME, ContactSealer
@@ -20,6 +21,17 @@ def committed(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]
     """Commitments by name, and the salts that open them, which can be erased later."""
     pairs = {name: commitment(value) for name, value in values.items()}
     return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
+
+
+def choice(order: c.RecordChoice | c.RecordStop) -> tuple[dict[str, Any], str]:
+    """`choice.made`: the body, and in what role somebody chose."""
+    match order:
+        case c.RecordChoice(digit=digit, choice=chosen, leg=leg, method=method):
+            body = {"digit": digit, "choice": chosen, "leg": leg.value, "method": method.value}
+            return body, STAFF if leg is Leg.STAFF else "agent"
+        case c.RecordStop(order=ordered, actor=actor):
+            chosen = f"{ordered.value}{BEFORE_RECORDING}"
+            return {"digit": "", "choice": chosen, "leg": Leg.STAFF.value, "method": "order"}, actor
 
 
 def tags(order: c.ChangeTags | c.RecordWithdrawal, call_uid: str) -> tuple[Kind, dict[str, Any], str]:

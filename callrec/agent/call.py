@@ -38,7 +38,6 @@ from callrec.config import Line
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call import (
-    STAFF,
     TABLE,
     Call,
     Notice,
@@ -110,6 +109,10 @@ class CallTask:
     def declined(self) -> bool:
         """True where the caller said no, or stopped the recording."""
         return self.call is not None and self.call.permission is Permission.WITHDRAWN
+
+    @property
+    def _segment(self) -> int:
+        return self.call.segment if self.call is not None else 0
 
     @property
     def _recorder(self) -> SegmentRecorder:
@@ -290,7 +293,7 @@ class CallTask:
 
     def _leg_changed(self, leg: Leg, what: str, cause: str, *, actor: str = "agent") -> None:
         body = {"leg": leg.value, "what": what, "cause": cause}
-        self._writer.note(Kind.LEG_CHANGED, body, segment=self.call.segment if self.call else 0, actor=actor)
+        self._writer.note(Kind.LEG_CHANGED, body, segment=self._segment, actor=actor)
 
     async def _note_answered(self) -> Receipt | None:
         offered = await self._desk.offered if self._desk.offered else None
@@ -316,9 +319,10 @@ class CallTask:
                 self._perform_notice(order)
             case c.JudgeNotice() | c.RecordProof() | c.RecordRefusal():
                 self._spawn(self._desk.decide(order))
-            case c.RecordChoice(digit=digit, choice=choice, leg=leg, method=method):
-                body = {"digit": digit, "choice": choice, "leg": leg.value, "method": method.value}
-                self._writer.note(Kind.CHOICE_MADE, body, actor=self._who(STAFF if leg is Leg.STAFF else "agent"))
+            case c.RecordChoice() | c.RecordStop():
+                body, actor = bodies.choice(order)
+                at = self._segment if isinstance(order, c.RecordStop) else 0
+                self._writer.note(Kind.CHOICE_MADE, body, segment=at, actor=self._who(actor))
             case c.ChangeTags() | c.RecordWithdrawal():
                 kind, body, actor = bodies.tags(order, self.uid)
                 self._writer.note(kind, body, segment=order.segment, actor=self._who(actor))

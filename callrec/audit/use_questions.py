@@ -12,7 +12,7 @@ from callrec.core.fields import text, texts
 from callrec.core.kinds import Kind
 from callrec.core.purposes import SECONDARY, TagSource
 from callrec.core.tags import RESTORED, replayed
-from callrec.core.values import Purpose
+from callrec.core.values import BEFORE_RECORDING, Purpose
 from callrec.ledger.entry import LogEntry
 from callrec.rights.disclosure import Disclosure, Disclosures
 from callrec.rights.reviews import Reviews
@@ -122,7 +122,8 @@ def choices(places: Places, filters: Filters) -> Report:
     verification = verify(places, also=(seen.see,))
     ends = {entry.call_uid: entry for entry in seen.of(*_ENDS)}
     closed = {entry.call_uid: entry for entry in seen.of(Kind.CALL_CLOSED)}
-    rows = [_chosen(entry, ends.get(entry.call_uid), closed.get(entry.call_uid)) for entry in seen.of(Kind.CHOICE_MADE)]
+    those = [entry for entry in seen.of(Kind.CHOICE_MADE) if not _stopped_early(entry)]
+    rows = [_chosen(entry, ends.get(entry.call_uid), closed.get(entry.call_uid)) for entry in those]
     asked = Asked(
         name="choices",
         question="how many callers declined or stopped, what became of the audio, and were they connected?",
@@ -144,7 +145,8 @@ def _chosen(choice: LogEntry, end: LogEntry | None, closed: LogEntry | None) -> 
     body = choice.body
     became = "none was recorded" if end is None else _became(end)
     connected = "-" if closed is None else "yes" if closed.body.get("connected") else "no"
-    return (choice.utc, choice.call_uid, text(body.get("choice")), f"key {text(body.get('digit'))}", became, connected)
+    by = f"key {body.get('digit')}" if text(body.get("digit")) else text(body.get("method"))
+    return (choice.utc, choice.call_uid, text(body.get("choice")), by, became, connected)
 
 
 def _became(end: LogEntry) -> str:
@@ -156,11 +158,12 @@ def _against(row: tuple[Any, ...]) -> bool:
 
 
 def stops(places: Places, filters: Filters) -> Report:
-    """Who stopped which recordings, person by person? Errors as `verify`."""
-    seen = Gathered(filters, Kind.RECORDING_STOPPED, Kind.CALL_OFFERED)
+    """Who stopped which recordings, person by person, those that had not begun included? Errors as `verify`."""
+    seen = Gathered(filters, Kind.RECORDING_STOPPED, Kind.CHOICE_MADE, Kind.CALL_OFFERED)
     verification = verify(places, also=(seen.see,))
     those = [entry for entry in seen.of(Kind.RECORDING_STOPPED) if text(entry.body.get("reason"))]
-    rows = sorted((_stopper(entry), entry.utc, recording_of(entry), text(entry.body.get("reason"))) for entry in those)
+    those += [entry for entry in seen.of(Kind.CHOICE_MADE) if _stopped_early(entry)]
+    rows = sorted((_stopper(entry), entry.utc, recording_of(entry), _why(entry)) for entry in those)
     asked = Asked(
         name="stops",
         question="who stopped which recordings, person by person?",
@@ -171,6 +174,15 @@ def stops(places: Places, filters: Filters) -> Report:
     )
     each = ", ".join(f"{number} by {who}" for who, number in sorted(Counter(row[0] for row in rows).items()))
     return asked.report(f"{count(len(rows), 'stop')}{': ' if each else ''}{each}", rows=rows)
+
+
+def _stopped_early(entry: LogEntry) -> bool:
+    """Somebody else than the caller stopped what had not begun."""
+    return entry.kind == Kind.CHOICE_MADE.value and text(entry.body.get("choice")).endswith(BEFORE_RECORDING)
+
+
+def _why(entry: LogEntry) -> str:
+    return text(entry.body.get("reason")) or text(entry.body.get("choice"))
 
 
 def _stopper(entry: LogEntry) -> str:

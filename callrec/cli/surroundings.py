@@ -15,10 +15,11 @@ from typing import Final
 
 from callrec.config import Config, Line, Listen, NotInformed, Record, Reference, Transport, facts_of, load_rules
 from callrec.config.certificates import certificate_mistakes
-from callrec.config.key_files import key_file_mistakes
+from callrec.config.key_files import key_file_mistakes, mistakes_of
 from callrec.control import ControlClient
 from callrec.core.reasons import Reason
 from callrec.core.retention import uncovered
+from callrec.core.values import CallDirection
 from callrec.errors import CallrecError, Unavailable
 from callrec.http_door import checked_token
 from callrec.ledger.anchor import DirectoryAnchor, newest
@@ -103,6 +104,19 @@ def _keys(config: Config) -> Iterator[Remark]:
                 read(reference.path)
         except CallrecError as error:
             yield _from(error, key)
+
+
+def _refusals(config: Config) -> Iterator[Remark]:
+    """The key of standing refusals lies beside the one that signs. Lost it finds none; others try numbers with it."""
+    try:
+        register = standing(config)
+        register.require_key()
+    except CallrecError as error:
+        if config.keys.signing.path is not None:  # else that is told with the keys
+            yield _from(error, "keys.signing")
+        return
+    for key, what, step in mistakes_of(config, "keys.signing", register.key):
+        yield Remark(key=key, what=what, next_step=step)
 
 
 def _secrets(config: Config) -> Iterator[Remark]:
@@ -261,13 +275,22 @@ def _staff(config: Config) -> Iterator[Remark]:
     if version is None:
         return
     refuses = config.staff.not_informed is NotInformed.REFUSE
-    for line in (line for line in config.lines if line.record is Record.IF_PROVEN):
+    for written, key in _places_of_staff(config).items():
+        if not standing(config).informed(written, version):
+            what = f"nobody at {written} acknowledged policy {version}"
+            what += ": calls that they answer are not recorded" if refuses else ""
+            yield Remark(key=key, what=what, next_step=f"callrec staff add {written}", grave=False)
+
+
+def _places_of_staff(config: Config) -> dict[str, str]:
+    """Each destination of recorded lines, once, and where it is named first. Whoever calls out is known by the call."""
+    found: dict[str, str] = {}
+    recorded = (line for line in config.lines if line.record is Record.IF_PROVEN)
+    for line in (line for line in recorded if line.direction is CallDirection.INBOUND):
         for i, target in enumerate(line.targets):
             key = f"lines.{line.name}.destination" if i == 0 else f"lines.{line.name}.fallback[{i - 1}]"
-            if not standing(config).informed(target.written, version):
-                what = f"nobody at {target.written} acknowledged policy {version}"
-                what += ": calls that they answer are not recorded" if refuses else ""
-                yield Remark(key=key, what=what, next_step=f"callrec staff add {target.written}", grave=False)
+            found.setdefault(target.written, key)
+    return found
 
 
 # ---------------------------------------------------------------- retention
@@ -332,6 +355,7 @@ CHECKS: Final[tuple[Callable[[Config], Iterator[Remark]], ...]] = (
     _folders,
     _memory,
     _keys,
+    _refusals,
     _secrets,
     _ledger,
     _store,

@@ -38,9 +38,14 @@ def key_file_mistakes(config: Config) -> Iterator[Mistake]:
     told by whoever needs it.
     """
     for key, path in _private(config):
-        if path.is_file():
-            yield from _place(config, key, path)
-            yield from _mode(key, path)
+        yield from mistakes_of(config, key, path)
+
+
+def mistakes_of(config: Config, key: str, path: Path) -> Iterator[Mistake]:
+    """As above, of one file that `key` has to do with."""
+    if path.is_file():
+        yield from _place(config, key, path)
+        yield from _mode(key, path)
 
 
 def _private(config: Config) -> Iterator[tuple[str, Path]]:

@@ -10,7 +10,7 @@ from callrec.core.people import About
 from callrec.core.proof import Granted, NoticeProof
 from callrec.core.purposes import TagSource
 from callrec.core.reasons import Reason
-from callrec.core.values import KeyMethod, Leg, Purpose, Signal, Tone
+from callrec.core.values import KeyMethod, Leg, Order, Purpose, Signal, Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,14 @@ class RecordChoice:
     choice: str
     leg: Leg = Leg.CALLER
     method: KeyMethod = KeyMethod.TELEPHONE_EVENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordStop:
+    """Append `choice.made`: by this order somebody else than the caller stopped a recording before it began."""
+
+    order: Order
+    actor: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +255,7 @@ Command = (
     | RecordProof
     | RecordRefusal
     | RecordChoice
+    | RecordStop
     | StartTimer
     | Dial
     | Bridge

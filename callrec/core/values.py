@@ -7,6 +7,8 @@ from typing import Final
 
 LANGUAGE_CHOICE: Final = "language "
 """With the language behind it: how a caller's choice of one stands in the ledger."""
+BEFORE_RECORDING: Final = " before recording"
+"""Ending of the `choice` of a `choice.made` by which somebody else than the caller stopped what had not begun."""
 
 
 @unique

@@ -55,7 +55,7 @@ class Standing:
 
     def __init__(self, folder: Path, key: Path, *, country: str) -> None:
         self._refusals, self._staff = folder / REFUSALS, folder / STAFF
-        self._key, self._country = key, country
+        self.key, self._country = key, country
 
     # ------------------------------------------------------------ refusals
 
@@ -68,6 +68,11 @@ class Standing:
             return False
         key = self._read_key()
         return any(_there(self._refusals / _tag(key, number)) for number in numbers if number)
+
+    def require_key(self) -> None:
+        """`Unavailable` where refusals stand without the key that finds them: no call is recorded meanwhile."""
+        if next(_files(self._refusals), None) is not None:
+            self._read_key()
 
     def refuse(self, number: str, *, since: str, why: str, by: str) -> str:
         """Enter a refusal, durably; its id. ConfigError where this is no full number, `Refused` where it stands."""
@@ -102,17 +107,17 @@ class Standing:
 
     def _made_key(self) -> bytes:
         with suppress(Refused):  # it is there
-            write_file(self._key, secrets.token_bytes(_KEY_BYTES), mode=0o400, exclusive=True)
+            write_file(self.key, secrets.token_bytes(_KEY_BYTES), mode=0o400, exclusive=True)
         return self._read_key()
 
     def _read_key(self) -> bytes:
         try:
-            key = self._key.read_bytes()
+            key = self.key.read_bytes()
         except OSError as error:
             step = "restore it from the backup of the keys, or give it back to the agent's account"
-            raise Unavailable(f"{self._key}: {error.strerror}", next_step=step) from error
+            raise Unavailable(f"{self.key}: {error.strerror}", next_step=step) from error
         if len(key) != _KEY_BYTES:
-            raise Unavailable(f"{self._key} is no key", next_step="restore it; without it no refusal is found")
+            raise Unavailable(f"{self.key} is no key", next_step="restore it; without it no refusal is found")
         return key
 
     # ------------------------------------------------------------ staff

@@ -491,6 +491,16 @@ async def test_the_pbxs_word_of_who_joined_counts_before_the_destination(service
     assert services.ledger.of(Kind.RECORDING_STOPPED, UID)[0].actor == "staff sip:alice@pbx"
 
 
+async def test_whoever_of_staff_stops_what_has_not_begun_is_named_in_the_ledger(services):
+    async with a_call(services) as call:
+        await call.ordered(Order.STOP, "staff")
+        await bridged(call)
+
+    (stopped,) = services.ledger.of(Kind.CHOICE_MADE, UID)
+    assert (stopped.actor, stopped.body["choice"]) == ("staff sip:6000@127.0.0.1:6000", "stop before recording")
+    assert summary(services)["reason"] == "STAFF_STOPPED"
+
+
 async def test_a_status_code_is_answered_to_staff_alone_in_the_lines_language(services):
     services.staff_words = {Signal.RECORDED: {"en": b"recorded"}, Signal.NOT_RECORDED: {"en": b"not"}}
     async with a_call(services) as call:

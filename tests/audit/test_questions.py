@@ -198,11 +198,17 @@ def test_stops_are_listed_person_by_person(story):
         stopped = entry(Kind.RECORDING_STOPPED, each, reason="STAFF_STOPPED", stopped_by=by)
         story.ledger.append_blocking(replace(stopped, actor=actor))
     story.tell(Kind.RECORDING_STOPPED, uid, reason="", stopped_by="caller")
+    early = story.refused_call()
+    choice = {"choice": "stop before recording", "digit": "", "leg": "staff", "method": "order"}
+    story.ledger.append_blocking(replace(entry(Kind.CHOICE_MADE, early, **choice), actor="staff sip:6000@pbx"))
+    story.tell(Kind.CHOICE_MADE, uid, choice="stop", digit="**2", leg="caller", method="rfc4733")
 
     report = stops(story.places(), EVER)
 
-    assert [row[0] for row in report.rows] == ["caller", "staff sip:6000@pbx", "uid:7"]
-    assert report.summary == "3 stops: 1 by caller, 1 by staff sip:6000@pbx, 1 by uid:7"
+    assert [row[0] for row in report.rows] == ["caller", "staff sip:6000@pbx", "staff sip:6000@pbx", "uid:7"]
+    assert [row[3] for row in report.rows if row[2] == f"{early}-0"] == ["stop before recording"]
+    assert report.summary == "4 stops: 1 by caller, 2 by staff sip:6000@pbx, 1 by uid:7"
+    assert "stop before recording" not in str(choices(story.places(), EVER).rows), "that is no caller's choice"
 
 
 def test_withdrawals_are_listed_with_what_became_of_them(story):

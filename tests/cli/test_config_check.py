@@ -6,11 +6,13 @@ import asyncio
 import shutil
 import socket
 import threading
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from callrec.cli import surroundings
@@ -22,6 +24,7 @@ from callrec.errors import ConfigError
 from callrec.initial import initialise
 from callrec.ledger.init import create_log, create_signing_key
 from callrec.notice.approval import install_samples
+from callrec.places import standing
 from callrec.store.filesystem import create_store
 from callrec.store.keys import create_keeper_keys
 from callrec.wiring import build_agent
@@ -51,6 +54,11 @@ class Place:
         text = self.config.read_text()
         assert old in text, old
         self.config.write_text(text.replace(old, new, 1))
+
+    def at(self, start: str) -> str:
+        """The file, and the line of it that begins so."""
+        number = next(n for n, line in enumerate(self.config.read_text().splitlines(), 1) if line.startswith(start))
+        return f"{self.config.name}:{number}"
 
     def check(self, *options: str) -> str:
         """What the command says when nothing must be mended."""
@@ -257,6 +265,61 @@ def test_a_keeper_key_that_is_not_there_must_be_mended(place):
     (place.folder / "keys/keeper.pub").unlink()
 
     assert "keys.wrap_to: " in place.refused()
+
+
+def refuse_a_number(place) -> Path:
+    """Somebody refuses for good; the key that finds them again."""
+    config = load(place.config)
+    standing(config).refuse("01632 960001", since="2026-01-05", why="letter-7", by="records")
+    return standing(config).key
+
+
+def test_refusals_without_the_key_that_finds_them_must_be_mended(place):
+    key = refuse_a_number(place)
+    assert place.check().endswith("The configuration is in order.\n")
+    key.unlink()
+
+    said = place.refused()
+
+    assert (
+        f"{place.at('  signing:')}: keys.signing: {key}: No such file or directory; restore it from the backup" in said
+    )
+
+
+@pytest.mark.parametrize(("mode", "says"), [(0o440, "can be read or changed by others"), (0o600, "has mode 0600")])
+def test_a_key_of_refusals_that_is_not_its_owners_alone_must_be_mended(place, mode, says):
+    key = refuse_a_number(place)
+    key.chmod(mode)
+
+    said = place.refused()
+
+    assert f"{place.at('  signing:')}: keys.signing: the private key {key} {says}" in said
+    assert f"chmod 0400 {key}" in said
+
+
+def test_a_key_of_refusals_among_the_data_must_be_mended(place):
+    key = refuse_a_number(place)
+    key.rename(place.folder / "var/refusals.key")
+    key.symlink_to(place.folder / "var/refusals.key")
+
+    assert f"the private key {key} lies under agent.data_dir" in place.refused()
+
+
+def test_without_a_refusal_no_key_of_refusals_is_asked_for(place):
+    assert "refusals.key" not in place.check()
+
+
+def test_a_destination_where_nobody_acknowledged_the_policy_is_noted_once_however_many_lines_name_it(place):
+    place.change("policy_version: null", 'policy_version: "3"')
+    plain = yaml.safe_load(place.config.read_text())
+    plain["lines"]["second"] = deepcopy(plain["lines"]["advice"]) | {"match": {"dialled": ["5009"]}}
+    plain["lines"]["second"] |= {"language_numbers": {}}
+    place.config.write_text(yaml.safe_dump(plain, sort_keys=False))
+
+    said = place.check()
+
+    assert said.count("nobody at sip:6000@pbx acknowledged policy 3; callrec staff add sip:6000@pbx") == 1
+    assert said.count("nobody at sip:6002@pbx acknowledged policy 3") == 1
 
 
 def test_a_password_that_others_can_read_must_be_mended(place):

@@ -114,6 +114,19 @@ def test_a_stop_before_capture_forbids_it():
     assert call.reason is Reason.OPERATOR_STOPPED
 
 
+@pytest.mark.parametrize("which", [Order.STOP, Order.DISTRESS, Order.OBJECTION])
+def test_whoever_stops_what_has_not_begun_is_written_down_once(which):
+    _, orders = walk(*GOOD[:3], order(which), order(which), *GOOD[3:], plan=PLAN)
+
+    assert [each for each in orders if isinstance(each, c.RecordStop)] == [c.RecordStop(order=which, actor="uid:7")]
+
+
+def test_nobody_is_said_to_have_stopped_what_its_caller_had_declined():
+    _, orders = walk(*GOOD[:3], key("2"), order(Order.STOP), plan=PLAN)
+
+    assert not any(isinstance(each, c.RecordStop) for each in orders)
+
+
 @pytest.mark.parametrize("which", [Order.RESUME, Order.PAUSE])
 def test_what_stopped_does_not_start_again_by_any_order(which):
     stopped, _ = recorded(order(Order.STOP))

@@ -71,12 +71,17 @@ def _stop(call: Call, event: e.OrderGiven) -> Step:
     """R15: capture ends, both hear it, and nothing of it is used until somebody looked at it."""
     if call.capture is Capture.ENDED:
         return call, _signal(call, Signal.REFUSED)
-    before = (
-        _suspended(call, frozenset(Purpose), event.actor, "stopped") if call.captures else _signal(call, Signal.DONE)
-    )
+    early = (*_stopped_early(call, event), *_signal(call, Signal.DONE))
+    before = _suspended(call, frozenset(Purpose), event.actor, "stopped") if call.captures else early
     reason = Reason.STAFF_STOPPED if event.actor == STAFF else Reason.OPERATOR_STOPPED
     stopped = e.StopRequested(at_ns=event.at_ns, reason=reason, actor=event.actor)
     return and_then(before, stop_requested(call, stopped))
+
+
+def _stopped_early(call: Call, event: e.OrderGiven) -> tuple[c.Command, ...]:
+    """Nobody will record what is not being recorded yet: who saw to that is written down as well."""
+    may_begin = call.capture is Capture.OFF and call.permission is not Permission.WITHDRAWN
+    return (c.RecordStop(order=event.order, actor=event.actor),) if may_begin else ()
 
 
 def _pause(call: Call, event: e.OrderGiven) -> Step:
@@ -145,7 +150,7 @@ def _protects(protection: Protection) -> Callable[[Call, e.OrderGiven], Step]:
     """R18, R36: as a stop, and no secondary use of this call, ever, whoever else had agreed."""
 
     def protect(call: Call, event: e.OrderGiven) -> Step:
-        told = _removed(call, SECONDARY, TagSource.PROTECTION, event)
+        told = (*_removed(call, SECONDARY, TagSource.PROTECTION, event), *_stopped_early(call, event))
         left = replace(call.less(SECONDARY), protections=call.protections | {protection})
         if call.captures:
             told += _suspended(left, frozenset(Purpose), event.actor, event.order.value)
