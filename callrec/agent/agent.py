@@ -14,7 +14,7 @@ from callrec import __version__
 from callrec.agent import bodies
 from callrec.agent.board import Board, run_alert
 from callrec.agent.call import CallTask
-from callrec.agent.loops import end_all
+from callrec.agent.loops import Tidying, end_all
 from callrec.agent.noes import Noes
 from callrec.agent.opening import ReadBack, settle_if_possible, until_settled
 from callrec.agent.pbx import Told
@@ -79,6 +79,7 @@ class Agent:
         self.store_watch = StoreWatch(mover, late_after_s=late_after_s, tell=self._alert)
         self.traffic = TrafficWatch(self.services.telephony.traffic, self._note)
         self.services.mishap = self._mishap
+        self._tidying = Tidying()
 
     # ------------------------------------------------------------ life
 
@@ -197,6 +198,7 @@ class Agent:
                 self._noes.remember(call.invite, call.line.name)
             self.calls.pop(call.uid, None)
             self._tasks.pop(call.uid, None)
+            self._tidying.call_ended()
             self.board.call_ended(call.line.name, call.outcome_reason, now_ns=self._now(), utc=self.services.utc_text())
 
     def _turn_away(self, invite: Invite, status: int, phrase: str, reason: Reason, key: str) -> None:
