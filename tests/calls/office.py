@@ -1,8 +1,9 @@
 """One agent with five lines for many calls, and callees that come and go at two addresses known beforehand.
 
 5000 and 5003 are recorded where the notice is proven, 5001 and 5002 never; 5000 and 5001 have a fallback. 81 before a
-number calls that number outside. 5004, where it is wanted, has a notice that may be shortened and one in Welsh, which
-a test brings (`test_choices.py`).
+number calls that number outside; after 82 the notice plays as soon as somebody answers. Staff of 5005 hear whether a
+call is recorded. 5004, where it is wanted, has a notice that may be shortened and one in Welsh, which a test brings
+(`test_choices.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 
 RECORDED, PLAIN, PLAIN_ALONE, RECORDED_ALONE, CHOOSING, NOBODYS = "5000", "5001", "5002", "5003", "5004", "5999"
+WHISPERING = "5005"
 OUTSIDE = "07700900222"
 """Somebody outside, whom staff call by dialling 81 first."""
 CALLER_HZ, STAFF_HZ = 600, 800
@@ -74,6 +76,9 @@ class Office:
                 "notice": "short",
             },
         }
+        match = {"prefix": "82", "from": [LOOPBACK]}
+        added["told"] = {**added["outside"], "match": match, "notice_when": "answer"}
+        added["whispering"] = {**added["alone"], "match": {"dialled": [WHISPERING]}, "staff_whisper": True}
         settings["lines"] |= {name: deepcopy(line) for name, line in added.items()}
 
     def _line_with_choices(self, settings: dict[str, Any]) -> None:

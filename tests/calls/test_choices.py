@@ -15,7 +15,7 @@ from callrec.notice.audio import wav_of
 from callrec.notice.quality import speech_mask
 from tests.calls.conftest import opened
 from tests.calls.house import ROOT
-from tests.calls.office import CALLER_HZ, CHOOSING, PATIENCE_S, RECORDED, STAFF_HZ, Office
+from tests.calls.office import CALLER_HZ, CHOOSING, PATIENCE_S, RECORDED, STAFF_HZ, WHISPERING, Office
 from tests.notice.spoken import ENGLISH, WELSH
 from tests.peers import audio, ports
 from tests.peers.audio import RATE, Samples
@@ -72,11 +72,16 @@ def wait_said(ear: Media, seconds: float) -> None:
     ear.heard_so_far(seconds, within_s=PATIENCE_S)
 
 
+def words_of(office: Office, prompt_id: str) -> Samples:
+    """This announcement in English."""
+    listed = json.loads(office.house.callrec("prompts", "list", "--json"))
+    chosen = next(one for one in listed if one["id"] == prompt_id and one["language"] == "en")
+    return audio.read_wav(office.house.var / "prompts" / chosen["file"])
+
+
 def announcement(office: Office) -> Samples:
     """What is said to both when a recording ends."""
-    listed = json.loads(office.house.callrec("prompts", "list", "--json"))
-    chosen = next(one for one in listed if one["id"] == "recording-stopped" and one["language"] == "en")
-    return audio.read_wav(office.house.var / "prompts" / chosen["file"])
+    return words_of(office, "recording-stopped")
 
 
 def ends(samples: Samples, hz: float) -> float:
@@ -149,14 +154,45 @@ def test_whoever_says_no_is_connected_no_later_and_treated_the_same(office: Offi
     assert declining.header("X-Callrec-Recording") == "no"
 
 
-def test_a_three_during_the_notice_leaves_out_training_and_nothing_else(office: Office):
-    with talking(office, {3000: "3"}) as (ear, staff):
+def test_a_three_leaves_out_training_and_a_key_that_the_notice_does_not_name_nothing(office: Office):
+    with talking(office, {2000: "4", 3000: "3"}) as (ear, staff):
         wait_said(ear, TALK_MS / 1000)
 
     assert office.decided() == ("RECORDED", "", "")
     assert office.told("recording.started")[0]["purposes"] == ["audit", "medico-legal"]
-    assert [one["choice"] for one in office.told("choice.made")] == ["without training"]
+    assert [(one["digit"], one["choice"]) for one in office.told("choice.made")] == [
+        ("4", "unknown key"),
+        ("3", "without training"),
+    ]
     assert staff.pressed == ""
+
+
+REFUSES = "07700900333"
+"""Whoever calls from there never wants to be recorded."""
+
+
+def test_a_caller_who_refused_for_good_is_not_recorded_and_staff_see_and_hear_it(office: Office):
+    office.house.callrec("refusals", "add", REFUSES, "--reason", "letter-7")
+    with office.staff(soft(STAFF_HZ)) as staff, Media() as ear:
+        steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port))), until_bye()]
+        with office.caller(*steps, dialled=WHISPERING, caller=f"sip:{REFUSES}@127.0.0.1", display="Jo") as caller:
+            to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
+            ear.speak(soft(CALLER_HZ), to=to)
+            shown = staff.established(within_s=PATIENCE_S)
+            staff.heard_so_far(4, within_s=PATIENCE_S)
+            staff.hang_up()
+            caller.succeed(within_s=10)
+
+    assert office.decided() == ("NOT_RECORDED", "CALLER_DECLINED", "caller's choice")
+    assert [(one["choice"], one["method"]) for one in office.told("choice.made")] == [("decline", "standing refusal")]
+    assert office.told("notice.proven") == office.told("notice.refused") == office.told("recording.started") == []
+    assert shown == "[NO REC] Jo"
+    whispered = words_of(office, "staff-not-recorded")
+    assert audio.find(staff.heard, whispered).share > 0.9
+    assert audio.find(staff.heard, words_of(office, "staff-recorded")).share < 0.5
+    assert audio.find(ear.heard, whispered).share < 0.5
+    assert audio.find(ear.heard, office.house.prompt_samples()).share < 0.5
+    assert audio.hears(staff.heard, CALLER_HZ, dbfs=SOFT_DBFS - 10).any(), "the call went through"
 
 
 # ---------------------------------------------------------------- less of the notice, or another language

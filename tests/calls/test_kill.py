@@ -10,8 +10,8 @@ import shutil
 import signal
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +23,11 @@ from callrec.ports import AUDIO_FILE
 from callrec.recording.spool import FOLDERS
 from tests.calls.house import House
 from tests.calls.voices import heard_until, voice
-from tests.peers import audio, ports
+from tests.peers import audio, ports, sipp
 from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK, Process
+from tests.peers.rtp import Media
+from tests.peers.sipp_steps import PCMA, invite, sdp, until_bye
 
 pytestmark = pytest.mark.calls
 
@@ -363,6 +365,49 @@ def test_an_agent_that_dies_again_while_it_saves_still_saves_everything(scene):
     restart(scene)
     assert len(scene.house.entries("recording.sealed")) == 2
     is_saved_to_within_a_second(scene)
+
+
+@pytest.mark.slow
+def test_a_no_outlives_the_agent_and_holds_when_the_pbx_brings_the_call_back(tmp_path, lived_in):
+    shutil.copytree(lived_in, tmp_path / "house")
+    port = ports.free_port()
+    house = House(tmp_path / "house", staff=f"{LOOPBACK}:{port}")
+    house.line["notice"] = "short"
+    house.settings["sip"] |= {"trusted_headers": ["X-Linked"], "linked_header": "X-Linked"}
+    with house:
+        with linked_caller(house, tmp_path / "before", keys={1000: "2"}):
+            house.wait_for("choice.made", seconds=20)
+            ports.until((house.var / "declined.json").exists, seconds=10, what="the no is on the disk")
+            house.kill()
+        house.start()
+        with (
+            Ear(tmp_path / "staff", say=STAFF_SAY, user="6000", auto_answer=True, port=port) as staff,
+            linked_caller(house, tmp_path / "after", keys={}) as caller,
+        ):
+            staff.established(within_s=20)
+            caller.heard_so_far(1, within_s=20)
+            staff.hang_up()
+            closed = house.summary(count=3)
+            notice = house.prompt_samples()
+
+        uid = house.entries("call.offered")[-1].call_uid
+        chosen = [entry.body for entry in house.entries("choice.made") if entry.call_uid == uid]
+        assert (closed["decision"], closed["reason"]) == ("NOT_RECORDED", "CALLER_DECLINED")
+        assert [(one["choice"], one["method"]) for one in chosen] == [("decline", "earlier in the linked call")]
+        assert audio.find(caller.heard, notice).share < 0.1
+        assert uid not in {entry.call_uid for entry in house.entries("notice.proven")}
+
+
+@contextmanager
+def linked_caller(house: House, folder: Path, *, keys: Mapping[int, str]) -> Iterator[Media]:
+    """A caller whose PBX names the whole call; they speak, and press these keys."""
+    with Media() as media:
+        described = sdp(codecs=[PCMA], port=str(media.port))
+        steps = [invite(offer=described, headers=["X-Linked: pbx-1763800000.9"]), until_bye()]
+        with sipp.calling(folder, steps, to=house.address) as caller:
+            to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
+            media.speak(CALLER_SAYS, to=to, keys=keys)
+            yield media
 
 
 # ---------------------------------------------------------------- wedged, and awake again

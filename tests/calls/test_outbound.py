@@ -12,7 +12,7 @@ import pytest
 from callrec._canonical import parse
 from tests.calls.office import CALLER_HZ, OUTSIDE, PATIENCE_S, STAFF_HZ, Office
 from tests.calls.test_orders import more, soft
-from tests.peers import audio, ports
+from tests.peers import audio
 from tests.peers.audio import RATE
 from tests.peers.baresip import Ear
 from tests.peers.rtp import Media
@@ -110,30 +110,27 @@ def test_who_is_called_says_no_by_key_and_the_call_goes_on(office: Office, staff
     assert audio.hears(outside.heard[-RATE:], STAFF_HZ, dbfs=-48).mean() > 0.5
 
 
-def louder_than_staff(ear: Media) -> bool:
-    """Something else than a voice of staff was heard there."""
-    heard = ear.heard
-    return len(heard) > 0 and int(np.abs(heard).max()) > LOUDER_THAN_STAFF
-
-
-def test_who_is_called_and_whose_keys_are_only_heard_says_no_by_them(office: Office, staff: Ear):
+def test_who_answers_hears_the_notice_at_once_where_the_line_says_so_and_chooses_by_tones(office: Office, staff: Ear):
     with Media() as outside:
         described = sdp(codecs=[PCMA], port=str(outside.port), telephone_event=False)
         with office.callee(take(), answer(offer=described), until_bye()) as called:
-            staff.dial(office.house.uri(DIALLED))
+            staff.dial(office.house.uri(f"82{OUTSIDE}"))
             to = called.wait_received("INVITE", seconds=PATIENCE_S).media_address
-            outside.speak(soft(CALLER_HZ), to=to)
-            outside.heard_so_far(0.5, within_s=PATIENCE_S)
-            staff.press("*77")
-            ports.until(lambda: louder_than_staff(outside), seconds=PATIENCE_S, what="the notice")
-            outside.speak(np.concatenate([audio.silence(0.5), audio.key("2", 0.12, dbfs=-18)]), to=to)
-            office.wait_told("choice.made")
+            outside.speak(audio.over(soft(CALLER_HZ), audio.key("3", 0.12, dbfs=-18), at_s=3), to=to)
+            office.wait_told("recording.started")
+            more(staff, 1)
             staff.hang_up()
             called.succeed(within_s=PATIENCE_S)
 
-    assert office.decided() == ("NOT_RECORDED", "CALLER_DECLINED", "caller's choice")
-    assert [(one["choice"], one["method"]) for one in office.told("choice.made")] == [("decline", "inband")]
-    assert office.told("recording.started") == []
+    assert office.decided() == ("RECORDED", "", "")
+    assert [(one["choice"], one["method"]) for one in office.told("choice.made")] == [("without training", "inband")]
+    assert office.told("recording.started")[0]["purposes"] == ["audit", "medico-legal"]
+    notice = office.house.prompt_samples()
+    assert audio.find(outside.heard, notice).share >= 0.99, "nobody had to order it"
+    left, right = office.recording()
+    assert audio.hears(left, CALLER_HZ, dbfs=-48).mean() > 0.9
+    assert audio.hears(right, STAFF_HZ, dbfs=-48).mean() > 0.9
+    assert audio.find(left, notice).share < 0.5
 
 
 def test_staff_hear_the_tone_and_the_reason_where_who_is_called_refuses(office: Office):

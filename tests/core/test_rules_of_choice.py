@@ -65,6 +65,8 @@ def seen(*entries, tags=ALL):
 @shown_by(
     "tests/calls/test_refusals.py::test_a_caller_who_declines_by_key_reaches_staff_at_once_and_nothing_is_kept",
     "tests/calls/test_choices.py::test_a_no_in_the_choice_window_is_a_no_and_nothing_was_kept",
+    "tests/calls/test_choices.py::test_a_caller_whose_keys_are_only_heard_says_no_in_the_choice_window",
+    "tests/calls/test_kill.py::test_a_no_outlives_the_agent_and_holds_when_the_pbx_brings_the_call_back",
     "tests/calls/test_choices.py::test_whoever_says_no_is_connected_no_later_and_treated_the_same",
 )
 def test_r14_whoever_declines_in_notice_or_window_is_not_recorded_and_is_dialled_for_like_everybody():
@@ -176,7 +178,9 @@ def test_r24_a_purpose_is_added_only_by_a_further_consent_or_an_authority_that_t
             TagChange(**change, at=datetime(2026, 1, 1, tzinfo=UTC), basis_leaf="ab")
 
 
-@shown_by("tests/calls/test_choices.py::test_a_three_during_the_notice_leaves_out_training_and_nothing_else")
+@shown_by(
+    "tests/calls/test_choices.py::test_a_three_leaves_out_training_and_a_key_that_the_notice_does_not_name_nothing"
+)
 def test_r25_any_purpose_can_be_taken_away_at_any_time_and_with_the_last_one_the_recording_ends():
     for at in range(1, len(GOOD)):
         left, _ = walk(*GOOD[:at], order(Order.WITHOUT_TRAINING), *GOOD[at:], plan=a_plan(codes=CODES))
@@ -299,7 +303,8 @@ def test_r38_without_capacity_and_proxy_a_secondary_use_needs_every_ground_said(
 
 
 @shown_by(
-    "tests/agent/test_call_task.py::test_a_caller_with_a_standing_refusal_starts_as_declined_and_is_connected_unasked"
+    "tests/agent/test_call_task.py::test_a_caller_with_a_standing_refusal_starts_as_declined_and_is_connected_unasked",
+    "tests/calls/test_choices.py::test_a_caller_who_refused_for_good_is_not_recorded_and_staff_see_and_hear_it",
 )
 def test_r39_what_was_said_of_one_call_says_nothing_of_the_next_and_only_a_refusal_may_stand():
     for flag in (Order.CAPACITY_DOUBT, Order.DISTRESS, Order.CHILD, Order.WITHOUT_TRAINING):
@@ -334,6 +339,7 @@ def test_r52_a_pause_drops_the_sound_keeps_no_key_and_ends_only_when_somebody_sa
     "tests/agent/test_call_task.py::test_a_status_code_is_answered_to_staff_alone_in_the_lines_language",
     "tests/agent/test_call_task.py::test_staff_who_did_not_acknowledge_the_policy_are_told_of_or_cost_the_recording",
     "tests/sip/test_bridged_calls.py::test_an_announcement_is_in_no_capture",
+    "tests/calls/test_choices.py::test_a_caller_who_refused_for_good_is_not_recorded_and_staff_see_and_hear_it",
 )
 def test_r53_staff_are_told_and_where_one_did_not_acknowledge_the_policy_nothing_is_recorded():
     must = a_plan(codes=CODES, uninformed=frozenset({0}), whispers=True)

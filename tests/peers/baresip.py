@@ -168,9 +168,9 @@ class Ear:
         """Wait for an incoming call that nobody answered yet."""
         self._event("CALL_INCOMING", within_s)
 
-    def established(self, *, within_s: float) -> None:
-        """Wait until the call is answered."""
-        self._event("CALL_ESTABLISHED", within_s)
+    def established(self, *, within_s: float) -> str:
+        """Wait until the call is answered; what this telephone shows of who is there, before the number."""
+        return str(self._event("CALL_ESTABLISHED", within_s).get("peerdisplayname", ""))
 
     def transfer_failed(self, *, within_s: float) -> None:
         """Wait until the far end says that the transfer came to nothing; the call goes on."""

@@ -111,20 +111,6 @@ def threes(path: Path) -> float:
     return float(audio.hears(audio.read_wav(path), audio.KEYPAD["3"][1], dbfs=-25).sum()) * audio.FRAME / audio.RATE
 
 
-def test_what_a_caller_presses_by_telephone_event_is_not_looked_for_in_the_sound(calls, notice):
-    with Media() as ear:
-        caller = calls.caller(invite(offer=sdp(port=str(ear.port))), until_bye())
-        uid = calls.answered()
-        to = caller.wait_received("SIP/2.0 200", seconds=5).media_address
-        ear.speak(pressed("2"), to=to, keys={900: "5"})
-
-        seen = observed(calls, uid, notice)
-        calls.over(uid)
-
-    assert seen["key_capability"] == {"telephone_event": True, "info": True, "inband": False}
-    assert [(key["digit"], key["method"]) for key in seen["keys"]] in ([("5", "rfc4733")], [])
-
-
 @pytest.mark.parametrize(
     "hold",
     [reinvite("sendonly"), reinvite("inactive"), reinvite(offer=sdp(address="0.0.0.0"))],
