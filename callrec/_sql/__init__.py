@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from callrec._sql import sqlite
@@ -30,6 +32,7 @@ __all__ = [
     "SqlRefused",
     "Values",
     "create",
+    "having",
     "is_postgres",
     "reading",
     "writing",
@@ -58,6 +61,19 @@ def create(database: Database, *, name: str) -> Session:
     if isinstance(database, Path):
         return sqlite.open_for_writing(database)
     return _postgres(database, name=name, use=Use.CREATE)
+
+
+_HAVING = """SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = :table AND c.relkind = 'r' AND has_schema_privilege(n.oid, 'USAGE')
+        AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1"""
+
+
+def having(database: PostgresSchema, table: str) -> tuple[PostgresSchema, ...]:
+    """Every place in the same PostgreSQL database that has this table, and that this user may read, by name. Errors as
+    `writing`.
+    """
+    with closing(reading(database)) as session:
+        return tuple(replace(database, schema=str(name)) for (name,) in session.rows(_HAVING, {"table": table}))
 
 
 def _postgres(database: PostgresSchema, *, name: str = "callrec", use: Use = Use.WRITE) -> Session:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from callrec import _sql
 from callrec.audit.report import Filters
 from callrec.audit.stored import StoredObjects
 from callrec.audit.verify import Places
@@ -37,8 +38,9 @@ copy_option = click.option(
 
 
 def ledger_options(command: Command) -> Command:
-    """--ledger, --vkey and --anchor."""
+    """--ledger, --log, --vkey and --anchor."""
     for option in (
+        click.option("--log", default="", help="Another agent's log in this PostgreSQL database."),
         click.option("--anchor", "anchors", type=_PATH, multiple=True, help="A folder of checkpoints held outside."),
         click.option("--vkey", help="The log's public key: the text, or a file such as the half page of init."),
         copy_option,
@@ -117,9 +119,9 @@ def configured(desk: Desk) -> Places:
 
 def named(desk: Desk, given: dict[str, Any]) -> Places:
     """What the options name; what they leave out as configured, unless --ledger names a copy: then nothing else."""
-    copy = given.pop("copy")
+    copy, log = given.pop("copy"), given.pop("log")
     vkey, anchors = given.pop("vkey"), given.pop("anchors")
-    places = configured(desk) if copy is None else Places(ledger=copy)
+    places = _chosen(desk, copy, log)
     folders: dict[str, Any] = {name: path for name, path in given.items() if path is not None}
     for option, path in [*folders.items(), *(("anchor", path) for path in anchors)]:
         if not path.is_dir():
@@ -131,6 +133,22 @@ def named(desk: Desk, given: dict[str, Any]) -> Places:
     if "store" in folders:  # a copy has its keys beside it, or none
         folders |= {"keys": None, "objects": None}
     return replace(places, **folders)
+
+
+def _chosen(desk: Desk, copy: Path | None, log: str) -> Places:
+    """As configured, or a copy, or another agent's log: of that one only what the options name lies beside it."""
+    if log and copy is not None:
+        raise ConfigError("--log and --ledger do not go together", next_step="leave one of the two out")
+    if not log:
+        return configured(desk) if copy is None else Places(ledger=copy)
+    own = desk.config.ledger.database
+    if isinstance(own, Path):
+        raise ConfigError("--log: this ledger is a file, and no other log is in it", next_step="name it with --ledger")
+    known = _sql.having(own, "log")
+    if log not in {each.schema for each in known}:
+        there = ", ".join(each.schema for each in known) or "none"
+        raise ConfigError(f"--log: there is no log {log!a:.70} in {own}", next_step=f"those that you may read: {there}")
+    return Places(ledger=own if log == own.schema else replace(own, schema=log))
 
 
 def public_key(given: str) -> str:

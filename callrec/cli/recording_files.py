@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
+from callrec import _sql
 from callrec._canonical import canonical, sha256_hex
 from callrec.audit.wording import one_line
 from callrec.cli.desk import Desk
@@ -25,13 +27,13 @@ from callrec.core.values import Purpose
 from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import open_log
-from callrec.places import index_exists, key_file, opener, reading_store, rules, verified_lookup
+from callrec.places import index_database, index_exists, key_file, opener, reading_store, rules, verified_lookup
 from callrec.ports import Entry, Json, Store
 from callrec.recording.access import grant_from
 from callrec.recording.manifest import checked, read_sealed
 from callrec.recording.open import Opened, open_recording
 from callrec.rights.disclosure import Disclosure, ready
-from callrec.store.index import IndexRow, row_from_manifest
+from callrec.store.index import TABLE, Index, IndexRow, row_from_manifest
 from callrec.store.openers import Unwrap
 
 _CALL_STEP: Final = "keep everything as it is, run `callrec audit verify`, call a person"
@@ -78,19 +80,42 @@ def rows(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
     return tuple(found[: wanted.limit])
 
 
+def rows_of_every_log(config: Config, wanted: Wanted) -> tuple[tuple[str, IndexRow], ...]:
+    """Those of every agent that shares this PostgreSQL database, newest first, each with the log that tells of it. Our
+    own as `rows`; the others' as their agents last told their index, without what waits in their spools.
+
+    ConfigError where the ledger is a file, which no other agent shares.
+    """
+    own = index_database(config)
+    if isinstance(own, Path):
+        step = "ask each agent's own configuration, or give them one PostgreSQL database (ledger.url)"
+        raise ConfigError(f"the index {own} is this agent's alone", next_step=step)
+    found = [(own.schema, row) for row in rows(config, wanted)]
+    for place in _sql.having(own, TABLE):
+        if place.schema != own.schema:
+            with closing(Index(place, reads=True)) as index:
+                found += [(place.schema, row) for row in _listed(index, wanted)]
+    found.sort(key=lambda one: (one[1].started_utc, one[1].recording_id), reverse=True)
+    return tuple(found[: wanted.limit])
+
+
+def _listed(index: Index, wanted: Wanted) -> tuple[IndexRow, ...]:
+    return index.list(
+        since=wanted.since,
+        until=wanted.until or "9999",
+        line=wanted.line or None,
+        state=wanted.state,
+        limit=wanted.limit,
+    )
+
+
 def _kept(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
     if index_exists(config):
         try:
             with followed_index(config) as index:
                 if wanted.prefix:
                     return index.beginning(wanted.prefix, limit=wanted.limit)
-                return index.list(
-                    since=wanted.since,
-                    until=wanted.until or "9999",
-                    line=wanted.line or None,
-                    state=wanted.state,
-                    limit=wanted.limit,
-                )
+                return _listed(index, wanted)
         except Unavailable:
             pass  # nothing depends on the index: what is kept says everything itself
     return tuple(row for row in asyncio.run(_held(reading_store(config))) if wanted.takes(row))

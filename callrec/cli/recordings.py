@@ -22,7 +22,7 @@ from callrec.cli.leaving import access_options, beside, leave, refuse_existing
 from callrec.cli.recording_story import tell
 from callrec.core.recording import RecordingState
 from callrec.core.values import Purpose
-from callrec.errors import Unavailable
+from callrec.errors import ConfigError, Unavailable
 from callrec.recording.audio import to_wav
 from callrec.recording.copies import FORMS, encoded, mixed, samples_of
 from callrec.store.index import IndexRow
@@ -62,10 +62,11 @@ def recordings() -> None:
 @click.option("--state", type=click.Choice([state.value for state in RecordingState]), help="Only in this state.")
 @click.option("--notice", default="", metavar="ID/VERSION", help="Only those whose proof was made with this notice.")
 @click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="At most so many.")
+@click.option("--all-logs", is_flag=True, help="Of every agent that shares this PostgreSQL database, with its log.")
 @json_option
 @click.pass_obj
 def list_(
-    desk: Desk, /, *, since: str, until: str, line: str, state: str | None, notice: str, limit: int, as_json: bool
+    desk: Desk, /, *, since: str, until: str, line: str, state: str | None, notice: str, limit: int, **given: bool
 ) -> None:
     """Show every recording, newest first. The ones kept, and the ones that wait for the store."""
     period = filters(since=since, until=until, line=line)
@@ -76,16 +77,28 @@ def list_(
         state=RecordingState(state) if state else None,
         limit=files.ANY if notice else limit + 1,
     )
-    found = files.rows(desk.config, wanted)
-    found = that_heard(desk.config, found, notice) if notice else found
-    if as_json:
-        click.echo(json.dumps([as_value(row) for row in found[:limit]], indent=2))
+    found = _found(desk, wanted, notice, all_logs=given["all_logs"])
+    if given["as_json"]:
+        click.echo(json.dumps([{**log, **as_value(row)} for log, row in found[:limit]], indent=2))
     elif found:
-        click.echo(lines_of(table(_COLUMNS, [_cells(row) for row in found[:limit]])), nl=False)
+        columns = (*(("log",) if given["all_logs"] else ()), *_COLUMNS)
+        cells = [(*log.values(), *_cells(row)) for log, row in found[:limit]]
+        click.echo(lines_of(table(columns, cells)), nl=False)
     else:
         click.echo("There are no such recordings.")
     if len(found) > limit:
         click.echo(f"These are the newest {limit}; there are more: --limit, --from and --to choose.", err=True)
+
+
+def _found(desk: Desk, wanted: files.Wanted, notice: str, *, all_logs: bool) -> list[tuple[dict[str, str], IndexRow]]:
+    """Each with what is told of its log, where several were asked."""
+    if not all_logs:
+        found = files.rows(desk.config, wanted)
+        return [({}, row) for row in (that_heard(desk.config, found, notice) if notice else found)]
+    if notice:
+        step = "leave one of the two out: proofs are looked up in this agent's own ledger"
+        raise ConfigError("--notice and --all-logs do not go together", next_step=step)
+    return [({"log": log}, row) for log, row in files.rows_of_every_log(desk.config, wanted)]
 
 
 _COLUMNS: Final = ("recording", "started", "seconds", "line", "state", "purposes", "due")

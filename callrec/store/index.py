@@ -60,6 +60,8 @@ def row_from_manifest(
     )
 
 
+TABLE: Final = "recordings"
+"""Whoever has it has an index."""
 _COLUMNS: Final = tuple(field.name for field in fields(IndexRow))
 _INSERT: Final = f"insert into recordings ({', '.join(_COLUMNS)}) values ({', '.join(':' + c for c in _COLUMNS)})"  # noqa: S608 - our own column names
 
@@ -168,11 +170,13 @@ class Index:
 
     `Unavailable` where the database cannot be read or written: say so, and go on; nothing depends on it. What failed
     once is tried anew with the next question, and with `patient` the opening itself. ConfigError where its tables are
-    newer than this program.
+    newer than this program. With `reads` nothing is made or changed, and one moment is seen until it is closed: for the
+    index of another agent.
     """
 
-    def __init__(self, database: Database, *, patient: bool = False) -> None:
+    def __init__(self, database: Database, *, patient: bool = False, reads: bool = False) -> None:
         self._lock = threading.RLock()
+        self._reads = reads
         self._database = database
         self._closed = False
         self._session: Session | None = None
@@ -305,14 +309,20 @@ class Index:
         if self._closed:
             raise SqlFailed("it was closed")
         if self._session is None:
-            session = _sql.create(self._database, name="callrec index")
+            session = self._new_session()
             try:
-                index_schema.make(session, self._database)
+                if self._reads:
+                    index_schema.FORMS.require_known(session, self._database)
+                else:
+                    index_schema.make(session, self._database)
             except BaseException:
                 session.close()
                 raise
             self._session = session
         return self._session
+
+    def _new_session(self) -> Session:
+        return _sql.reading(self._database) if self._reads else _sql.create(self._database, name="callrec index")
 
 
 def _unavailable(database: Database, error: SqlFailed) -> Unavailable:

@@ -51,6 +51,43 @@ def test_two_agents_in_one_database_see_each_their_own(tmp_path, postgres):
         assert {entry.log_id for entry in house.entries()} == {house.entries(Kind.KEY_CREATED)[0].body["key_id"]}
 
 
+@pytest.fixture
+def two(tmp_path, postgres):
+    """Two agents' houses in one database, each with a recording, and their logs' names there."""
+    houses = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        houses.append(House(tmp_path / name, postgres))
+    return [(house, house.config.ledger.database.schema, house.record()) for house in houses]
+
+
+def test_one_list_shows_the_recordings_of_every_agent_with_its_log(two):
+    (house, log, recording), (_, other_log, other) = two
+
+    listed = json.loads(said(house.callrec("recordings", "list", "--all-logs", "--json")))
+    mine = {(row["log"], row["recording_id"]) for row in listed if row["log"] in (log, other_log)}
+    assert mine == {(log, recording), (other_log, other)}
+    told = said(house.callrec("recordings", "list", "--all-logs", "--line", "advice"))
+    assert all(word in told for word in ("log", log, other_log, recording, other))
+    both = ("recordings", "list", "--all-logs", "--notice", "advice-line/1")
+    refused(house.callrec(*both), ConfigError)
+
+
+def test_an_auditor_asks_the_log_of_another_agent_by_its_name_and_each_verifies_alone(two):
+    (house, log, recording), (_, other_log, other) = two
+
+    sampled = said(house.callrec("audit", "sample", "--seed", "1", "--log", other_log))
+    assert other in sampled
+    assert recording not in sampled
+    assert recording in said(house.callrec("audit", "sample", "--seed", "1", "--log", log))
+    assert house.callrec("audit", "verify", "--log", other_log).exit_code == 0
+    wrong = house.callrec("audit", "verify", "--log", other_log, "--vkey", house.vkey())
+    assert wrong.exit_code == 30, "the other agent's entries do not verify by this one's key"
+    told = house.callrec("audit", "verify", "--log", "nobody's").exception
+    assert other_log in told.next_step
+    refused(house.callrec("audit", "verify", "--log", other_log, "--ledger", "copy.db"), ConfigError)
+
+
 def test_a_log_is_not_made_twice(shared):
     assert "a ledger exists" in str(shared.callrec("init").exception)
 
