@@ -28,6 +28,7 @@ from callrec.ledger.logfile import commit
 from callrec.ledger.lookup import VerifiedLookup
 from callrec.ledger.reading import open_log
 from callrec.notice.announcements import Announcements, to_staff
+from callrec.notice.manifest import PromptKind
 from callrec.notice.register import ApprovedPrompt, Shelf, Unusable
 from callrec.places import anchors, evidence_dir, index_database, key_file, open_ledger, rules, standing
 from callrec.ports import Clock, Invite, Kept, Sealed, Telephony
@@ -122,6 +123,7 @@ def _services(
         announcements=Announcements(config.notice.register, clock.utc),
         staff_words=to_staff(config.notice.register, clock.utc),
         judge_by=judge_by,
+        choose_script=_chooser(config, clock, PromptKind.CONSENT),
         purpose_secret=_purpose_secret(config),
         tidy_store=store.clear_unfinished,
     )
@@ -150,7 +152,9 @@ def _indexer(index: Index) -> Callable[[Sealed, Kept, str], None]:
     return on_kept
 
 
-def _chooser(config: Config, clock: Clock) -> Callable[[str, str], ApprovedPrompt | Unusable]:
+def _chooser(
+    config: Config, clock: Clock, kind: PromptKind = PromptKind.NOTICE
+) -> Callable[[str, str], ApprovedPrompt | Unusable]:
     """The register is looked at anew for each call: an approval or a retirement counts from the next call on."""
     shelf = Shelf(config.notice.register)
 
@@ -159,7 +163,7 @@ def _chooser(config: Config, clock: Clock) -> Callable[[str, str], ApprovedPromp
             register = shelf.register()
         except ConfigError as error:
             return Unusable(reason=Reason.NOTICE_MISSING, what=str(error), next_step=error.next_step)
-        return register.choose(prompt_id, language, clock.utc())
+        return register.choose(prompt_id, language, clock.utc(), kind)
 
     return choose
 

@@ -187,11 +187,15 @@ def test_the_rule_of_the_one_writer_lets_readers_read(source):
 MAKERS: dict[str, Callable[[str], bool]] = {
     "Receipt": lambda name: name.startswith("callrec/ledger/"),
     "NoticeProof": lambda name: name == "callrec/core/proof.py" or name.startswith("callrec/agent/"),
+    "Consent": lambda name: name == "callrec/agent/notice_desk.py",
+    "Agreed": lambda name: name == "callrec/core/call/capture.py",
     "Granted": lambda name: name == "callrec/core/proof.py",
     "StartRecording": lambda name: name == "callrec/core/call/capture.py",
     "AccessGrant": lambda name: name == "callrec/recording/access.py",
 }
-"""Who may construct these: a recording starts from a proof, a proof from a receipt, a receipt from a durable entry."""
+"""Who may construct these: a recording starts from a proof, a proof or a consent from a receipt, a receipt from a
+durable entry.
+"""
 
 
 @pytest.mark.parametrize("made", MAKERS)

@@ -27,7 +27,7 @@ def choice(order: c.RecordChoice | c.RecordStop) -> tuple[dict[str, Any], str]:
     """`choice.made`: the body, and in what role somebody chose."""
     match order:
         case c.RecordChoice(digit=digit, choice=chosen, leg=leg, method=method):
-            body = {"digit": digit, "choice": chosen, "leg": leg.value, "method": method.value}
+            body = {"digit": digit, "choice": chosen, "leg": leg.value, "method": method.value if method else ""}
             return body, STAFF if leg is Leg.STAFF else "agent"
         case c.RecordStop(order=ordered, actor=actor):
             chosen = f"{ordered.value}{BEFORE_RECORDING}"
@@ -46,6 +46,12 @@ def tags(order: c.ChangeTags | c.RecordWithdrawal, call_uid: str) -> tuple[Kind,
         "why": order.why,
     }
     return Kind.TAG_CHANGED, {**named, **change}, order.actor
+
+
+def denied(order: c.RecordDenial, call_uid: str, *, person: str) -> dict[str, Any]:
+    """`access.denied`: somebody in the call wanted a purpose added, and why it was not (R22)."""
+    named = {"recording_id": f"{call_uid}-{order.segment}", "person": person, "action": "propose"}
+    return {**named, "purpose": order.purpose.value, "why": order.why}
 
 
 def answered(invite: Invite, *, offered_leaf: str, hop: NextHop) -> tuple[dict[str, Any], dict[str, str]]:

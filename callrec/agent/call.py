@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ from callrec.core.call import (
     open_call,
     words_in_use,
 )
+from callrec.core.consent import Agreed, ConsentKind, Taken
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.people import About
@@ -56,10 +58,9 @@ from callrec.core.permission import Permission
 from callrec.core.proof import Receipt
 from callrec.core.reasons import Reason
 from callrec.core.values import Leg, Order
+from callrec.ledger.entry import utc_text
 from callrec.ports import Invite
 
-_BYTES_A_SECOND: Final = 16_000
-"""Of 16-bit samples at 8 kHz."""
 OVERDUE_S: Final = 5.0
 """How long after its length a notice may still owe its end."""
 _GONE_S: Final = 30.0
@@ -319,10 +320,8 @@ class CallTask:
                 self._perform_notice(order)
             case c.JudgeNotice() | c.RecordProof() | c.RecordRefusal():
                 self._spawn(self._desk.decide(order))
-            case c.RecordChoice() | c.RecordStop():
-                body, actor = bodies.choice(order)
-                at = self._segment if isinstance(order, c.RecordStop) else 0
-                self._writer.note(Kind.CHOICE_MADE, body, segment=at, actor=self._who(actor))
+            case c.RecordChoice() | c.RecordStop() | c.RecordConsent() | c.RecordDenial():
+                self._perform_choice(order)
             case c.ChangeTags() | c.RecordWithdrawal():
                 kind, body, actor = bodies.tags(order, self.uid)
                 self._writer.note(kind, body, segment=order.segment, actor=self._who(actor))
@@ -333,6 +332,19 @@ class CallTask:
             case _:
                 self._perform_recording(order)
 
+    def _perform_choice(self, order: c.RecordChoice | c.RecordStop | c.RecordConsent | c.RecordDenial) -> None:
+        match order:
+            case c.RecordChoice() | c.RecordStop():
+                body, actor = bodies.choice(order)
+                at = self._segment if isinstance(order, c.RecordStop) else 0
+                self._writer.note(Kind.CHOICE_MADE, body, segment=at, actor=self._who(actor))
+            case c.RecordConsent(agreed=agreed, segment=segment):
+                self._spawn(self._desk.consent(order, self._taken(agreed, segment)))
+            case c.RecordDenial(segment=segment, actor=actor):
+                person = self._who(actor)
+                denied = bodies.denied(order, self.uid, person=person)
+                self._writer.note(Kind.ACCESS_DENIED, denied, segment=segment, actor=person)
+
     def _switch(self, order: Switched) -> None:
         if isinstance(order, c.Dial):
             self._desk.dialled(self.line.targets[order.target])
@@ -341,9 +353,9 @@ class CallTask:
 
     def _perform_notice(self, order: c.PlayNotice | c.StopNotice | c.SkipNotice | c.ChooseLanguage) -> None:
         match order:
-            case c.PlayNotice(attempt=attempt, segment=segment):
-                self._desk.play(attempt, segment)
-                self._clocks.later(self._notice_s() + OVERDUE_S, lambda: self._notice_overdue(attempt))
+            case c.PlayNotice(attempt=attempt, segment=segment, script=script):
+                lasts_s = self._desk.play(attempt, segment, script=script)
+                self._clocks.later(lasts_s + OVERDUE_S, lambda: self._notice_overdue(attempt))
             case c.StopNotice(attempt=attempt):
                 self.services.telephony.stop_notice(self.uid, attempt)
             case c.SkipNotice(attempt=attempt):
@@ -375,6 +387,18 @@ class CallTask:
             case _:
                 raise ValueError(f"no such order: {type(order).__name__}")
 
+    def _taken(self, agreed: Agreed, segment: int) -> Taken:
+        """When the yes was said and who took it; an oral one is heard in the recording before, where that ran."""
+        said = self.services.clock.utc() - timedelta(microseconds=(self._now() - agreed.at_ns) // 1000)
+        offset_ms = self._segments.offset_ms(segment - 1, agreed.at_ns)
+        oral = agreed.kind is ConsentKind.ORAL and offset_ms is not None
+        return Taken(
+            utc=utc_text(said),
+            taker=self._who(agreed.taker),
+            heard_in=f"{self.uid}-{segment - 1}" if oral else "",
+            offset_ms=offset_ms if oral else None,
+        )
+
     def _who(self, actor: str) -> str:
         target = self.line.targets[self.call.target if self.call else 0]
         return self._staff.named(actor, staff_of(self.line, target, self.invite))
@@ -392,13 +416,12 @@ class CallTask:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _notice_s(self) -> float:
-        prompt = self._desk.prepared.prompt if self._desk.prepared else None
-        return len(prompt.pcm) / _BYTES_A_SECOND if prompt else 0.0
-
     def _notice_overdue(self, attempt: int) -> None:
         """A telephony that owes the end of a notice does not keep the caller waiting for it."""
-        if self.call is not None and self.call.notice is Notice.PLAYING and self.call.attempt == attempt:
+        if self.call is None or self.call.attempt != attempt:
+            return
+        asking = self.call.asking
+        if self.call.notice is Notice.PLAYING or (asking is not None and asking.playing):
             self._incident("notice never ended", f"attempt {attempt}")
 
     def _ran_out(self, timer: e.Timer) -> None:

@@ -16,6 +16,7 @@ def seconds_of(config: Config, line: Line) -> Mapping[e.Timer, float]:
         e.Timer.DECIDE: config.notice.decide_within_ms / 1000,
         e.Timer.CHOICE_WINDOW: float(line.choice_window_s),
         e.Timer.PAUSE: float(line.pause_max_s),
+        e.Timer.CONSENT: float(config.notice.consent_wait_s),
     }
 
 

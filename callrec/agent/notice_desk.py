@@ -1,6 +1,7 @@
 """The notice of one call: play it, have it judged, and turn a durable `notice.proven` into the proof.
 
-This is the one place outside the core that makes a NoticeProof, and it needs the ledger's receipt to do so.
+This is the one place outside the core that makes a NoticeProof or a Consent, and it needs the ledger's receipt to do
+so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from callrec.agent.writing import CallWriter
 from callrec.config import Target
 from callrec.core import commands as c
 from callrec.core import events as e
+from callrec.core.consent import Consent, Taken, consent_json
 from callrec.core.evidence import Binding, Interruption, Observation, rtcp_standing
 from callrec.core.kinds import CONTRADICTED, Kind
 from callrec.core.proof import RECEIPT_MAX_AGE_NS, Granted, NoticeProof, Receipt
@@ -31,6 +33,10 @@ from callrec.ports import Entry, Invite
 Noted = asyncio.Task[Receipt | None]
 
 
+_BYTES_A_SECOND = 16_000
+"""Of 16-bit samples at 8 kHz."""
+CONSENT_S = 2.0
+"""How long the next segment waits for the ledger to hold the consent; then it begins without what that adds."""
 TESTCALL_DIGITS = 6
 """Pressed in a notice, they make a call that an auditor can find again."""
 
@@ -42,6 +48,7 @@ class _Played:
     segment: int
     prepared: Prepared
     prompt: ApprovedPrompt
+    grade: Grade
 
 
 def receipt_of(noted: Noted | None) -> Receipt | None:
@@ -79,16 +86,22 @@ class NoticeDesk:
         found = (j.evidence.tap.kind.value for j in self._judged.values() if j.evidence_sha256 == evidence_sha256)
         return next(found, "")
 
-    def play(self, attempt: int, segment: int) -> None:
-        """Hand telephony the very bytes that were hashed."""
-        prompt = self.prepared.prompt if self.prepared else None
-        if prompt is None or self.prepared is None:
+    def play(self, attempt: int, segment: int, *, script: bool = False) -> float:
+        """Hand telephony the very bytes that were hashed: the notice, or the script that asks for consent, which needs
+        the caller's own key. The seconds that they last.
+        """
+        if self.prepared is None:
             raise ValueError("a notice was ordered for a call that has none")
-        self._played[attempt] = _Played(segment, self.prepared, prompt)
+        prompt = self.prepared.script if script else self.prepared.prompt
+        if prompt is None:
+            raise ValueError("a notice was ordered for a call that has none")
+        grade = Grade.ACKNOWLEDGED if script else self.prepared.plan.required_grade
+        self._played[attempt] = _Played(segment, self.prepared, prompt, grade)
         named = "".join(sorted(prompt.record.keys))
         self._services.telephony.play_notice(
             self._invite.call_uid, attempt, prompt.pcm, keys_named=named, await_report_s=self._report_wait_s()
         )
+        return len(prompt.pcm) / _BYTES_A_SECOND
 
     def _report_wait_s(self) -> float:
         """Half the time to decide, where the line wants more than the word of our own wire; else the call goes on."""
@@ -153,7 +166,7 @@ class NoticeDesk:
             pcm=played.prompt.pcm,
             binding=binding,
             language=played.prepared.language,
-            grade=played.prepared.plan.required_grade,
+            grade=played.grade,
             judge_by=self._services.judge_by,
         )
 
@@ -267,6 +280,24 @@ class NoticeDesk:
             salts=judged.salts,
         )
         return await self._services.ledger.append(entry, timeout_s=max((until_ns - self._now()) / 1e9, 0.0))
+
+    async def consent(self, order: c.RecordConsent, taken: Taken) -> None:
+        """The yes in the ledger, and only then a consent. Anything else: none (R19)."""
+        entry = Entry(
+            kind=Kind.CONSENT_GIVEN,
+            body=consent_json(order.agreed, taken),
+            call_uid=self._invite.call_uid,
+            segment=order.segment,
+            actor=taken.taker,
+        )
+        try:
+            receipt = await self._services.ledger.append(entry, timeout_s=CONSENT_S)
+            consent = Consent(agreed=order.agreed, taken=taken, receipt=receipt)
+        except (CallrecError, OSError, ValueError, TimeoutError) as error:
+            self._services.mishap(self._invite.call_uid, f"consent.given: {error}")
+            self._tell(e.ConsentUnrecorded(at_ns=self._now(), segment=order.segment))
+            return
+        self._tell(e.ConsentRecorded(at_ns=self._now(), consent=consent))
 
     async def refuse(self, attempt: int, reasons: tuple[Reason, ...], *, segment: int) -> None:
         """Write why, and keep evidence as full as that of a proven notice where it was judged so.

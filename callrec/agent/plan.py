@@ -12,6 +12,7 @@ from callrec.agent.services import Services
 from callrec.agent.writing import CallWriter
 from callrec.config import CaptureFrom, Line, NotInformed, OnNoNotice, Record, Target
 from callrec.core.call import CallPlan, Keys, StaffCodes
+from callrec.core.consent import Script
 from callrec.core.kinds import Kind
 from callrec.core.numbers import comparable
 from callrec.core.proposals import proposed
@@ -38,6 +39,8 @@ class Prepared:
     """What the PBX asked for and does not get, with why."""
     uninformed: tuple[int, ...] = ()
     """Destinations of the line, by number, where nobody acknowledged the recording policy (R53)."""
+    script: ApprovedPrompt | None = None
+    """What asks for consent in the caller's language, where the line has one (R20)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,8 @@ async def prepare(services: Services, line: Line, invite: Invite, *, chosen: Cho
         refused, obstacle, why = await _refused_for_good(services, line, invite)
     asked = proposed(invite.headers, call_id=invite.sip_call_id, secret=services.purpose_secret, line=line.purposes)
     plan = replace(_plan(services, line, obstacle, prompt), purposes=asked.purposes, declined_before=refused)
+    script = await _script(services, line, language) if obstacle is None else None
+    plan = replace(plan, script=script_of(script) if script else None)
     uninformed = await asyncio.to_thread(_uninformed, services, line, invite) if obstacle is None else ()
     if services.config.staff.not_informed is NotInformed.REFUSE:
         plan = replace(plan, uninformed=frozenset(uninformed))
@@ -72,6 +77,37 @@ async def prepare(services: Services, line: Line, invite: Invite, *, chosen: Cho
         language_source=source,
         why=why,
         denied=asked.denied,
+        script=script,
+    )
+
+
+async def _script(services: Services, line: Line, language: str) -> ApprovedPrompt | None:
+    """What asks for consent. Where there is none, or the disk does not say, nobody is asked; the call is recorded for
+    what its notice names all the same.
+    """
+    if line.consent is None:
+        return None
+    try:
+        found = await asyncio.wait_for(asyncio.to_thread(services.choose_script, line.consent, language), ASK_S)
+    except (TimeoutError, CallrecError):
+        return None
+    return found if isinstance(found, ApprovedPrompt) else None
+
+
+def script_of(prompt: ApprovedPrompt) -> Script:
+    """What the core knows of a prompt that asks for consent."""
+    record = prompt.record
+    return Script(
+        prompt_id=record.id,
+        version=record.version,
+        language=record.language,
+        pcm_sha256=record.pcm_sha256,
+        approval_leaf=record.approved.leaf if record.approved else "",
+        purposes=frozenset(record.purposes),
+        asks=frozenset(record.asks),
+        agree=record.key_for("agree"),
+        refuse=record.key_for("refuse"),
+        essential_ms=record.essential_ms,
     )
 
 
@@ -208,6 +244,8 @@ def _plan(services: Services, line: Line, obstacle: Reason | None, prompt: Appro
         whispers=line.staff_whisper,
         direction=line.direction,
         notice_when=line.notice_when,
+        asks_most=services.config.notice.consent_max_asks,
+        subject=line.subject,
     )
 
 

@@ -25,7 +25,7 @@ from callrec.core.reasons import Reason
 from callrec.core.tags import SUBJECT
 from callrec.core.values import Leg
 from callrec.errors import CallrecError, Unavailable
-from callrec.ports import DataKey, Entry, Sealed, SegmentHeader
+from callrec.ports import DataKey, Entry, Json, Sealed, SegmentHeader
 from callrec.recording.capture import Capture
 from callrec.recording.manifest import Ending
 from callrec.recording.seal import discard, forget_discarded, seal
@@ -85,6 +85,8 @@ class SegmentRecorder:
         self._last: asyncio.Task[None] | None = after.last if after is not None else None  # begins when that has ended
         self._voices_off = False
         self._over = False
+        self.began_ns = 0
+        """When its first sample was captured; 0 where none was."""
         self.outcome = Outcome.NOT_STARTED
 
     # ------------------------------------------------------------ orders
@@ -184,13 +186,15 @@ class SegmentRecorder:
         self._run(header, segment)
 
     async def _declare(self, order: c.StartRecording, key: DataKey) -> Receipt:
-        body = {
+        body: dict[str, Json] = {
             "proven_leaves": [order.proof.receipt.leaf],
             "key_id": key.key_id,
             "wrapped_key_sha256": sha256_hex(key.wrapped),
             "purposes": sorted(purpose.value for purpose in order.purposes),
             "streams": {},
         }
+        if order.consent is not None:
+            body["consent_leaves"] = [order.consent.receipt.leaf]
         entry = Entry(kind=Kind.RECORDING_STARTED, body=body, call_uid=self._call_uid, segment=order.segment)
         return await self._services.ledger.append(entry, timeout_s=APPEND_S)
 
@@ -199,7 +203,8 @@ class SegmentRecorder:
         self._services.telephony.start_capture(self._call_uid, paths)
         if self._voices_off:
             self._services.telephony.suspend_capture(self._call_uid)
-        capture = Capture(segment, paths, started_ns=self._services.clock.boottime_ns())
+        self.began_ns = self._services.clock.boottime_ns()
+        capture = Capture(segment, paths, started_ns=self.began_ns)
         stop = asyncio.Event()
         tail = asyncio.create_task(self._follow(capture, stop, header))
         self._running = _Running(header=header, segment=segment, capture=capture, stop=stop, tail=tail)

@@ -41,6 +41,12 @@ class Segments:
             self._recorders[segment] = self._made(segment, line, self.newest)
         return self._recorders[segment]
 
+    def offset_ms(self, segment: int, at_ns: int) -> int | None:
+        """How far into the recording of this segment that moment is; None where none of it ran by then."""
+        recorder = self._recorders.get(segment)
+        began_ns = recorder.began_ns if recorder is not None else 0
+        return (at_ns - began_ns) // 1_000_000 if 0 < began_ns <= at_ns else None
+
     async def finished(self) -> None:
         """Return when every order given so far was carried out."""
         for recorder in self._recorders.values():

@@ -27,6 +27,11 @@ ChoosePrompt = Callable[[str, str], ApprovedPrompt | Unusable]
 """(prompt id, language) -> the prompt to play now, read and hashed now. Blocking."""
 
 
+def _no_script(name: str, language: str) -> Unusable:
+    """For an agent that asks nobody for consent."""
+    return Unusable(reason=Reason.NOTICE_MISSING, what=f"{name} in {language} was not looked for", next_step="")
+
+
 async def _nothing() -> None:
     """For a store that leaves nothing."""
 
@@ -52,6 +57,8 @@ class Services:
     announcements: Mapping[str, bytes] = field(default_factory=dict)
     staff_words: Mapping[Signal, Mapping[str, bytes]] = field(default_factory=dict)
     judge_by: Judge = judge
+    choose_script: ChoosePrompt = _no_script
+    """As `choose_prompt`, for prompts that ask for consent."""
     purpose_secret: bytes | None = field(default=None, repr=False)
     sealing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SEALS_AT_ONCE))
     """Held by whoever seals: where many calls end together, those that go on come first."""

@@ -1,8 +1,8 @@
-"""Checks 3, 5, 6, 7, 8, 10, 13 and 14: what the entries say of each call, read once and in order."""
+"""Checks 3, 5, 6, 7, 8, 10, 13, 14 and 15: what the entries say of each call, read once and in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,12 +10,15 @@ from callrec.audit.decisions import Decided
 from callrec.audit.findings import Findings
 from callrec.audit.numbers import RunningNumbers
 from callrec.core.bodies import missing_fields
+from callrec.core.consent import ConsentKind
 from callrec.core.fields import leaves, text, texts
 from callrec.core.kinds import Kind
-from callrec.core.values import LANGUAGE_CHOICE, Leg
+from callrec.core.values import LANGUAGE_CHOICE, Grade, Leg
 from callrec.ledger.entry import LogEntry
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
+PLAYED: Final = ConsentKind.KEYPRESS.evidence
+_SHOWN: Final = frozenset(kind.evidence for kind in ConsentKind)
 _ENDINGS: Final = (Kind.RECORDING_SEALED, Kind.RECORDING_DISCARDED, Kind.RECORDING_LOST)
 
 
@@ -31,6 +34,8 @@ class _Mark:
     late: bool
     purposes: tuple[str, ...] = ()
     language: str = ""
+    grade: str = ""
+    proven_leaf: str = ""
 
 
 @dataclass(slots=True)
@@ -57,12 +62,14 @@ class CallRules:
         self._run = ""
         self._run_seq = -1
         self.numbers = RunningNumbers(findings)
+        self._scripts: dict[str, LogEntry] = {}
         self._rules: Mapping[Kind, Callable[[LogEntry, _Call], None]] = {
             Kind.CALL_OFFERED: self._offered,
             Kind.CALL_ANSWERED: self._answered,
             Kind.CALL_CLOSED: self._closed,
             Kind.CHOICE_MADE: self._chose,
             Kind.NOTICE_PROVEN: self._proven,
+            Kind.CONSENT_GIVEN: self._agreed,
             Kind.RECORDING_STARTED: self._started,
             Kind.RECORDING_SEALED: self._ended,
             Kind.RECORDING_DISCARDED: self._ended,
@@ -82,6 +89,8 @@ class CallRules:
             self._findings.add(3, f"{entry.kind} lacks {', '.join(missing)}", entry.seq)
             return
         self._check_run(kind, entry)
+        if kind is Kind.PROMPT_APPROVED and entry.body.get("asks"):
+            self._scripts[entry.leaf] = entry
         rule = self._rules.get(kind)
         if entry.call_uid and (rule is not None or kind is Kind.NOTICE_REFUSED):
             self._call(entry).segments.see(kind, entry)
@@ -146,16 +155,52 @@ class CallRules:
         if choice.startswith(LANGUAGE_CHOICE) and entry.body["leg"] == Leg.CALLER.value:
             call.language = choice.removeprefix(LANGUAGE_CHOICE)
 
+    def _agreed(self, entry: LogEntry, call: _Call) -> None:
+        """A consent: to an approved script, for this segment, which has a proof of its own (R19, R20)."""
+        body = entry.body
+        proof = self._link(entry, call, body["proven_leaf"], Kind.NOTICE_PROVEN, check=15, same_segment=True)
+        if body["evidence"] not in _SHOWN:
+            self._findings.add(15, "a consent says of no kind how it was asked for", entry.seq)
+        if proof is not None and body["evidence"] == PLAYED and proof.grade != Grade.ACKNOWLEDGED.value:
+            self._findings.add(15, "a consent by key, and no key of the caller's is in its proof", entry.seq)
+        for sentence in self._misasked(body):
+            self._findings.add(15, sentence, entry.seq)
+        self._mark(entry, call, Kind.CONSENT_GIVEN)
+
+    def _misasked(self, body: Mapping[str, Any]) -> Iterator[str]:
+        script = self._scripts.get(text(body["script_leaf"]))
+        if script is None:
+            yield "a consent to a script that had not been approved"
+            return
+        if any(script.body.get(name) != body[name] for name in ("prompt_id", "version", "language", "pcm_sha256")):
+            yield "a consent to another script than was approved"
+        if beyond := set(texts(body["purposes"])) - set(texts(script.body.get("asks"))):
+            yield f"a consent to {', '.join(sorted(beyond))}, which its script does not ask for"
+
+    def _consented(self, entry: LogEntry, call: _Call, proofs: tuple[str, ...]) -> frozenset[str]:
+        """What the caller agreed to, by the consents that this recording names."""
+        added: set[str] = set()
+        for leaf in leaves(entry.body.get("consent_leaves") or []):
+            consent = self._link(entry, call, leaf, Kind.CONSENT_GIVEN, check=15, same_segment=True)
+            if leaf in call.used:
+                self._findings.add(15, "this consent served a recording before", entry.seq)
+            call.used.add(leaf)
+            if consent is not None and consent.proven_leaf not in proofs:
+                self._findings.add(15, "this consent was given to what rests on another proof", entry.seq)
+            added |= set(consent.purposes) if consent is not None else set()
+        return frozenset(added)
+
     def _started(self, entry: LogEntry, call: _Call) -> None:
         proofs = leaves(entry.body["proven_leaves"])
+        added = self._consented(entry, call, proofs)
         if not proofs:
             self._findings.add(6, "a recording started without any proof", entry.seq)
         for leaf in proofs:
-            self._consume(entry, call, leaf)
+            self._consume(entry, call, leaf, added)
         self._mark(entry, call, Kind.RECORDING_STARTED)
         call.endings[entry.leaf] = 0
 
-    def _consume(self, entry: LogEntry, call: _Call, leaf: str) -> None:
+    def _consume(self, entry: LogEntry, call: _Call, leaf: str, added: frozenset[str]) -> None:
         proof = self._link(entry, call, leaf, Kind.NOTICE_PROVEN, check=6)
         if leaf in call.used:
             self._findings.add(6, "this proof started a recording before", entry.seq)
@@ -167,10 +212,9 @@ class CallRules:
         if call.language and proof.language != call.language:
             what = f"the caller chose {call.language}, and the proof is of a notice in {proof.language or 'another'}"
             self._findings.add(14, what, entry.seq)
-        if beyond := set(texts(entry.body["purposes"])) - set(proof.purposes):
-            self._findings.add(
-                10, f"recorded for {', '.join(sorted(beyond))}, which its notice did not name", entry.seq
-            )
+        if beyond := set(texts(entry.body["purposes"])) - set(proof.purposes) - added:
+            what = f"recorded for {', '.join(sorted(beyond))}, which its notice did not name, nor its caller agree to"
+            self._findings.add(10, what, entry.seq)
 
     def _ended(self, entry: LogEntry, call: _Call) -> None:
         leaf = text(entry.body["started_leaf"])
@@ -188,7 +232,16 @@ class CallRules:
     def _mark(self, entry: LogEntry, call: _Call, kind: Kind) -> None:
         purposes, language = texts(entry.body.get("purposes")), text(entry.body.get("language"))
         call.marks[entry.leaf] = _Mark(
-            kind, entry.seq, entry.segment, entry.boot_id, entry.boottime_ns, entry.late, purposes, language
+            kind,
+            entry.seq,
+            entry.segment,
+            entry.boot_id,
+            entry.boottime_ns,
+            entry.late,
+            purposes,
+            language,
+            text(entry.body.get("grade")),
+            text(entry.body.get("proven_leaf")),
         )
 
     def _link(

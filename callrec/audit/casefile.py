@@ -184,15 +184,27 @@ def _changed(body: Mapping[str, Any]) -> str:
     return f"{text(body.get('change'))} {what}{why}"
 
 
+def _agreed(body: Mapping[str, Any]) -> str:
+    name = f"{body.get('prompt_id')}.{body.get('language')}.{body.get('version')}"
+    heard = f", heard {body.get('offset_ms')} ms into {body.get('heard_in')}" if body.get("heard_in") else ""
+    return f"the caller agreed to {', '.join(texts(body.get('purposes')))} ({body.get('consent')}, {name}{heard})"
+
+
+def _unasked(body: Mapping[str, Any]) -> str:
+    """Nobody stopped it: a leg ended, or the next segment began, after a consent."""
+    return "next segment" if body.get("stopped_by") == "agent" else "hung up"
+
+
 _SENTENCES: Final[Mapping[str, Callable[[Mapping[str, Any], str], str]]] = {
     "call.offered": lambda body, _: f"call number {body.get('number')} for line {body.get('line')}",
     "notice.proven": _proven,
     "notice.refused": lambda body, _: f"notice played: {not_proven(body)}",
     "choice.made": lambda body, _: f"{body.get('choice')} (key {body.get('digit')}, {body.get('leg')} leg)",
+    "consent.given": lambda body, _: _agreed(body),
     "tag.changed": lambda body, _: _changed(body),
     "withdrawn": lambda body, _: f"by {body.get('by')} ({body.get('why')}): quarantined",
     "recording.paused": lambda body, _: f"{body.get('why')}",
-    "recording.stopped": lambda body, _: f"{body.get('reason') or 'hung up'} by {body.get('stopped_by')}",
+    "recording.stopped": lambda body, _: f"{body.get('reason') or _unasked(body)} by {body.get('stopped_by')}",
     "recording.started": lambda body, _: f"for {', '.join(texts(body.get('purposes'))) or 'no purpose'}",
     "recording.sealed": lambda body, _: f"{body.get('samples')} samples, cipher {body.get('cipher_sha256')}",
     "recording.discarded": lambda body, _: f"destroyed ({body.get('reason')})",

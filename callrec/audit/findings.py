@@ -17,11 +17,12 @@ CHECKS: Final[Mapping[int, str]] = {
     7: "every recording that started ended once: sealed, discarded or lost",
     8: "every call offered was closed once, and the running numbers have no gap",
     9: "every evidence file is the one in the log, and judged again it gives the same verdict",
-    10: "every recording's purposes are among those its notice named",
+    10: "every recording's purposes are among those its notice named, or its caller agreed to",
     11: "every stored object is the one that was sealed",
     12: "no audio lies in store or spool without its entries",
     13: "every summary decides every segment of its call, from 0 on, as its other entries have it",
     14: "no recording rests on a notice in another language than its caller had chosen by then",
+    15: "every consent was given to one segment alone, to a script that had been approved as asking for that",
 }
 """The checks by number. A number is never used again for another check."""
 

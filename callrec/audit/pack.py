@@ -17,6 +17,7 @@ from callrec._canonical import sha256_hex
 from callrec.audit import page, sent
 from callrec.audit.casefile import CaseFile, CaseObject, gather
 from callrec.audit.verify import Places
+from callrec.core.fields import text
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError, Unavailable
 from callrec.ledger.checkpoint import Checkpoint, LogKey, verify
@@ -98,8 +99,9 @@ class _Slice:
         self.checkpoint = checkpoint
         self.bodies: dict[int, bytes] = {}
         self._case = case
-        self._approvals = {item.judged.evidence.prompt.approval_leaf for item in case.evidence if item.judged}
+        self._approvals = _approvals(case)
         self._prompts = {_prompt(item.judged.evidence.prompt) for item in case.evidence if item.judged}
+        self._prompts |= {_prompt_of(entry) for entry in _consents(case)}
         self._runs = {entry.agent_run for entry in case.entries}
         leaves = [self._take(seq, body) for seq, body in enumerate(log.bodies(0, checkpoint.size))]
         self.tree = Tree(leaves)
@@ -128,6 +130,16 @@ class _Slice:
             raise Unavailable(f"the checkpoint of size {self.checkpoint.size} is older than the call", next_step=step)
 
 
+def _consents(case: CaseFile) -> list[LogEntry]:
+    return [entry for entry in case.entries if entry.kind == Kind.CONSENT_GIVEN.value]
+
+
+def _approvals(case: CaseFile) -> set[str]:
+    """Leaves of the approvals of what was played, and of what staff read out to be agreed to."""
+    played = {item.judged.evidence.prompt.approval_leaf for item in case.evidence if item.judged}
+    return played | {text(entry.body.get("script_leaf")) for entry in _consents(case)}
+
+
 def _prompt(prompt: Any) -> tuple[Any, ...]:
     return (prompt.prompt_id, prompt.version, prompt.language)
 
@@ -152,8 +164,8 @@ def _evidence_files(case: CaseFile, found: _Slice) -> Iterator[tuple[str, bytes]
 
 
 def _notices(register: Path | None, case: CaseFile) -> Iterator[tuple[str, bytes]]:
-    """The approved notices that were played: audio and words."""
-    wanted = {item.judged.evidence.prompt.approval_leaf for item in case.evidence if item.judged}
+    """The approved prompts that were played or read out: audio and words."""
+    wanted = _approvals(case)
     try:
         known = None if register is None else Register.load(register)
     except ConfigError:

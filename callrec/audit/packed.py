@@ -13,7 +13,7 @@ _NOT_FILES = ("index.html", "verify.py", "pack.json")
 
 
 def verify_pack(path: Path, vkey: str, held: Mapping[str, bytes] | None = None) -> Examination:
-    """Make checks 21 to 35 against this key, and say whether page and `verify.py` are what this version would make.
+    """Make checks 21 to 36 against this key, and say whether page and `verify.py` are what this version would make.
 
     Never raises for what the pack holds. ConfigError where the key is none, or there is no such file.
     """

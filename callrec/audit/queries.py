@@ -155,18 +155,24 @@ def _recorded(call: _Call) -> bool:
 
 
 def purpose_ceiling(places: Places, filters: Filters) -> Report:
-    """Does every recording's set of purposes lie inside what its notice named? Errors as `verify`."""
+    """Does every recording's set of purposes lie inside what its notice named, or its caller agreed to? Errors as
+    `verify`.
+    """
     calls = _Tagged(filters)
     verification = verify(places, also=(calls.see,))
     rows = tuple(calls.rows)
     return Report(
         name="purpose-ceiling",
-        question="do the purposes of every recording lie inside what its notice named?",
+        question="do the purposes of every recording lie inside what its notice named, or its caller agreed to?",
         filters=filters,
-        columns=("recording", "purposes", "named", "beyond"),
+        columns=("recording", "purposes", "named", "agreed to", "beyond"),
         rows=rows,
         summary=f"{len(rows)} recordings",
-        exceptions=tuple(f"{row[0]} is tagged {row[3]}, which its notice did not name" for row in rows if row[3]),
+        exceptions=tuple(
+            f"{row[0]} is tagged {row[4]}, which its notice did not name, nor its caller agree to"
+            for row in rows
+            if row[4]
+        ),
         answered=calls.spoken,
         verification=verification,
     )
@@ -175,18 +181,23 @@ def purpose_ceiling(places: Places, filters: Filters) -> Report:
 class _Tagged(_Calls):
     def __init__(self, filters: Filters) -> None:
         super().__init__(filters)
-        self.rows: list[tuple[str, str, str, str]] = []
+        self.rows: list[tuple[str, str, str, str, str]] = []
+        self._agreed: dict[str, set[str]] = {}
 
     def _of_call(self, entry: LogEntry, call: _Call) -> None:
         super()._of_call(entry, call)
+        if entry.kind == Kind.CONSENT_GIVEN.value:
+            self._agreed[entry.leaf] = set(texts(entry.body.get("purposes")))
         if entry.kind != Kind.RECORDING_STARTED.value:
             return
+        consents = leaves(entry.body.get("consent_leaves") or [])
+        agreed = {name for leaf in consents for name in self._agreed.get(leaf, ())}
         proofs = call.recordings[entry.leaf].proofs
         granted = [set(texts(proof.body.get("purposes"))) for proof in proofs]
         named = set.intersection(*granted) if granted else set()
         tags = set(texts(entry.body.get("purposes")))
         name = f"{entry.call_uid}-{entry.segment}"
-        self.rows.append((name, _list(tags), _list(named), _list(tags - named)))
+        self.rows.append((name, _list(tags), _list(named), _list(agreed), _list(tags - named - agreed)))
 
 
 def _list(words: set[str]) -> str:

@@ -47,14 +47,15 @@ CHECKS = {
     27: "each evidence, judged again by the floors of this file, gives the verdict in the ledger",
     28: "the notice is one that was approved before, with these words and this audio",
     29: "what left for the caller holds the whole notice",
-    30: "each recording was kept only for purposes that its notice named",
+    30: "each recording was kept only for purposes that its notice named, or its caller agreed to",
     31: "each recording started from its own proof, each proof started one, and each recording ended once",
     32: "the manifest of each recording is the one that was sealed",
     33: "the recording in the pack is the one that was sealed",
     34: "what the caller chose was obeyed, and the decision at the end of the call agrees with all this",
     35: "the decision at the end decides every segment of the call, from 0 on, as the other entries have it",
+    36: "each consent that a recording rests on lies in it as in the ledger, and was given to an approved script",
 }
-"""Numbers go on from those of `callrec audit verify` (1 to 14); none is ever used again for another check."""
+"""Numbers go on from those of `callrec audit verify` (1 to 15); none is ever used again for another check."""
 
 LIMITS = (
     "that a person heard or understood the notice, or was the one holding the telephone",
@@ -316,6 +317,11 @@ BODIES: Mapping[str, Any] = {
     "notice.refused": {"attempt": int, "party": str, "reasons": [str], "evidence_sha256": LEAF, "offered_leaf": LEAF},
     "choice.made": {"choice": str, "digit": str},
     "recording.started": {"proven_leaves": ANY, "purposes": [str]},
+    "consent.given": {
+        "consent": {"keypress", "oral"}, "evidence": {"PLAYED", "AGENT_READ"}, "prompt_id": str, "version": int,
+        "language": str, "pcm_sha256": HEX, "script_leaf": HEX, "proven_leaf": HEX, "purposes": [str], "given_by": str,
+        "given_utc": str, "taker": str, "heard_in": str, "offset_ms": (int,),
+    },
     "recording.sealed": {
         "started_leaf": HEX, "manifest_sha256": HEX, "cipher_sha256": HEX, "flac_sha256": HEX, "pcm_sha256": HEX,
         "samples": int, "gaps": [{"from_sample": int, "to_sample": int}],
@@ -601,7 +607,7 @@ def _acknowledged(e: Mapping[str, Any]) -> bool:
 def _acknowledging(prompt: Mapping[str, Any], approval: Mapping[str, Any]) -> None:
     """The keys that acknowledge, skip and choose a language, and from when they count, are those that were approved."""
     key, keys = prompt.get("acknowledges"), approval.get("keys")
-    if key and not (isinstance(keys, dict) and keys.get(key) == "acknowledge"):
+    if key and not (isinstance(keys, dict) and keys.get(key) == ("agree" if approval.get("asks") else "acknowledge")):
         raise Wrong(28, f"key {shown(key)} was not approved as one that acknowledges")
     skip, named = prompt.get("skips"), prompt.get("essential_purposes", [])
     if skip and not (isinstance(keys, dict) and keys.get(skip) == "shorten"):
@@ -1095,7 +1101,7 @@ class _Pack:
         self._entries()
         for check in (
             self._links, self._evidence, self._judge, self._notice, self._as_sent, self._purposes, self._starts,
-            self._manifests, self._audio, self._closing, self._segments,
+            self._manifests, self._audio, self._closing, self._segments, self._consents,
         ):  # fmt: skip
             try:
                 check()
@@ -1355,7 +1361,8 @@ class _Pack:
             raise Wrong(30, "the caller left training out, and a recording was kept for it all the same")
         for started in self.of("recording.started"):
             for proof in self._proofs(started):
-                beyond = set(started.body["purposes"]) - set(proof.body["purposes"])
+                added = {each for consent in self._consents_of(started, 30) for each in consent.body["purposes"]}
+                beyond = set(started.body["purposes"]) - set(proof.body["purposes"]) - added
                 evidence = self.evidence.get(proof.leaf)
                 if evidence is not None:
                     beyond |= set(proof.body["purposes"]) - named_purposes(evidence)
@@ -1477,6 +1484,58 @@ class _Pack:
             if not recorded and segment in sealed:
                 raise Wrong(35, f"segment {segment} is said not to be recorded, and a recording of it was sealed")
 
+    # 36
+    def _consents(self) -> None:
+        for consent in self.of("consent.given"):
+            self._asked(consent)
+        used: set[str] = set()
+        for started in self.of("recording.started"):
+            consents = self._consents_of(started, 36)
+            for consent in consents:
+                proofs = [proof.leaf for proof in self._proofs(started)]
+                if consent.leaf in used or consent.body["proven_leaf"] not in proofs:
+                    raise Wrong(36, f"the consent in entry {consent.seq} was given to another recording")
+                used.add(consent.leaf)
+            self._carried(started, consents)
+
+    def _consents_of(self, started: Entry, check: int) -> list[Entry]:
+        leaves = started.body.get("consent_leaves", [])
+        fit(leaves, [HEX], f"entry {started.seq}", 36)
+        found = [self._link(started, leaf, "consent.given", check) for leaf in leaves]
+        if any(consent.segment != started.segment for consent in found):
+            raise Wrong(36, f"segment {started.segment} rests on a consent to another segment")
+        return found
+
+    def _asked(self, consent: Entry) -> None:
+        """To a script that was approved before as asking for this; by a key of the caller's where it says so."""
+        body, script = consent.body, self.by_leaf.get(consent.body["script_leaf"])
+        if script is None or script.kind != "prompt.approved":
+            raise Wrong(36, f"the approval of the script of entry {consent.seq} is missing", UNANSWERED)
+        same = all(script.body[name] == body[name] for name in ("prompt_id", "version", "language", "pcm_sha256"))
+        asks = script.body.get("asks")
+        if not same or script.seq > consent.seq or not isinstance(asks, list) or not set(body["purposes"]) <= set(asks):
+            raise Wrong(36, f"entry {consent.seq} is a consent to more than its script asks for, or to another script")
+        proof = self._link(consent, body["proven_leaf"], "notice.proven", 36)
+        evidence = self.evidence.get(proof.leaf)
+        if proof.segment != consent.segment or (body["consent"] == "keypress") != (body["evidence"] == "PLAYED"):
+            raise Wrong(36, f"entry {consent.seq} is of another segment, or of no known kind")
+        if body["evidence"] == "PLAYED" and (
+            evidence is None or not _acknowledged(evidence) or evidence["prompt"]["approval_leaf"] != script.leaf
+        ):
+            raise Wrong(36, f"entry {consent.seq} is a consent by key, and its evidence holds no such key")
+
+    def _carried(self, started: Entry, consents: list[Entry]) -> None:
+        """The record lies in the recording itself, word for word."""
+        name = f"manifest/{self.uid}-{started.segment}.json"
+        if name not in self.files:
+            return
+        manifest = strict(self.files[name], name, 32)
+        details = manifest.get("details", {}) if isinstance(manifest, dict) else {}
+        held = details.get("consent") if isinstance(details, dict) else None
+        expected = [{**consent.body, "leaf": consent.leaf} for consent in consents]
+        if ([] if held is None else [held]) != expected:
+            raise Wrong(36, f"{name} does not hold the consent that its recording rests on")
+
     def _expected(self) -> set[str]:
         names = {*NEEDED, "index.html", "verify.py"}
         for entry in self.of("notice.proven", "notice.refused"):
@@ -1498,6 +1557,9 @@ class _Pack:
         for entry in self.of("choice.made"):
             who = "staff pressed" if entry.body.get("leg") == "staff" else "caller chose"
             self.to.told.append(f"{who}: {shown(entry.body['choice'])} (key {shown(entry.body['digit'])})")
+        for entry in self.of("consent.given"):
+            given = f"{shown(entry.body['consent'])}, script {shown(entry.body['prompt_id'])}"
+            self.to.told.append(f"agreed to:    {shown(', '.join(entry.body['purposes']))} ({given})")
         for entry in self.of("recording.sealed"):
             seconds = entry.body["samples"] / RATE
             self.to.told.append(f"recorded:     {seconds:.1f} s, segment {entry.segment}, after the proof")

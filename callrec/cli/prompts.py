@@ -22,13 +22,16 @@ from callrec.notice import approval
 from callrec.notice.audio import RATE
 from callrec.notice.manifest import Approval, PromptKind, PromptRecord, Status, moment
 from callrec.notice.register import Register, Unusable
-from callrec.notice.wording import EXPLAINS, LANGUAGE_KEY, MEANINGS, Schedule, is_meaning, kept_for
+from callrec.notice.wording import CONSENT_EXPLAINS, EXPLAINS, LANGUAGE_KEY, MEANINGS, is_meaning, kept_for
 
 
-def schedule_of(desk: Desk) -> Schedule:
-    """What the configured retention schedule says, for periods that a notice speaks. ConfigError where it is wrong."""
+def schedule_of(desk: Desk) -> approval.Periods:
+    """What the configured retention schedule says, for periods that a prompt speaks. ConfigError where it is wrong."""
     retention = desk.config.retention
-    return kept_for(load_rules(retention.rules), retention.nation)
+    rules = load_rules(retention.rules)
+    return approval.Periods(
+        noticed=kept_for(rules, retention.nation), consented=kept_for(rules, retention.nation, consented=True)
+    )
 
 
 @click.group()
@@ -75,7 +78,15 @@ def check(desk: Desk) -> None:
 @click.option("--text", required=True, help="Every word that is spoken, or @FILE that holds them.")
 @click.option("--purposes", "purposes", multiple=True, help="PURPOSE=phrase that names it; once for each purpose.")
 @click.option("--key", "keys", multiple=True, help=f"KEY=meaning: {', '.join(MEANINGS)}, {LANGUAGE_KEY}cy.")
-@click.option("--explains", "explains", multiple=True, help=f"WHAT=phrase; what is {', '.join(EXPLAINS)}.")
+@click.option(
+    "--explains",
+    "explains",
+    multiple=True,
+    help=f"WHAT=phrase; what is {', '.join(EXPLAINS)}; with --asks {', '.join(CONSENT_EXPLAINS)}.",
+)
+@click.option(
+    "--asks", "asks", multiple=True, help="PURPOSE=phrase that asks for it: makes it a prompt that asks for consent."
+)
 @click.option(
     "--essential", "essential", help="The words no caller can skip, from the first on, or @FILE. With --until."
 )
@@ -87,15 +98,20 @@ def check(desk: Desk) -> None:
 @click.pass_obj
 def add(desk: Desk, /, file: Path, **given: Any) -> None:
     """Bring an audio FILE as a new version of a prompt. It stays a draft until it is approved."""
+    asks = _purposes(given["asks"], "--asks")
+    if asks and given["announcement"]:
+        raise ConfigError("--announcement and --asks: a prompt is one or the other", next_step="leave one of them out")
+    kind = PromptKind.CONSENT if asks else PromptKind.ANNOUNCEMENT if given["announcement"] else PromptKind.NOTICE
     new = approval.NewPrompt(
         id=given["prompt_id"],
         language=given["language"],
         file=file,
         text=_text(given["text"]),
-        kind=PromptKind.ANNOUNCEMENT if given["announcement"] else PromptKind.NOTICE,
+        kind=kind,
+        asks=asks,
         purposes=_purposes(given["purposes"]),
         keys=_keys(given["keys"]),
-        explains=_pairs(given["explains"], "--explains", EXPLAINS.keys()),
+        explains=_pairs(given["explains"], "--explains", CONSENT_EXPLAINS if asks else EXPLAINS),
         effective_from=moment(given["begins"], "--from") if given["begins"] else None,
         effective_to=moment(given["ends"], "--to") if given["ends"] else None,
         note=given["note"],
@@ -148,6 +164,7 @@ def retire(desk: Desk, /, name: str, by: str, why: str, back_to: str) -> None:
 
 def _as_line(record: PromptRecord) -> str:
     names = ", ".join(purpose.value for purpose in record.purposes) or "no purposes"
+    names += f"; asks for {', '.join(purpose.value for purpose in record.asks)}" if record.asks else ""
     sample = ", our sample" if record.sample else ""
     by = f" by {record.approved.by} on {record.approved.at:%Y-%m-%d}" if record.approved else ""
     seconds = f"{record.samples / RATE:.1f} s"
@@ -177,6 +194,7 @@ def _as_json(record: PromptRecord) -> dict[str, Any]:
         "pcm_sha256": record.pcm_sha256,
         "samples": record.samples,
         "purposes": {purpose.value: phrase for purpose, phrase in record.purposes.items()},
+        "asks": {purpose.value: phrase for purpose, phrase in record.asks.items()},
         "keys": dict(record.keys),
         "essential_s": record.essential_ms / 1000,
         "essential_purposes": sorted(purpose.value for purpose in record.essential_purposes),
@@ -233,10 +251,10 @@ def _pairs(given: Iterable[str], option: str, known: Iterable[str] | None = None
     return found
 
 
-def _purposes(given: Iterable[str]) -> dict[Purpose, str]:
+def _purposes(given: Iterable[str], option: str = "--purposes") -> dict[Purpose, str]:
     names = [each.partition("=")[0] for each in given]
     try:
-        parse_purposes(names, at="--purposes")
+        parse_purposes(names, at=option)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return {Purpose(name): phrase for name, phrase in _pairs(given, "--purposes", names).items()}
+    return {Purpose(name): phrase for name, phrase in _pairs(given, option, names).items()}

@@ -22,7 +22,7 @@ from callrec.core.kinds import CONTRADICTED, Kind
 from callrec.core.purposes import why_not
 from callrec.core.recording import RecordingState
 from callrec.core.retention_record import parse_schedule
-from callrec.core.tags import Tags, replayed
+from callrec.core.tags import Tags, recorded_for, replayed
 from callrec.core.values import Purpose
 from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
 from callrec.ledger.entry import LogEntry
@@ -263,7 +263,12 @@ def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: P
         return str(refusal)
     if action in CODING:
         return authority.why_not(authority.Act.CODE, role)
-    return why_not(purpose, role=role, live={purpose})
+    return why_not(purpose, role=role, live={purpose}, consented=consented(manifest))
+
+
+def consented(manifest: Mapping[str, Json]) -> frozenset[Purpose]:
+    """What the caller agreed to, by the record that was sealed with the recording (R19, R27)."""
+    return recorded_for((manifest.get("details", {}).get("consent") or {}).get("purposes"))
 
 
 def _ended(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose) -> date | None:

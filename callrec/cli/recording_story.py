@@ -179,6 +179,15 @@ def _proofs(case: CaseFile, row: IndexRow) -> tuple[LogEntry, ...]:
     return tuple(proof for proof in proofs if proof.leaf in named and proof.segment == row.segment)
 
 
+def _consents(story: Story) -> list[LogEntry]:
+    """What its caller agreed to, as its own start names it, where the very record lies in the recording."""
+    started = _of(story.case, Kind.RECORDING_STARTED, story.row)
+    named = () if started is None else leaves(started.body.get("consent_leaves") or [])
+    held = story.manifest.get("details", {}).get("consent")
+    own = (each for each in story.case.entries if each.kind == Kind.CONSENT_GIVEN.value and each.leaf in named)
+    return [each for each in own if {**each.body, "leaf": each.leaf} == held]
+
+
 def _disagreements(story: Story) -> Iterator[str]:
     if not story.proofs:
         yield "it was recorded without a proven notice"
@@ -193,7 +202,8 @@ def _disagreements(story: Story) -> Iterator[str]:
 
 
 def _unlike(story: Story, proof: LogEntry) -> Iterator[str]:
-    if beyond := set(texts(story.manifest["purposes"])) - set(texts(proof.body.get("purposes"))):
-        yield f"its notice did not name {', '.join(sorted(beyond))}"
+    agreed = {name for entry in _consents(story) for name in texts(entry.body.get("purposes"))}
+    if beyond := set(texts(story.manifest["purposes"])) - set(texts(proof.body.get("purposes"))) - agreed:
+        yield f"its notice did not name {', '.join(sorted(beyond))}, nor did its caller agree to that"
     if all(item.seq != proof.seq for item in story.evidence):
         yield f"the proof in entry {proof.seq} names no evidence"

@@ -26,7 +26,7 @@ from callrec.ledger.anchor import DirectoryAnchor, newest
 from callrec.ledger.init import load_signing_key
 from callrec.ledger.reading import open_log
 from callrec.notice.audio import RATE
-from callrec.notice.manifest import PromptRecord, Status
+from callrec.notice.manifest import PromptKind, PromptRecord, Status
 from callrec.notice.register import ApprovedPrompt, Register, Unusable
 from callrec.places import standing
 from callrec.recording.memory import RAMFS_MAGIC, TMPFS_MAGIC, file_system_magic, memory_hazards
@@ -214,6 +214,8 @@ def _prompts(config: Config) -> Iterator[Remark]:
     for line in lines:
         for language in line.languages:
             yield from _prompt(config, register, line, language)
+            if line.consent is not None:
+                yield from _script(config, register, line, language)
 
 
 def _prompt(config: Config, register: Register, line: Line, language: str) -> Iterator[Remark]:
@@ -228,6 +230,22 @@ def _prompt(config: Config, register: Register, line: Line, language: str) -> It
         what = f"{found.record.name} is longer than notice.longest_s of {config.notice.longest_s}"
         yield Remark(key=at, what=what, next_step="say it in fewer words")
     yield from _promised(line, language, found)
+
+
+def _script(config: Config, register: Register, line: Line, language: str) -> Iterator[Remark]:
+    """What asks for consent: it is the notice of what is recorded after a yes, so that it must name what that did."""
+    at, kind = f"lines.{line.name}.consent", PromptKind.CONSENT
+    found = register.choose(line.consent or "", language, datetime.now(UTC), kind)
+    if isinstance(found, Unusable):
+        yield Remark(key=at, what=f"{found.what}: nobody is asked", next_step=found.next_step, grave=False)
+        return
+    said = found.record.purposes.keys() | found.record.asks.keys()
+    if missing := sorted(p.value for p in line.purposes - said):
+        what = f"{found.record.name} does not name {', '.join(missing)}: after a yes the call is not kept for that"
+        yield Remark(key=at, what=what, next_step="have it say so, or ask for it", grave=False)
+    if not config.staff_codes.prefix or not (config.staff_codes.training or config.staff_codes.agreed):
+        what = "no code of staff asks for it"
+        yield Remark(key=at, what=what, next_step="write staff_codes.training, or leave consent out", grave=False)
 
 
 def _not_usable(register: Register, line: Line, language: str, found: Unusable) -> Remark:

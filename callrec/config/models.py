@@ -192,6 +192,8 @@ class StaffCodes:
     objection: str | None
     status: str | None
     notice: str | None
+    training: str | None
+    agreed: str | None
 
     def by_name(self) -> dict[str, str]:
         """The key after the prefix, for each order that has one."""
@@ -243,6 +245,7 @@ class Line:
     dial_timeout_s: int
     record: Record
     notice: str | None
+    consent: str | None
     languages: tuple[str, ...]
     language_numbers: tuple[tuple[str, tuple[str, ...]], ...]
     language_header: str | None
@@ -277,13 +280,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """How notices are played and judged."""
+    """How notices are played and judged, and how often, and for how many seconds, a caller is asked for consent."""
 
     register: Path
     longest_s: int
     max_wait_s: int
     attempts: int
     decide_within_ms: int
+    consent_max_asks: int
+    consent_wait_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,10 +324,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """Which schedule applies, and the file it is written in. Backups hold destroyed keys for `backup_max_days`; a
-    caller's withdrawal alone destroys what is kept for nothing else for `withdrawal_window_h` after the call; a doubt
-    about capacity is looked at within `review_days`.
-    """
+    """Which schedule applies, and its file; until when a caller alone destroys, a doubt waits, backups hold keys."""
 
     nation: Nation
     rules: Path

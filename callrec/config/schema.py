@@ -62,6 +62,7 @@ _KEY: Final = Text(values.choice_key)
 _CODE: Final = Text(values.code_key)
 _PREFIX: Final = Text(values.code_prefix)
 _TWENTY_SECONDS: Final = "callers stop listening after 20 s, and the guidance asks for a short notice (R66)"
+_RECEIPT: Final = "a proof that comes ten seconds after the prompt proves nothing, and judging and writing take time"
 _IN_TIME: Final = "a caller must not wait for our judgement; what is not decided in a second is a refusal"
 _CLOSED_PURPOSES: Final = "a recording has no other purpose here (R32)"
 
@@ -130,6 +131,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("lines.*.dial_timeout_s", Whole(3, 180), "Seconds each of them may ring", 20),
     Key("lines.*.record", Choice(Record), "Recorded where the notice is proven, or never", "if_proven"),
     Key("lines.*.notice", _NAME, "Name of its notice in the register", None),
+    Key("lines.*.consent", _NAME, "Name of the prompt that asks its callers for consent; null: nobody is asked", None),
     Key(
         "lines.*.languages",
         ListOf(Text(values.language), least=1),
@@ -201,12 +203,16 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     Key("staff.not_informed", Choice(NotInformed), "A call answered by whoever did not acknowledge it", "warn"),
     Key("staff_codes.notice", _CODE, "Play the notice to whoever is there, now", "7"),
+    Key("staff_codes.training", _CODE, "Ask the caller for consent to training", "9", may_be_null=True),
+    Key("staff_codes.agreed", _CODE, "I read out the question for consent, and the caller said yes", None),
     Key("notice", Shape.SECTION, "Playing and judging notices", ()),
     Key("notice.register", _ANY, "Folder with prompts and their register", "var/prompts"),
     Key("notice.longest_s", Whole(3, 20, _TWENTY_SECONDS), "Longest notice", 20),
     Key("notice.max_wait_s", Whole(5, 120), "Longest time before dialling, holds and repeats included", 60),
     Key("notice.attempts", Whole(1, 5), "How often a notice is begun when it was interrupted", 2),
     Key("notice.decide_within_ms", Whole(20, 1000, _IN_TIME), "Longest time to judge; later is a refusal", 200),
+    Key("notice.consent_max_asks", Whole(1, 3), "How often one caller is asked for consent", 1),
+    Key("notice.consent_wait_s", Whole(2, 8, _RECEIPT), "Seconds to answer once that was asked; silence is a no", 6),
     Key("spool", Shape.SECTION, "Recordings until they are stored", ()),
     Key("spool.path", _ANY, "Folder; encrypted audio only", "var/spool"),
     Key("spool.reserve_s", Whole(60, 86400), "Seconds of audio that must fit before a recording starts", 600),

@@ -54,6 +54,10 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.EXPORT_MADE: _fields("recording_id form sha256"),
     Kind.SALT_ERASED: _fields("seqs by"),
     Kind.TAG_CHANGED: _fields("change"),
+    Kind.CONSENT_GIVEN: _fields(
+        "consent evidence prompt_id version language pcm_sha256 script_leaf proven_leaf purposes given_by given_utc "
+        "taker heard_in offset_ms"
+    ),
     Kind.DISCLOSURE: _fields("disclosure_id step basis recordings paper_sha256 person login"),
     Kind.WITHDRAWN: _fields("recording_id by list_sha256"),
     Kind.HOLD_PLACED: _fields("hold_id hold_kind scope reason review_by person login"),

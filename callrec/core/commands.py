@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from callrec.core.consent import Agreed, Consent
 from callrec.core.events import Timer
 from callrec.core.evidence import Observation
 from callrec.core.people import About
@@ -28,11 +29,12 @@ class RejectCaller:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayNotice:
     """Play the prompt to the caller from its first sample, and gather evidence for this segment. Attempts are counted
-    over the whole call, so that each has evidence of its own.
+    over the whole call, so that each has evidence of its own. `script`: it is the one that asks for consent.
     """
 
     attempt: int
     segment: int = 0
+    script: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +88,32 @@ class RecordRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordChoice:
-    """Append `choice.made`: what was pressed, how it reached us and what it was taken for."""
+    """Append `choice.made`: what was pressed, how it reached us and what it was taken for. Without a method nothing was
+    pressed, where something was asked.
+    """
 
     digit: str
     choice: str
     leg: Leg = Leg.CALLER
-    method: KeyMethod = KeyMethod.TELEPHONE_EVENT
+    method: KeyMethod | None = KeyMethod.TELEPHONE_EVENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordConsent:
+    """Append `consent.given` of this segment; answer ConsentRecorded once it is durable, else ConsentUnrecorded."""
+
+    agreed: Agreed
+    segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordDenial:
+    """Append `access.denied`: somebody tried to add this purpose, and why it was not even asked for (R22)."""
+
+    segment: int
+    purpose: Purpose
+    actor: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +147,24 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRecording:
-    """Order: start capture of one segment. Cannot be written down without a proof."""
+    """Order: start capture of one segment. Cannot be written down without a proof, nor, for a purpose that the notice
+    did not name, without the consent to this very segment: ValueError.
+    """
 
     proof: NoticeProof
     segment: int
     purposes: frozenset[Purpose]
     about: About | None = None
     """Who the call is about, where that was said before; else as the line says."""
+    consent: Consent | None = None
+
+    def __post_init__(self) -> None:
+        """See above."""
+        if self.consent is not None and self.consent.agreed.proof != self.proof:
+            raise ValueError("this consent was given to another segment")
+        added = self.consent.purposes if self.consent is not None else frozenset()
+        if not self.purposes <= self.proof.granted.purposes | added:
+            raise ValueError("a purpose that neither notice nor consent names")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +289,8 @@ Command = (
     | RecordRefusal
     | RecordChoice
     | RecordStop
+    | RecordConsent
+    | RecordDenial
     | StartTimer
     | Dial
     | Bridge

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, unique
 
+from callrec.core.consent import Consent
 from callrec.core.evidence import Observation
 from callrec.core.people import About
 from callrec.core.proof import Granted, NoticeProof
@@ -31,6 +32,7 @@ class Timer(Enum):
     DECIDE = "decide"
     CHOICE_WINDOW = "choice window"
     PAUSE = "pause"
+    CONSENT = "consent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,20 @@ class ProofUnrecorded(Event):
     """The ledger could not make the proof durable in time."""
 
     attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentRecorded(Event):
+    """`consent.given` is durable in the ledger."""
+
+    consent: Consent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentUnrecorded(Event):
+    """The ledger could not make the consent to this segment durable in time."""
+
+    segment: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,8 +68,9 @@ class KeyMethod(Enum):
 
 @unique
 class Order(Enum):
-    """What staff order by a code, and operators by a command. Every one of them only takes away, but NOTICE: it asks,
-    and a recording needs its proof as ever.
+    """What staff order by a code, and operators by a command. Every one of them only takes away, but three: NOTICE
+    asks, and a recording needs its proof as ever; TRAINING asks the caller for consent, and AGREED says that the caller
+    gave it aloud.
     """
 
     STOP = "stop"
@@ -83,6 +84,8 @@ class Order(Enum):
     OBJECTION = "objection"
     STATUS = "status"
     NOTICE = "notice"
+    TRAINING = "training"
+    AGREED = "agreed"
 
     @property
     def word(self) -> str:
@@ -92,7 +95,9 @@ class Order(Enum):
 
 COMMANDS: Final = (Order.STOP, Order.PAUSE, Order.RESUME, Order.NOTICE)
 """Orders that are commands of their own."""
-FLAGS: Final = tuple(order for order in Order if order not in (*COMMANDS, Order.STATUS))
+FROM_STAFF: Final = (Order.STATUS, Order.TRAINING, Order.AGREED)
+"""Orders that whoever talks to the caller gives, by a code from their leg: no command has them."""
+FLAGS: Final = tuple(order for order in Order if order not in (*COMMANDS, *FROM_STAFF))
 """Orders that say what must be known of a call."""
 
 

@@ -33,7 +33,7 @@ from callrec.notice.manifest import (
 )
 from callrec.notice.mask import mask_to_hex
 from callrec.notice.register import ApprovedPrompt, Register, Unusable, alike
-from callrec.notice.wording import LANGUAGE_KEY, Schedule, lint_essential, lint_notice, lint_periods
+from callrec.notice.wording import LANGUAGE_KEY, Schedule, lint_consent, lint_essential, lint_notice, lint_periods
 from callrec.ports import Entry
 
 Append = Callable[[Entry], str]
@@ -43,7 +43,19 @@ SAMPLE_APPROVER: Final = "sample"
 """Stands as the approver of our samples: nobody approved them for you."""
 READABLE: Final = 0o644
 """Mode of the register's files: they hold what everybody may hear."""
-_BOUNDS: Final = {PromptKind.NOTICE: quality.NOTICE, PromptKind.ANNOUNCEMENT: quality.ANNOUNCEMENT}
+_BOUNDS: Final = {
+    PromptKind.NOTICE: quality.NOTICE,
+    PromptKind.CONSENT: quality.CONSENT,
+    PromptKind.ANNOUNCEMENT: quality.ANNOUNCEMENT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Periods:
+    """What the retention schedule says, for those who did not consent and for those who did (R20)."""
+
+    noticed: Schedule
+    consented: Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +76,11 @@ class NewPrompt:
     essential_text: str = ""
     essential_s: float = 0.0
     """Seconds by which those words, with which the text begins, were spoken. Neither: all of it is essential."""
+    asks: Mapping[Purpose, str] = field(default_factory=dict)
 
 
 def add(
-    folder: Path, new: NewPrompt, *, status: Status = Status.DRAFT, schedule: Schedule | None = None
+    folder: Path, new: NewPrompt, *, status: Status = Status.DRAFT, schedule: Periods | None = None
 ) -> PromptRecord:
     """Convert, check and register it as a draft, the next version of its id and language.
 
@@ -175,7 +188,7 @@ def _heir(register: Register, record: PromptRecord, back_to: str, now: datetime)
     return wanted
 
 
-def check(folder: Path, schedule: Schedule | None = None) -> tuple[str, ...]:
+def check(folder: Path, schedule: Periods | None = None) -> tuple[str, ...]:
     """Everything that is wrong in the register now, as sentences: files, hashes, words, the gate. Empty where all is
     well. ConfigError where the manifest itself cannot be read.
     """
@@ -257,8 +270,14 @@ def _faults(new: NewPrompt, pcm: bytes, clipped_pairs: int) -> list[str]:
             faults.append("essential words and the second by which they were spoken go together")
         elif new.essential_s > 0:
             faults += quality.cut_findings(pcm, new.essential_s, bounds=_BOUNDS[new.kind])
+    elif new.kind is PromptKind.CONSENT:
+        said = {"purposes": new.purposes, "asks": new.asks, "keys": new.keys, "explains": new.explains}
+        faults += lint_consent(new.text, **said)
+        faults += ["a part of it only cannot be essential: all of it must be heard"] * bool(new.essential_text.strip())
     elif not new.text.strip():
         faults.append("there is no text: write down, word for word, what is spoken")
+    if new.asks and new.kind is not PromptKind.CONSENT:
+        faults.append("only a prompt that asks for consent asks for purposes")
     return faults
 
 
@@ -267,8 +286,12 @@ def _own_language(new: NewPrompt) -> list[str]:
     return [f"key {key} chooses {new.language}, which this is" for key, meant in new.keys.items() if meant == meaning]
 
 
-def _periods(new: NewPrompt, schedule: Schedule | None) -> tuple[str, ...]:
-    return () if schedule is None else lint_periods(new.text, new.purposes, schedule)
+def _periods(new: NewPrompt, schedule: Periods | None) -> tuple[str, ...]:
+    if schedule is None:
+        return ()
+    if new.kind is PromptKind.CONSENT:
+        return lint_periods(new.text, new.asks, schedule.consented)
+    return lint_periods(new.text, new.purposes, schedule.noticed)
 
 
 def _next_version(held: tuple[PromptRecord, ...], new: NewPrompt) -> int:
@@ -303,6 +326,7 @@ def _draft(new: NewPrompt, pcm: bytes, version: int, status: Status) -> PromptRe
         effective_to=new.effective_to,
         note=new.note,
         essential_text=" ".join(new.essential_text.split()),
+        asks=dict(new.asks),
     )
 
 
@@ -316,7 +340,7 @@ def _approved(record: PromptRecord, *, by: str, now: datetime, append: Append, s
     return replace(record, status=Status.APPROVED, approved=approval)
 
 
-def _check(register: Register, record: PromptRecord, schedule: Schedule | None) -> list[str]:
+def _check(register: Register, record: PromptRecord, schedule: Periods | None) -> list[str]:
     found = register.read(record) if record.approved else register.intact(record)
     if not isinstance(found, ApprovedPrompt):
         return [f"{found.what}: {found.next_step}" if found.next_step else found.what]
@@ -331,5 +355,6 @@ def _check(register: Register, record: PromptRecord, schedule: Schedule | None) 
         explains=record.explains,
         essential_text=record.essential_text,
         essential_s=record.essential_ms / 1000 if record.essential_text else 0.0,
+        asks=record.asks,
     )
     return [f"{record.name}: {fault}" for fault in (*_faults(new, found.pcm, 0), *_periods(new, schedule))]

@@ -19,7 +19,7 @@ from callrec._canonical import canonical, sha256_hex
 from callrec.core.purposes import parse_purposes
 from callrec.core.values import Purpose
 from callrec.errors import ConfigError
-from callrec.notice.wording import EXPLAINS, KEYS, LANGUAGE_KEY, MEANINGS, is_meaning, names
+from callrec.notice.wording import CONSENT_EXPLAINS, EXPLAINS, KEYS, LANGUAGE_KEY, MEANINGS, is_meaning, names
 
 NAME: Final = "manifest.yaml"
 LARGEST_BYTES: Final = 1_000_000
@@ -37,9 +37,10 @@ class Status(Enum):
 
 @unique
 class PromptKind(Enum):
-    """What it is for: before a recording, or a few words during the call."""
+    """What it is for: before a recording, to ask for consent in the call, or a few words during it."""
 
     NOTICE = "notice"
+    CONSENT = "consent"
     ANNOUNCEMENT = "announcement"
 
 
@@ -61,6 +62,7 @@ class Approval:
 class PromptRecord:
     """One version of one prompt in one language. `speech` is a 0 or 1 for each 20 ms, as hexadecimal digits. By
     `essential_ms` the words of `essential_text` were spoken, with which the text begins; empty: all of it is essential.
+    `asks` are purposes, with their phrases, that only a yes to it adds: of a prompt that asks for consent alone.
     """
 
     id: str
@@ -83,6 +85,7 @@ class PromptRecord:
     effective_to: datetime | None = None
     note: str = ""
     essential_text: str = ""
+    asks: Mapping[Purpose, str] = field(default_factory=dict)
 
     @property
     def essential_purposes(self) -> frozenset[Purpose]:
@@ -108,15 +111,18 @@ class PromptRecord:
 
     def approval_body(self, by: str) -> dict[str, Any]:
         """Body of the ledger entry `prompt.approved` for exactly this record. No name of a person, no text."""
-        rest = {"keys": dict(self.keys), "explains": dict(self.explains), "speech": self.speech}
+        rest: dict[str, Any] = {"keys": dict(self.keys), "explains": dict(self.explains), "speech": self.speech}
         named = {purpose.value: phrase for purpose, phrase in self.purposes.items()}
         dates = {"effective_from": self.effective_from, "effective_to": self.effective_to}
         essential = {
             "essential_purposes": sorted(purpose.value for purpose in self.essential_purposes),
             "essential_text_sha256": sha256_hex(self.essential_text.encode()),
         }
+        asked = {purpose.value: phrase for purpose, phrase in self.asks.items()}
+        rest |= {"asks": asked} if asked else {}
         return {
             **(essential if self.essential_text else {}),
+            **({"asks": sorted(asked)} if asked else {}),
             **{name: _plain_value(date) for name, date in dates.items() if date is not None},
             "prompt_id": self.id,
             "version": self.version,
@@ -294,7 +300,8 @@ def _keys(raw: object, at: str) -> dict[str, str]:
 
 
 def _explains(raw: object, at: str) -> dict[str, str]:
-    return {name: _text(phrase, f"{at}.{name}") for name, phrase in _known(raw, tuple(EXPLAINS), at).items()}
+    known = tuple({**EXPLAINS, **CONSENT_EXPLAINS})
+    return {name: _text(phrase, f"{at}.{name}") for name, phrase in _known(raw, known, at).items()}
 
 
 def _approval(raw: object, at: str) -> Approval:
@@ -336,6 +343,7 @@ _FIELDS: Final[Mapping[str, Callable[[object, str], Any]]] = {
     "effective_to": moment,
     "note": _text,
     "essential_text": _text,
+    "asks": _purposes,
 }
 _NEEDED: Final = tuple(_FIELDS)[: tuple(_FIELDS).index("purposes")]
 

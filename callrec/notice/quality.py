@@ -45,6 +45,8 @@ class Bounds:
 
 NOTICE: Final = Bounds(shortest_s=3.0, longest_s=20.0, speech_s=2.5)
 """A recording notice."""
+CONSENT: Final = Bounds(shortest_s=3.0, longest_s=40.0, speech_s=2.5)
+"""A prompt that asks for consent: it explains more than a notice, to somebody who is in the call already."""
 ANNOUNCEMENT: Final = Bounds(shortest_s=0.5, longest_s=5.0, speech_s=0.4)
 """A few words during the call, such as that recording has stopped."""
 

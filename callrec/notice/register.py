@@ -64,7 +64,7 @@ class ApprovedPrompt:
             purposes=tuple(sorted(purpose.value for purpose in record.purposes)),
             sample=record.sample,
             essential_ms=record.essential_ms,
-            acknowledges=record.key_for("acknowledge"),
+            acknowledges=record.key_for("agree" if record.kind is PromptKind.CONSENT else "acknowledge"),
             essential_purposes=tuple(sorted(purpose.value for purpose in record.essential_purposes)),
             skips=record.key_for("shorten"),
             languages=tuple(LanguageKey(key=key, language=language) for key, language in record.languages),
@@ -102,17 +102,22 @@ class Register:
         refuse_alike(records, at=str(path))
         return cls(folder=folder, records=records, approvers=approvers)
 
-    def choose(self, prompt_id: str, language: str, at: datetime) -> ApprovedPrompt | Unusable:
-        """The newest approved version in force at this moment, read and hashed now; or why there is none.
+    def choose(
+        self, prompt_id: str, language: str, at: datetime, kind: PromptKind = PromptKind.NOTICE
+    ) -> ApprovedPrompt | Unusable:
+        """The newest approved version in force at this moment, read and hashed now; or why there is none. What asks for
+        consent is no notice, and what is one asks for nothing.
 
         Reads one small file, so it may block as long as the disk does. Never raises for what is on the disk.
         """
+        asks = kind is PromptKind.CONSENT
         those = [each for each in self.records if (each.id, each.language) == (prompt_id, language)]
+        those = [each for each in those if (each.kind is PromptKind.CONSENT) is asks]
         if not those:
-            step = f"add it with `callrec prompts add`, or correct the line's notice; known: {self._known()}"
-            return Unusable(
-                reason=Reason.NOTICE_MISSING, what=f"there is no prompt {prompt_id} in {language}", next_step=step
-            )
+            line = "consent" if asks else "notice"
+            step = f"add it with `callrec prompts add`, or correct the line's {line}; known: {self._known()}"
+            what = f"there is no prompt {prompt_id} in {language}{' that asks for consent' * asks}"
+            return Unusable(reason=Reason.NOTICE_MISSING, what=what, next_step=step)
         approved = [each for each in those if each.status is Status.APPROVED]
         in_force = [each for each in approved if each.in_force(at)]
         if not in_force:

@@ -3,7 +3,7 @@
 One line of canonical JSON (RFC 8785), then the payloads of the RTP that we sent, one after the other. Packets that
 follow each other by sequence number and timestamp are one run in the JSON, with the microseconds between them; of RTCP
 only its report blocks and its hash are there; of SIP the messages that described the media, redacted (`described`). A
-notice of 20 s in PCMA makes about 170 kB, and LARGEST is never passed.
+notice of 20 s in PCMA makes about 170 kB, a prompt of 40 s that asks for consent twice that: LARGEST is never passed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FIRST_SCHEMA: Final = "callrec/wire-window/1"
 """Of windows from before SIP was kept in them; they are read as well."""
 SUFFIX: Final = ".tap"
 """Of its file, which else bears the name of the evidence."""
-LARGEST: Final = 200_000
+LARGEST: Final = 400_000
 """Bytes of a kept window. One that would be larger is none: nothing is proven by it."""
 MOST_REPORTS: Final = 64
 """RTCP packets heard that are kept; the rest is counted."""

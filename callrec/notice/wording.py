@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from callrec.core.purposes import SECONDARY
 from callrec.core.retention import Item, Nation, Rule
 from callrec.core.values import Purpose
 
@@ -23,12 +24,25 @@ EXPLAINS: Final[Mapping[str, str]] = {
 }
 """What every notice says besides its purposes, and its name in the manifest."""
 
+CONSENT_EXPLAINS: Final[Mapping[str, str]] = {
+    "purpose": "what it is for",
+    "use": "how it is used",
+    "period": "how long it is kept",
+    "storage": "how it is stored",
+    "refuse": "that the caller may say no",
+    "withdraw": "that the caller may change their mind, during the call and after it",
+    "same_care": "that the caller's care does not change",
+}
+"""What every prompt that asks for consent says (R20), and its name in the manifest."""
+
 MEANINGS: Final[Mapping[str, str]] = {
     "decline": "do not record this call",
     "decline_training": "record it, but not for training",
     "repeat": "play the notice again",
     "acknowledge": "the caller heard it",
     "shorten": "end the notice now; what must be heard was said",
+    "agree": "yes to what a consent is asked for",
+    "refuse": "no to it",
 }
 """What a key that the notice names may mean, besides LANGUAGE_KEY and a language: the notice in that language."""
 LANGUAGE_KEY: Final = "language:"
@@ -46,6 +60,8 @@ _NUMBER_WORDS: Final = {
 _AFTER_PRESS: Final = re.compile(r"\b(?:press|pwyswch)\s+(?:the\s+|key\s+)*(\w+)", re.IGNORECASE)
 _LONE_KEY: Final = re.compile(r"(?<![\w.,:/*#])([0-9*#])(?!\w|[.,:/]\w)")
 MOST_WORDS: Final = 60
+MOST_CONSENT_WORDS: Final = 110
+_ANSWERS: Final = ("agree", "refuse")
 
 
 def is_meaning(meaning: str) -> bool:
@@ -69,19 +85,72 @@ def lint_notice(
 ) -> tuple[str, ...]:
     """Everything that this notice fails to say, as sentences; empty where it says it all."""
     return (
-        *_length(text),
+        *_length(text, MOST_WORDS, f"about 45 fit into 20 seconds, {MOST_WORDS} never do"),
         *_purposes(text, purposes),
-        *_explains(text, explains),
+        *_explains(text, explains, EXPLAINS),
         *_keys(text, purposes, keys, explains),
+        *(
+            f"key {key} answers a question ({means}), and a notice asks none"
+            for key, means in keys.items()
+            if means in _ANSWERS
+        ),
     )
 
 
-def _length(text: str) -> Iterator[str]:
+def lint_consent(
+    text: str,
+    *,
+    purposes: Mapping[Purpose, str],
+    asks: Mapping[Purpose, str],
+    keys: Mapping[str, str],
+    explains: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Everything that a prompt which asks for consent fails to say: the seven explanations of R20, the keys for yes and
+    no, what it asks for, and for what the call is recorded in any case.
+    """
+    return (
+        *_length(text, MOST_CONSENT_WORDS, "nobody listens to more"),
+        *_purposes(text, purposes),
+        *_asks(text, purposes, asks),
+        *_explains(text, explains, CONSENT_EXPLAINS),
+        *_answers(text, keys),
+        *_its_period(explains.get("period", "")),
+    )
+
+
+def _asks(text: str, purposes: Mapping[Purpose, str], asks: Mapping[Purpose, str]) -> Iterator[str]:
+    if not asks:
+        yield "it asks for no purpose"
+    for purpose, phrase in asks.items():
+        if not names(text, phrase):
+            yield f"the phrase that asks for {purpose.value}, {phrase!r}, is not in the text"
+        if purpose not in SECONDARY:
+            yield f"{purpose.value} is not asked for: a notice names it, and the caller may decline"
+        if purpose in purposes:
+            yield f"{purpose.value} is asked for, and named as if the answer made no difference"
+
+
+def _answers(text: str, keys: Mapping[str, str]) -> Iterator[str]:
+    for meaning in _ANSWERS:
+        if list(keys.values()).count(meaning) != 1:
+            yield f"one key must mean {meaning} ({MEANINGS[meaning]})"
+    for key, meaning in sorted(keys.items()):
+        if meaning not in _ANSWERS:
+            yield f"key {key} ({meaning}) answers nothing: only agree and refuse do"
+    yield from _spoken(text, keys)
+
+
+def _its_period(phrase: str) -> Iterator[str]:
+    if phrase.strip() and not _PERIOD.search(phrase):
+        yield f"the phrase that says how long it is kept, {phrase!r}, names no period (period)"
+
+
+def _length(text: str, most: int, why: str) -> Iterator[str]:
     count = len(text.split())
     if not count:
         yield "there is no text: write down, word for word, what is spoken"
-    if count > MOST_WORDS:
-        yield f"the text has {count} words; about 45 fit into 20 seconds, {MOST_WORDS} never do"
+    if count > most:
+        yield f"the text has {count} words; {why}"
 
 
 def _purposes(text: str, purposes: Mapping[Purpose, str]) -> Iterator[str]:
@@ -92,8 +161,10 @@ def _purposes(text: str, purposes: Mapping[Purpose, str]) -> Iterator[str]:
             yield f"the phrase for {purpose.value}, {phrase!r}, is not in the text"
 
 
-def _explains(text: str, explains: Mapping[str, str]) -> Iterator[str]:
-    for name, meaning in EXPLAINS.items():
+def _explains(text: str, explains: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(explains.keys() - wanted.keys()):
+        yield f"{name} is nothing that such a prompt explains: {', '.join(wanted)} are"
+    for name, meaning in wanted.items():
         if not explains.get(name, "").strip():
             yield f"no phrase says {meaning} ({name})"
         elif not names(text, explains[name]):
@@ -104,12 +175,7 @@ def _keys(
     text: str, purposes: Mapping[Purpose, str], keys: Mapping[str, str], explains: Mapping[str, str]
 ) -> Iterator[str]:
     spoken = spoken_keys(text)
-    for key in sorted(keys.keys() - set(KEYS)):
-        yield f"{key} cannot be a key; use one of {' '.join(KEYS)} (9 is for 999, which always means emergency)"
-    for key in sorted(spoken - keys.keys()):
-        yield f"the text names {key}, which is not declared as a key; where it is no key, write the number as a word"
-    for key in sorted(keys.keys() - spoken):
-        yield f"key {key} ({keys[key]}) is declared, but the text does not name it"
+    yield from _spoken(text, keys)
     if "decline_training" in keys.values() and Purpose.TRAINING not in purposes:
         yield "a key leaves out training, which this notice does not name as a purpose"
     declining = [key for key, meaning in keys.items() if meaning == "decline"]
@@ -118,6 +184,16 @@ def _keys(
     for key in declining:
         if key in spoken and key not in spoken_keys(explains.get("decline", "")):
             yield f"the phrase that says how to say no does not name its key {key} (decline)"
+
+
+def _spoken(text: str, keys: Mapping[str, str]) -> Iterator[str]:
+    spoken = spoken_keys(text)
+    for key in sorted(keys.keys() - set(KEYS)):
+        yield f"{key} cannot be a key; use one of {' '.join(KEYS)} (9 is for 999, which always means emergency)"
+    for key in sorted(spoken - keys.keys()):
+        yield f"the text names {key}, which is not declared as a key; where it is no key, write the number as a word"
+    for key in sorted(keys.keys() - spoken):
+        yield f"key {key} ({keys[key]}) is declared, but the text does not name it"
 
 
 # ---------------------------------------------------------------- what may be skipped
@@ -188,12 +264,16 @@ _PERIOD: Final = re.compile(
 )
 
 
-def kept_for(rules: Iterable[Rule], nation: Nation) -> Schedule:
-    """What a schedule says of recordings here, for those who did not sign a consent. Birthdays have no period."""
+def kept_for(rules: Iterable[Rule], nation: Nation, *, consented: bool = False) -> Schedule:
+    """What a schedule says of recordings here, whose callers consented or did not. Birthdays have no period."""
     found: dict[Purpose, set[int]] = {}
     for rule in rules:
         months = rule.period.years * 12 + rule.period.months
-        ours = rule.item is Item.RECORDING and (not rule.nation or nation in rule.nation) and not rule.consented
+        ours = (
+            rule.item is Item.RECORDING
+            and (not rule.nation or nation in rule.nation)
+            and rule.consented in (None, consented)
+        )
         if ours and rule.purpose is not None and months:
             found.setdefault(rule.purpose, set()).add(months)
     return {purpose: frozenset(months) for purpose, months in found.items()}

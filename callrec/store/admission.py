@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
 from callrec._canonical import canonical, parse, sha256_hex
+from callrec.core.consent import ConsentKind
 from callrec.core.evidence_json import judged_from_json
 from callrec.core.kinds import Kind
 from callrec.core.proof import Granted, judge
+from callrec.core.values import Grade
 from callrec.errors import Broken, Refused, Unavailable
 from callrec.ports import SEALED_LEAF_FILE, Json, Sealed
 
+PLAYED: Final = ConsentKind.KEYPRESS.evidence
 RETENTION_FIELDS: Final = ("rule", "version", "trigger", "due")
 
 
@@ -78,9 +81,10 @@ class LedgerAdmission:
         _same(sealed, "sealed", closed["body"], _sealed_as(sealed, header))
         started = self._entry(sealed, header.get("started_leaf"), Kind.RECORDING_STARTED)
         _same(sealed, "started", started["body"], _started_as(manifest, header))
-        proofs = [self._entry(sealed, leaf, Kind.NOTICE_PROVEN) for leaf in _proven(sealed, started, header)]
+        proven = {leaf: self._entry(sealed, leaf, Kind.NOTICE_PROVEN) for leaf in _proven(sealed, started, header)}
+        proofs = list(proven.values())
         _in_order(sealed, *proofs, started, closed)
-        _covered(sealed, proofs)
+        _covered(sealed, proofs, self._consented(sealed, started, proven))
         if self._evidence is not None:
             _judged_again(sealed, proofs, self._evidence)
 
@@ -96,6 +100,32 @@ class LedgerAdmission:
             _refuse(sealed, f"its {kind.value} belongs to another segment")
         _mapping(sealed, found.get("body"), kind.value)
         return found
+
+    def _consented(
+        self, sealed: Sealed, started: Mapping[str, Json], proven: Mapping[str, Mapping[str, Json]]
+    ) -> frozenset[str]:
+        """What the caller agreed to, by the record that lies in the object, which is the one in the ledger (R19)."""
+        leaves = started["body"].get("consent_leaves") or []
+        held = sealed.manifest.get("details", {}).get("consent")
+        if not leaves and held is None:
+            return frozenset()
+        if not isinstance(leaves, list) or not isinstance(held, Mapping) or [held.get("leaf")] != leaves:
+            _refuse(sealed, "the record of its caller's consent is missing, or is another one")
+        given = self._entry(sealed, held["leaf"], Kind.CONSENT_GIVEN)
+        if canonical({**given["body"], "leaf": held["leaf"]}) != canonical(dict(held)):
+            _refuse(sealed, "the record of its caller's consent is not the one in the ledger")
+        _rests_on_proof(sealed, given["body"], proven)
+        if not given["seq"] < started["seq"]:
+            _refuse(sealed, "it was started before its caller's consent was in the ledger")
+        return frozenset(given["body"]["purposes"])
+
+
+def _rests_on_proof(sealed: Sealed, given: Mapping[str, Json], proven: Mapping[str, Mapping[str, Json]]) -> None:
+    """The consent names one of the proofs; and where the caller gave it by a key, that key is in it."""
+    proof = proven.get(str(given.get("proven_leaf")))
+    by_key = given.get("evidence") == PLAYED
+    if proof is None or (by_key and proof["body"].get("grade") != Grade.ACKNOWLEDGED.value):
+        _refuse(sealed, "nothing shows that its caller was asked, or that they agreed")
 
 
 def _judged_again(sealed: Sealed, proofs: Iterable[Mapping[str, Json]], folder: Path) -> None:
@@ -176,14 +206,15 @@ def _in_order(sealed: Sealed, *entries: Mapping[str, Json]) -> None:
         _refuse(sealed, "it was started before its proof, or sealed before it was started")
 
 
-def _covered(sealed: Sealed, proofs: Iterable[Mapping[str, Json]]) -> None:
-    """Its evidence is one of the proofs', and its purposes are within every proof's (R22)."""
+def _covered(sealed: Sealed, proofs: Iterable[Mapping[str, Json]], consented: frozenset[str]) -> None:
+    """Its evidence is one of the proofs', and its purposes are within every proof's, and what was agreed to (R22)."""
     notice = _mapping(sealed, sealed.manifest.get("notice"), "its notice")
     purposes = frozenset(sealed.manifest.get("purposes") or ())
     bodies = [proof["body"] for proof in proofs]
     if notice.get("evidence_sha256") not in [body.get("evidence_sha256", "") for body in bodies]:
         _refuse(sealed, "its evidence is not what was proven")
-    if not purposes or any(not purposes <= frozenset(body.get("purposes") or ()) for body in bodies):
+    allowed = [frozenset(body.get("purposes") or ()) | consented for body in bodies]
+    if not purposes or any(not purposes <= each for each in allowed):
         _refuse(sealed, "it has a purpose that its notice did not name")
 
 

@@ -10,6 +10,7 @@ from callrec.audit.keeping_questions import holds, retention_due
 from callrec.audit.reconcile import read_records, reconcile
 from callrec.audit.report import Filters
 from callrec.audit.use_questions import access, choices, protected, stops, tag_history, training_consent, withdrawals
+from callrec.core.bodies import missing_fields
 from callrec.core.kinds import Kind
 from callrec.core.reasons import Reason
 from callrec.errors import ConfigError, Unavailable
@@ -145,10 +146,16 @@ def test_a_copy_that_left_without_an_access_before_it_is_an_exception(story):
     assert report.exit_code == 1
 
 
+AGREED = dict.fromkeys(missing_fields(Kind.CONSENT_GIVEN, {}), "") | {
+    "purposes": ["training"],
+    "evidence": "AGENT_READ",
+}
+
+
 def test_a_voice_used_for_training_needs_a_consent_from_before(story):
     uid, other = story.day()
     use = {"person": "os:ann", "purpose": "training"}
-    story.tell(Kind.CONSENT_GIVEN, uid, recording_id=f"{uid}-0", purposes=["training"])
+    story.tell(Kind.CONSENT_GIVEN, uid, **AGREED)
     for each in (uid, other):
         story.tell(Kind.ACCESS_GRANTED, each, recording_id=f"{each}-0", action="play", **use)
     story.tell(Kind.ACCESS_GRANTED, other, recording_id=f"{other}-0", action="copy", **use)

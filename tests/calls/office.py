@@ -3,7 +3,7 @@
 5000 and 5003 are recorded where the notice is proven, 5001 and 5002 never; 5000 and 5001 have a fallback. 81 before a
 number calls that number outside; after 82 the notice plays as soon as somebody answers. Staff of 5005 hear whether a
 call is recorded. 5004, where it is wanted, has a notice that may be shortened and one in Welsh, which a test brings
-(`test_choices.py`).
+(`test_choices.py`); 5006 a notice that names no training, and a prompt that asks for it (`test_orders.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.peers.ports import LOOPBACK
 
 RECORDED, PLAIN, PLAIN_ALONE, RECORDED_ALONE, CHOOSING, NOBODYS = "5000", "5001", "5002", "5003", "5004", "5999"
 WHISPERING = "5005"
+CONSENTING = "5006"
 OUTSIDE = "07700900222"
 """Somebody outside, whom staff call by dialling 81 first."""
 CALLER_HZ, STAFF_HZ = 600, 800
@@ -45,7 +46,7 @@ def verified(house: House) -> Verification:
 class Office:
     """See above. `folder` is that of the test that runs."""
 
-    def __init__(self, folder: Path, *, choosing: bool = False) -> None:
+    def __init__(self, folder: Path, *, choosing: bool = False, consenting: bool = False) -> None:
         self.first, self.second = ports.free_port(), ports.free_port()
         self.folder = folder
         self.peers = 0
@@ -54,6 +55,8 @@ class Office:
         self._lines(self.house.settings)
         if choosing:
             self._line_with_choices(self.house.settings)
+        if consenting:
+            self._line_that_asks(self.house.settings)
         self.house.settings["sip"] |= {"trusted_headers": ["X-Ward", "X-Linked"], "linked_header": "X-Linked"}
         self.caller_file = audio.write_alaw(folder / "caller.alaw", audio.tone(CALLER_HZ, 10))
         self.staff_file = audio.write_alaw(folder / "staff.alaw", audio.tone(STAFF_HZ, 10))
@@ -89,6 +92,16 @@ class Office:
             "languages": ["en", "cy"],
             "language_keys": {"cy": "5"},
             "keys": {**recorded["keys"], "shorten": "7"},
+            "fallback": [],
+        }
+
+    def _line_that_asks(self, settings: dict[str, Any]) -> None:
+        settings["lines"]["consenting"] = deepcopy(settings["lines"]["advice"]) | {
+            "match": {"dialled": [CONSENTING]},
+            "notice": "telling",
+            "consent": "training-consent",
+            "purposes": ["medico-legal", "audit"],
+            "keys": {"decline": "2", "stop": "**2"},
             "fallback": [],
         }
 
@@ -150,8 +163,8 @@ class Office:
         """The first body of this kind, of the newest call, once it is there."""
         return ports.until(lambda: self.told(kind), seconds=PATIENCE_S, what=kind)[0]
 
-    def recording(self) -> tuple[Samples, Samples]:
-        """What was kept of the newest call."""
-        self.wait_told("recording.kept")
-        stereo = self.house.open(f"{self.house.entries('call.offered')[-1].call_uid}-0")
+    def recording(self, segment: int = 0) -> tuple[Samples, Samples]:
+        """What was kept of the newest call, in this segment."""
+        ports.until(lambda: len(self.told("recording.kept")) > segment, seconds=PATIENCE_S, what="it is kept")
+        stereo = self.house.open(f"{self.house.entries('call.offered')[-1].call_uid}-{segment}")
         return stereo[:, 0], stereo[:, 1]

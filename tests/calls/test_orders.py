@@ -1,4 +1,4 @@
-"""What staff press and operators order on a real call: pause, go on, stop; and who hears what of it."""
+"""What staff press and operators order on a real call: pause, go on, stop, ask for consent; and who hears it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ import pytest
 
 from callrec.agent.signals import HIGH_HZ, sound_of
 from callrec.core.values import Signal
-from tests.calls.office import CALLER_HZ, PATIENCE_S, RECORDED, STAFF_HZ, Office
+from callrec.notice.audio import wav_of
+from tests.calls.conftest import opened
+from tests.calls.house import ROOT
+from tests.calls.office import CALLER_HZ, CONSENTING, PATIENCE_S, RECORDED, STAFF_HZ, Office
+from tests.notice.spoken import ENGLISH
 from tests.peers import audio, ports
 from tests.peers.audio import RATE, Samples
 from tests.peers.baresip import Ear
@@ -37,9 +41,9 @@ def talk(office: Office) -> Iterator[tuple[Ear, Ear]]:
 
 
 @contextmanager
-def _talking(office: Office) -> Iterator[tuple[Ear, Ear]]:
+def _talking(office: Office, dialled: str = RECORDED) -> Iterator[tuple[Ear, Ear]]:
     with office.staff(soft(STAFF_HZ)) as staff, office.phone(soft(CALLER_HZ)) as caller:
-        caller.dial(office.house.uri(RECORDED))
+        caller.dial(office.house.uri(dialled))
         staff.established(within_s=PATIENCE_S)
         office.wait_told("recording.started")
         more(staff, 1)
@@ -195,12 +199,117 @@ def test_an_operator_pauses_goes_on_and_says_that_it_is_about_a_child(office: Of
 
 def test_a_code_that_means_nothing_changes_nothing_and_is_written_down(office: Office, talk):
     caller, staff = talk
-    staff.press("*79")
+    staff.press("*7#")
     written = office.wait_told("choice.made")
     more(staff, 1)
     caller.hang_up()
 
-    assert (written["leg"], written["choice"], written["digit"]) == ("staff", "unknown code", "*79")
+    assert (written["leg"], written["choice"], written["digit"]) == ("staff", "unknown code", "*7#")
     assert written["method"] == "rfc4733"
     assert office.decided() == ("RECORDED", "", "")
     assert audio.find(staff.heard, beeps(Signal.REFUSED)).share > 0.7
+
+
+# ---------------------------------------------------------------- consent
+
+TELLING = [
+    *("--text", "Test line. We record calls to help and check. Press 2 to say no. Same care. See example.org."),
+    *("--purposes", "medico-legal=help", "--purposes", "audit=check", "--key", "2=decline"),
+    *("--explains", "who=Test line", "--explains", "recorded=We record calls"),
+    *("--explains", "decline=Press 2 to say no", "--explains", "same_help=Same care"),
+    *("--explains", "more=See example.org"),
+]
+ASKING = [
+    "--text",
+    (
+        "We record to help and check. May we keep it for teaching? Only trainers hear it. We store it safely for "
+        "twelve months. You can say no, or change your mind later. Same care. Press 1 for yes, 2 for no."
+    ),
+    *("--purposes", "medico-legal=help", "--purposes", "audit=check", "--asks", "training=keep it for teaching"),
+    *("--key", "1=agree", "--key", "2=refuse", "--explains", "purpose=for teaching"),
+    *("--explains", "use=Only trainers hear it", "--explains", "period=for twelve months"),
+    *("--explains", "storage=store it safely", "--explains", "refuse=You can say no"),
+    *("--explains", "withdraw=change your mind later", "--explains", "same_care=Same care"),
+]
+"""The machine cannot hear whether these are the words."""
+QUESTION = np.frombuffer(ENGLISH, "<i2")[: 6 * RATE]
+
+
+@pytest.fixture(scope="module")
+def running_office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """As elsewhere, and a line whose notice names no training, with a prompt that asks for it."""
+    folder = tmp_path_factory.mktemp("office")
+    office = Office(folder, consenting=True)
+    office.house.prepare()
+    asking = folder / "asking.wav"
+    asking.write_bytes(wav_of(QUESTION.tobytes()))
+    telling = ROOT / "tests" / "assets" / "short-notice.wav"
+    for name, path, words in (("telling", telling, TELLING), ("training-consent", asking, ASKING)):
+        office.house.callrec("prompts", "add", str(path), "--id", name, "--lang", "en", *words)
+        office.house.callrec("prompts", "approve", f"{name}.en", "--by", "tester", "--from", "now")
+    yield from opened(office)
+
+
+@contextmanager
+def asked(office: Office) -> Iterator[tuple[Ear, Ear]]:
+    """Staff asked the caller for consent in a talk that is recorded, and the question is out."""
+    with _talking(office, CONSENTING) as (caller, staff):
+        staff.press("*79")
+        office.wait_told("recording.paused")
+        more(caller, len(QUESTION) / RATE + 1)
+        yield caller, staff
+
+
+def choices(office: Office) -> list[tuple[str, str]]:
+    return [(one["choice"], one["digit"]) for one in office.told("choice.made")]
+
+
+def test_a_caller_who_agrees_by_key_is_recorded_for_training_from_then_on_and_not_before(office: Office):
+    with asked(office) as (caller, staff):
+        caller.press("1")
+        ports.until(lambda: len(office.told("recording.started")) > 1, seconds=PATIENCE_S, what="the next segment")
+        more(staff, 2)
+        caller.hang_up()
+
+    assert office.decided() == ("RECORDED", "", "")
+    assert audio.find(caller.heard, QUESTION).share > 0.9
+    before, after = office.told("recording.started")
+    assert (before["purposes"], after["purposes"]) == (["audit", "medico-legal"], ["audit", "medico-legal", "training"])
+    assert choices(office) == [("consent", "1")]
+    (given,) = office.told("consent.given")
+    uid = office.house.entries("call.offered")[-1].call_uid
+    assert [proven["grade"] for proven in office.told("notice.proven")][-1] == "acknowledged"
+    for side in (*office.recording(), *office.recording(1)):
+        assert audio.find(side, QUESTION).share < 0.5
+    left, right = office.recording(1)
+    assert audio.hears(left, CALLER_HZ, dbfs=SOFT_DBFS - 10).mean() > 0.7
+    assert audio.hears(right, STAFF_HZ, dbfs=SOFT_DBFS - 10).mean() > 0.7
+    first, second = (json.loads(office.house.callrec("recordings", "show", f"{uid}-{n}", "--json")) for n in (0, 1))
+    carried = second["manifest"]["details"]["consent"]
+    assert {name: carried[name] for name in given} == given
+    assert (given["consent"], given["prompt_id"], given["taker"][:5]) == ("keypress", "training-consent", "staff")
+    assert "consent" not in first["manifest"]["details"]
+    assert second["manifest"]["retention"]["tags"]["training"]["rule"] == "TR-C"
+    told = office.house.callrec("audit", "pack", uid, "-o", str(office.folder / "pack.zip"))
+    assert "every check that this pack allows holds" in told
+
+
+def test_a_caller_who_does_not_answer_is_recorded_as_before_and_nothing_is_added(office: Office):
+    with asked(office) as (caller, staff):
+        office.wait_told("recording.resumed")
+        staff.press("*79")
+        ports.until(lambda: office.told("access.denied"), seconds=PATIENCE_S, what="it is not asked again")
+        more(staff, 2)
+        caller.hang_up()
+
+    assert office.decided() == ("RECORDED", "", "")
+    assert choices(office) == [("no consent: no answer", "")]
+    assert [one["purposes"] for one in office.told("recording.started")] == [["audit", "medico-legal"]]
+    assert office.told("consent.given") == []
+    assert office.told("access.denied")[0]["purpose"] == "training"
+    assert audio.find(staff.heard, beeps(Signal.REFUSED)).share > 0.7
+    (gap,) = office.told("recording.sealed")[0]["gaps"]
+    assert gap["why"] == "the caller is asked for consent"
+    left, right = office.recording()
+    assert audio.hears(left[gap["to_sample"] + RATE // 5 :], CALLER_HZ, dbfs=SOFT_DBFS - 10).mean() > 0.7
+    assert audio.find(right, QUESTION).share < 0.5

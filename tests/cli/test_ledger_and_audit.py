@@ -190,7 +190,7 @@ def test_a_good_house_holds_all_checks(recorded):
 
     said = ended(recorded.callrec("audit", "verify", "--anchor", anchor))
 
-    assert "14 of 14 checks hold" in said
+    assert "15 of 15 checks hold" in said
     assert all(f"{'holds':>12}  {number:2}. " in said for number in CHECKS)
 
 
@@ -215,7 +215,7 @@ def test_an_auditor_needs_copies_and_the_half_page_and_nothing_of_the_operators(
     broken = in_another_process("audit", "verify", *places, *beside)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "14 of 14 checks hold" in done.stdout
+    assert "15 of 15 checks hold" in done.stdout
     assert broken.returncode == 30
 
 
@@ -286,7 +286,7 @@ def test_one_call_is_gathered_with_the_header_of_every_report(recorded):
     for given in (uid, uid[:12], recorded.recording):
         said = ended(recorded.callrec("audit", "call", given))
         assert said.startswith("anchored outside: never\n")
-        assert "verification: 13 of 14 checks hold" in said
+        assert "verification: 14 of 15 checks hold" in said
         assert f"notice played: proven (sent to the next hop {NEXT_HOP}; evaluation tap)" in said
         assert "result:       nothing contradicts itself" in said
     value = json.loads(ended(recorded.callrec("audit", "call", uid, "--json")))

@@ -318,7 +318,7 @@ def test_the_auditors_first_hour_can_be_spent_as_it_is_written(house, tmp_path, 
     assert [words[2] for words in commands] == [
         *("verify", "coverage", "refusals", "purpose-ceiling", "call", "pack", "verify")
     ]
-    assert "14 of 14 checks hold" in said[0]
+    assert "15 of 15 checks hold" in said[0]
     assert "1 matched, 0 unmatched" in said[1]
     assert "NOTICE_INTERRUPTED" in said[2]
     assert f"checkpoint:   the same as {len(house.entries()):016d}.checkpoint, which you hold" in said[-1]

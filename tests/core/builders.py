@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from callrec.core.call import CallPlan, Keys
+from callrec.core.consent import Agreed, Consent, Script, Taken
 from callrec.core.evidence import (
     Binding,
     CallerMedia,
@@ -129,3 +130,28 @@ def a_plan(**changes: object) -> CallPlan:
         has_choice_window=True,
     )
     return replace(plan, **changes)
+
+
+SCRIPT = Script(
+    prompt_id="training-consent",
+    version=1,
+    language="en",
+    pcm_sha256="cc" * 32,
+    approval_leaf="de" * 32,
+    purposes=frozenset({Purpose.MEDICO_LEGAL, Purpose.AUDIT}),
+    asks=frozenset({Purpose.TRAINING}),
+    agree="1",
+    refuse="2",
+    essential_ms=5000,
+)
+"""Asks for training, and names what else the call is recorded for."""
+
+
+def a_consent(agreed: Agreed, **changes: object) -> Consent:
+    """As the ledger's receipt makes it."""
+    its = {"kind": Kind.CONSENT_GIVEN, "leaf": "ac" * 32, **changes}
+    return Consent(
+        agreed=agreed,
+        taken=Taken(utc="2026-11-28T10:00:00.000Z", taker="staff sip:6000@pbx"),
+        receipt=replace(agreed.proof.receipt, **its),
+    )

@@ -118,7 +118,9 @@ def check_step(before, event, after, orders):
             assert not after.paused
             assert not after.window_open
             assert before.capture is Capture.OFF
-            assert order.purposes <= (order.proof.granted.purposes & after.plan.purposes) - after.without
+            added = order.consent.purposes if order.consent is not None else frozenset()
+            named = (order.proof.granted.purposes & after.plan.purposes) | added
+            assert order.purposes <= named - after.without
         if isinstance(order, c.ResumeRecording):
             assert after.permission is Permission.GRANTED
             assert not after.held
@@ -138,7 +140,7 @@ def check_purposes(before, after, orders):
     assert started or after.purposes <= before.purposes
     for order in orders:
         if isinstance(order, c.ChangeTags):
-            assert order.purposes <= before.purposes
+            assert order.purposes <= dict(before.tagged).get(order.segment, frozenset())
 
 
 def reaches_the_line(call):

@@ -1,5 +1,4 @@
-"""The caller's choice, a row for each rule in RULES: given / when / then, against the core. R19 to R21,
-about consent that is asked for in a call, have no row yet.
+"""The caller's choice, a row for each rule in RULES: given / when / then, against the core.
 
 A rule that touches media or the store names, with `shown_by`, the tests in which real calls, files and people show it.
 """
@@ -18,6 +17,7 @@ import pytest
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call import Capture, Stage, advance, open_call
+from callrec.core.consent import sealed_json
 from callrec.core.people import Necessity, Proxy, ProxyRole, asked_again_on, basis_refused, parse_about
 from callrec.core.permission import Permission
 from callrec.core.purposes import SECONDARY, Protection, Role, TagChange, TagSource, effective, shared, why_not
@@ -25,8 +25,10 @@ from callrec.core.reasons import REASON_CLASS, Reason, ReasonClass
 from callrec.core.retention import Facts, Nation, Subject, uncovered
 from callrec.core.tags import REMOVED, RESTORED, SUSPENDED, replayed
 from callrec.core.values import Grade, Leg, Order, Purpose, Signal
-from tests.core.builders import a_plan
+from callrec.notice.wording import CONSENT_EXPLAINS, lint_consent, lint_periods
+from tests.core.builders import SCRIPT, a_plan
 from tests.core.test_call import CODES, GOOD, WAITS_FOR_THE_KEY, key, timer, walk
+from tests.core.test_consent import ALOUD, ASKED, BY_KEY, PROOF, TOLD, code, given, of, talk
 from tests.core.test_orders import MEDICO_LEGAL, order, pressed, recorded
 from tests.core.test_segments import AGAIN, CHANGED, TALKING
 from tests.core.test_tags import changed
@@ -57,6 +59,31 @@ def dialled(orders):
 
 def seen(*entries, tags=ALL):
     return replayed(tags, entries)
+
+
+SPEAKS = {
+    "purpose": "for teaching our staff",
+    "use": "Only trainers here would hear it",
+    "period": "for twelve months",
+    "storage": "store it securely",
+    "refuse": "You can say no",
+    "withdraw": "change your mind, now or later",
+    "same_care": "Your care will not change",
+}
+QUESTION = (
+    "We keep a record of our advice. May we keep it, as it is, for teaching our staff? "
+    "Only trainers here would hear it. We would store it securely for twelve months. "
+    "You can say no, or change your mind, now or later. "
+    "Your care will not change. Press 1 for yes, 2 for no."
+)
+
+
+def unsaid(text=QUESTION, **says):
+    """What a prompt for consent that says these leaves out."""
+    named = {Purpose.MEDICO_LEGAL: "record of our advice"}
+    asks = {Purpose.TRAINING: "for teaching our staff"}
+    keys = {"1": "agree", "2": "refuse"}
+    return lint_consent(text, purposes=named, asks=asks, keys=keys, explains={**SPEAKS, **says})
 
 
 # ---------------------------------------------------------------- B: choice
@@ -141,6 +168,68 @@ def test_r18_distress_stops_and_ends_secondary_use_of_the_call_for_good():
 
 
 # ---------------------------------------------------------------- C: purpose
+
+
+@shown_by("tests/calls/test_orders.py::test_a_caller_who_does_not_answer_is_recorded_as_before_and_nothing_is_added")
+def test_r17_silence_when_consent_is_asked_for_is_no_is_asked_once_and_changes_nothing():
+    before, _ = talk()
+    call, orders = talk(code(), ASKED, timer(e.Timer.CONSENT))
+
+    assert (call.purposes, call.segment, call.capture) == (before.purposes, 0, Capture.ON)
+    assert not ordered(orders, c.StopRecording)
+    assert not ordered(orders, c.HangUp)
+    _, again = advance(call, code())
+    assert not ordered(again, c.PlayNotice)
+    assert "asked before" in ordered(again, c.RecordDenial)[0].why
+
+
+@shown_by(
+    "tests/calls/test_orders.py::test_a_caller_who_agrees_by_key_is_recorded_for_training_from_then_on_and_not_before",
+    "tests/store/test_admission.py::test_a_purpose_beyond_the_notice_needs_the_consent_that_lies_in_the_object",
+    "tests/core/test_consent.py::test_no_order_to_record_can_be_written_for_more_than_notice_and_consent_name",
+)
+@pytest.mark.parametrize("events", [BY_KEY, ALOUD])
+def test_r19_a_consent_is_in_the_ledger_before_the_recording_that_carries_it_begins(events):
+    _, orders = talk(*events)
+    (wanted,) = ordered(orders, c.RecordConsent)
+    assert not ordered(orders, c.StartRecording)
+    assert (wanted.segment, wanted.agreed.script, wanted.agreed.proof) == (1, SCRIPT, PROOF)
+
+    _, orders = given(*events)
+    (start,) = ordered(orders, c.StartRecording)
+    said = sealed_json(start.consent)
+    assert said["consent"] == ("keypress" if events is BY_KEY else "oral")
+    assert (said["prompt_id"], said["version"], said["language"]) == ("training-consent", 1, "en")
+    assert (said["purposes"], said["given_by"], said["taker"]) == (["training"], "subject", "staff sip:6000@pbx")
+    assert said.keys() >= {"given_utc", "offset_ms", "heard_in", "proven_leaf", "script_leaf", "leaf"}
+
+
+@shown_by(
+    "tests/notice/test_prompts_command.py::test_a_prompt_that_asks_for_consent_says_all_seven_things_and_the_schedules_period"
+)
+def test_r20_a_prompt_for_consent_says_all_seven_things_and_the_period_of_the_schedule():
+    assert unsaid() == ()
+    assert len(CONSENT_EXPLAINS) == len(SPEAKS) == 7
+    for name, meaning in CONSENT_EXPLAINS.items():
+        (wrong,) = unsaid(**{name: ""})
+        assert meaning in wrong
+    kept = {Purpose.TRAINING: frozenset({12})}
+    assert lint_periods(QUESTION, [Purpose.TRAINING], kept) == ()
+    assert lint_periods(QUESTION.replace("twelve", "six"), [Purpose.TRAINING], kept)
+    assert "names no period" in unsaid(period="store it")[0]
+
+
+@shown_by(
+    "tests/calls/test_orders.py::test_a_caller_who_agrees_by_key_is_recorded_for_training_from_then_on_and_not_before",
+    "tests/core/test_consent.py::test_whatever_is_no_sure_yes_adds_nothing_and_the_recording_goes_on",
+)
+def test_r21_only_a_yes_adds_training_and_only_to_what_is_said_from_then_on():
+    call, orders = given(*BY_KEY)
+
+    (start,) = ordered(orders, c.StartRecording)
+    assert (start.segment, start.purposes) == (1, TOLD | TRAINING)
+    assert call.tagged[0] == (0, TOLD), "what was captured before never carries it"
+    assert not of(orders, c.ChangeTags)
 
 
 @shown_by(
@@ -403,7 +492,7 @@ def test_r55_each_segment_has_what_everybody_heard_in_it_was_told_and_a_stranger
 
 # ---------------------------------------------------------------- the table itself
 
-RULES = {*range(14, 19), *range(22, 28), *range(33, 40), 52, 53, 55}
+RULES = {*range(14, 28), *range(33, 40), 52, 53, 55}
 
 
 def rows():

@@ -60,7 +60,8 @@ def test_the_example_shows_nothing_that_is_no_key():
     ids=lambda key: key.path,
 )
 def test_the_example_names_the_default_that_is_in_force(key: Key):
-    shown = {None: "null", True: "true", False: "false"}.get(key.default, str(key.default))
+    words = {None: "null", True: "true", False: "false"}
+    shown = next((word for value, word in words.items() if key.default is value), str(key.default))
 
     assert re.search(rf'default:? "?{re.escape(shown)}|required unless', explanation(key), re.IGNORECASE)
 

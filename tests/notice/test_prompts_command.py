@@ -11,6 +11,7 @@ from callrec.core.kinds import Kind
 from callrec.core.retention import Nation
 from callrec.errors import ConfigError, Refused
 from callrec.notice.audio import wav_of
+from callrec.notice.manifest import PromptKind
 from callrec.notice.register import Register
 from tests.notice.spoken import PROMPTS
 from tests.notice.test_quality import PAUSE, WORD, seconds
@@ -100,7 +101,7 @@ def test_check_refuses_a_register_in_which_a_file_changed(call, desk) -> None:
     [
         (["--purposes", "marketing=to sell"], "'marketing' is not offered"),
         (["--purposes", "audit"], "expected NAME=value"),
-        (["--key", "2=refuse"], "known meanings are acknowledge, decline"),
+        (["--key", "2=never"], "known meanings are acknowledge, agree, decline"),
         (["--key", "2=decline", "--key", "2=repeat"], "stands there twice"),
         (["--explains", "why=because"], "known are decline, more"),
         (["--from", "soon"], "--from: expected a date"),
@@ -164,3 +165,69 @@ def test_a_part_that_is_not_enough_or_ends_in_a_word_is_refused_and_nothing_is_a
         call(*skippable(english, **change))
 
     assert not desk.prompts_dir.exists()
+
+
+# ---------------------------------------------------------------- consent
+
+SEVEN = {
+    "purpose": "for teaching our staff",
+    "use": "Only trainers here would hear it",
+    "period": "for twelve months",
+    "storage": "store it securely",
+    "refuse": "You can say no",
+    "withdraw": "change your mind, now or later",
+    "same_care": "Your care will not change",
+}
+QUESTION = (
+    "We keep a record of our advice. May we keep it, as it is, for teaching our staff? "
+    "Only trainers here would hear it. We would store it securely for twelve months. "
+    "You can say no, or change your mind, now or later. "
+    "Your care will not change. Press 1 for yes, 2 for no."
+)
+
+
+def asking(file, *, text=QUESTION, without="", keys=("1=agree", "2=refuse")) -> list[str]:
+    said = [f"{name}={phrase}" for name, phrase in SEVEN.items() if name != without]
+    return [
+        "add",
+        str(file),
+        *("--id", "training-consent", "--lang", "en", "--text", text),
+        *("--purposes", "medico-legal=record of our advice", "--asks", "training=for teaching our staff"),
+        *[word for each in keys for word in ("--key", each)],
+        *[word for each in said for word in ("--explains", each)],
+    ]
+
+
+def test_a_prompt_that_asks_for_consent_says_all_seven_things_and_the_schedules_period(call, desk, english) -> None:
+    for name in SEVEN:
+        with pytest.raises(Refused, match=rf"\({name}\)"):
+            call(*asking(english, without=name))
+    with pytest.raises(Refused, match=r"training 1 years"):
+        call(*asking(english, text=QUESTION.replace("twelve", "eighteen")))
+    with pytest.raises(Refused, match="one key must mean refuse"):
+        call(*asking(english, text=QUESTION.replace(", 2 for no", ""), keys=("1=agree",)))
+
+    call(*asking(english))
+    call("approve", "training-consent", "--by", "ig-lead")
+
+    assert "consent, 19.2 s; medico-legal; asks for training" in call("list")
+    (entry,) = desk.entries
+    assert (entry.body["asks"], entry.body["purposes"], entry.body["kind"]) == (
+        ["training"],
+        ["medico-legal"],
+        "consent",
+    )
+
+
+def test_what_asks_for_consent_is_no_notice_and_no_notice_asks(call, desk, english) -> None:
+    call(*asking(english))
+    call("approve", "training-consent", "--by", "ig-lead")
+    register = Register.load(desk.prompts_dir)
+    now = register.records[0].approved.at
+
+    assert "there is no prompt" in register.choose("training-consent", "en", now).what
+    found = register.choose("training-consent", "en", now, PromptKind.CONSENT)
+    assert found.facts("line default").acknowledges == "1"
+    assert found.facts("line default").purposes == ("medico-legal",)
+    with pytest.raises(Refused, match="answers a question"):
+        call(*(word.replace("2=decline", "2=agree") for word in words_of(E4, english)))

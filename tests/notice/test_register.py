@@ -361,7 +361,7 @@ def test_the_manifest_reads_back_as_it_was_written(installed) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"langauge": "en"}, r"prompts\[0\]: unknown key 'langauge'; known keys are approved, effective_from"),
+        ({"langauge": "en"}, r"prompts\[0\]: unknown key 'langauge'; known keys are approved, asks, effective_from"),
         ({"version": 0}, r"prompts\[0\]\.version: expected a whole number"),
         ({"version": True}, r"version: expected a whole number"),
         ({"file": "../secret.wav"}, r"file: expected the name of a file"),
@@ -371,7 +371,7 @@ def test_the_manifest_reads_back_as_it_was_written(installed) -> None:
         ({"purposes": ["audit"]}, r"purposes: expected keys and values"),
         ({"keys": {"9": "decline"}}, r"keys: unknown key '9'"),
         ({"keys": {2: "decline"}}, r"keys: unknown key 2"),
-        ({"keys": {"2": "refuse"}}, r"keys\.2: 'refuse' is none of decline"),
+        ({"keys": {"2": "no"}}, r"keys\.2: 'no' is none of decline"),
         ({"keys": {"2": ["decline"]}}, r"keys\.2"),
         ({"explains": {"why": "x"}}, r"explains: unknown key 'why'"),
         ({"pcm_sha256": "abc"}, r"pcm_sha256: expected a SHA-256"),

@@ -112,6 +112,60 @@ def test_a_ledger_that_was_not_registered_with_the_store_is_a_refusal(sealed):
         a_door(LedgerOf(sealed), logs={"b" * 64}).check(sealed)
 
 
+GIVEN = "9a" * 32
+AGREED = {"evidence": "PLAYED", "purposes": ["training"], "proven_leaf": PROVEN, "prompt_id": "training-consent"}
+ALL = ["audit", "medico-legal", "training"]
+
+
+def consenting(tmp_path, *, held=None, **changes):
+    """A recording that is tagged for what only its caller's consent adds, and the ledger that holds that."""
+    record = {**AGREED, **changes}
+    details = {"details": {"consent": {**record, "leaf": GIVEN} if held is None else held}} if held != {} else {}
+    sealed = a_sealed(tmp_path, purposes=ALL, **details)
+    ledger = LedgerOf(sealed)
+    ledger.change(PROVEN, "purposes", ["audit", "medico-legal"])
+    ledger.change(PROVEN, "grade", "acknowledged")
+    ledger.change(STARTED, "consent_leaves", [GIVEN])
+    ledger.entries[GIVEN] = {**ledger.entries[PROVEN], "kind": "consent.given", "body": record}
+    return ledger, sealed
+
+
+def test_a_purpose_beyond_the_notice_needs_the_consent_that_lies_in_the_object(tmp_path):
+    ledger, sealed = consenting(tmp_path)
+
+    a_door(ledger).check(sealed)
+
+    ledger, sealed = consenting(tmp_path / "without", held={})
+    ledger.change(STARTED, "consent_leaves", [])
+    with pytest.raises(Refused, match="did not name"):
+        a_door(ledger).check(sealed)
+
+
+@pytest.mark.parametrize(
+    ("made", "spoil", "why"),
+    [
+        ({"held": {}}, (), "missing, or is another"),
+        ({"held": {**AGREED, "leaf": "0" * 64}}, (), "missing, or is another"),
+        ({"held": {**AGREED, "leaf": GIVEN, "prompt_id": "another"}}, (), "not the one in the ledger"),
+        ({"purposes": []}, (), "did not name"),
+        ({"proven_leaf": "0" * 64}, (), "nothing shows"),
+        ({}, (PROVEN, "grade", "received"), "nothing shows"),
+        ({}, (STARTED, "consent_leaves", []), "missing, or is another"),
+        ({}, (STARTED, "consent_leaves", [GIVEN, "0" * 64]), "missing, or is another"),
+        ({}, (GIVEN, "seq", 99), "before its caller's consent"),
+        ({}, (GIVEN, "segment", 7), "another segment"),
+        ({}, (GIVEN, "kind", "tag.changed"), "another segment"),
+    ],
+)
+def test_a_consent_that_is_missing_or_shows_nothing_is_a_refusal(tmp_path, made, spoil, why):
+    ledger, sealed = consenting(tmp_path, **made)
+    if spoil:
+        ledger.change(*spoil)
+
+    with pytest.raises(Refused, match=why):
+        a_door(ledger).check(sealed)
+
+
 class WithEvidence:
     """A proof whose evidence lies in a folder, as the recorder judged it."""
 

@@ -18,19 +18,21 @@ in events. Theory of operation:
    it the one place that orders it. Holds suspend, keys and people stop, and what stopped does not start again.
 5. Another outside party ends the segment (`segments.py`): the next one is asked, proven and decided by itself, in the
    talk. One proof starts at most one segment, and what forbade recording forbids it in every later one.
-6. Events of threads race. Facts that can legitimately come late stand in the table of their stage; what does not
+6. A consent is asked for beside a segment that runs (`consent.py`). Only a yes that the ledger holds, as a Consent in
+   ConsentRecorded, adds a purpose, and only to the segment that begins with it.
+7. Events of threads race. Facts that can legitimately come late stand in the table of their stage; what does not
    stand there is a defect, and raises.
 
 Rooms, each importing only those above it: `state` (the value), `capture` (may it be recorded, what ends it), `dialling`
-(towards the line), `notice`, `orders` (of staff and operators), `keys` (of the caller), `segments`, `legs`, `table`
-(what may happen when).
+(towards the line), `notice`, `segments`, `consent`, `orders` (of staff and operators), `keys` (of the caller), `legs`,
+`table` (what may happen when).
 """
 
 from callrec.core.call.keys import SAY_NO, asks_for_keys, keys_in_use, words_in_use
 from callrec.core.call.notice import language_chosen
-from callrec.core.call.orders import STAFF, staff_keys_in_use
+from callrec.core.call.orders import staff_keys_in_use
 from callrec.core.call.segments import line_changed
-from callrec.core.call.state import EMERGENCY, Call, CallPlan, Capture, Keys, Notice, StaffCodes, Stage, Step
+from callrec.core.call.state import EMERGENCY, STAFF, Call, CallPlan, Capture, Keys, Notice, StaffCodes, Stage, Step
 from callrec.core.call.table import TABLE, advance, open_call
 
 __all__ = [

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from callrec.core import commands as c
 from callrec.core import events as e
-from callrec.core.call.state import Call, Capture, Notice, Stage, Step
+from callrec.core.call.state import Asking, Call, Capture, Notice, Stage, Step, and_then
+from callrec.core.consent import Agreed
 from callrec.core.permission import Permission, PermissionFact, after
+from callrec.core.proof import NoticeProof
 from callrec.core.purposes import Protection, TagSource, effective
 from callrec.core.reasons import Reason
 from callrec.core.values import Leg, Purpose, Signal
@@ -20,7 +22,41 @@ def proof_recorded(call: Call, event: e.ProofRecorded) -> Step:
     if call.permission is not Permission.PENDING or not (waited_for and enough):
         return call, ()
     granted = replace(call, permission=after(call.permission, PermissionFact.PROVEN), proof=event.proof)
-    return start_when_permitted(granted)
+    wanted = granted.agreed.script.asks - granted.without if granted.agreed else frozenset()
+    if granted.agreed is None or not wanted:
+        return start_when_permitted(replace(granted, agreed=None))
+    return granted, (_consent_to(granted, granted.agreed, wanted, event.proof),)
+
+
+def _consent_to(call: Call, yes: Asking, purposes: frozenset[Purpose], proof: NoticeProof) -> c.RecordConsent:
+    """What the caller agreed to goes into the ledger before the segment that rests on it begins (R19)."""
+    agreed = Agreed(
+        kind=yes.kind,
+        script=yes.script,
+        purposes=purposes,
+        given_by=yes.given_by,
+        about=call.about,
+        taker=yes.actor,
+        at_ns=yes.said_ns,
+        proof=proof,
+    )
+    return c.RecordConsent(agreed=agreed, segment=call.segment)
+
+
+def consent_recorded(call: Call, event: e.ConsentRecorded) -> Step:
+    """The ledger holds the yes: from now on, and only from now on, what it adds is recorded for as well."""
+    if call.agreed is None or event.consent.agreed.proof is not call.proof:
+        return call, ()
+    heard = (c.SignalStaff(signal=Signal.DONE),) if call.staff_up else ()
+    return and_then(heard, start_when_permitted(replace(call, agreed=None, consent=event.consent)))
+
+
+def consent_unrecorded(call: Call, event: e.ConsentUnrecorded) -> Step:
+    """It could not be written down: as if it had not been given. The notice is proven, so that recording goes on."""
+    if call.agreed is None or event.segment != call.segment:
+        return call, ()
+    heard = (c.SignalStaff(signal=Signal.REFUSED),) if call.staff_up else ()
+    return and_then(heard, start_when_permitted(replace(call, agreed=None)))
 
 
 def proof_unrecorded(call: Call, event: e.ProofUnrecorded) -> Step:
@@ -54,6 +90,8 @@ def silence(call: Call) -> str:
         return "paused"
     if call.staff_uninformed:
         return "staff did not acknowledge the recording policy"
+    if call.asking is not None:
+        return "the caller is asked for consent"
     return "" if call.staff_there else "nobody of the line is there"
 
 
@@ -69,7 +107,7 @@ def settle(call: Call, actor: str = "agent") -> Step:
 
 def may_record(call: Call) -> bool:
     """The one rule: bridged, every outside party proven, choice made or not made in time, nobody on hold, no pause, a
-    person of the line there, and this segment never before.
+    person of the line there, no yes on its way into the ledger, and this segment never before.
     """
     return (
         call.stage is Stage.BRIDGED
@@ -77,6 +115,7 @@ def may_record(call: Call) -> bool:
         and not call.strangers
         and not call.window_open
         and not silence(call)
+        and call.agreed is None
         and call.capture is Capture.OFF
     )
 
@@ -85,15 +124,20 @@ def start_when_permitted(call: Call) -> Step:
     """The one place that orders a recording."""
     if not may_record(call) or call.proof is None:
         return call, ()
+    consented = call.consent.purposes if call.consent is not None else frozenset[Purpose]()
     purposes = effective(
-        proposed=call.plan.purposes,
+        proposed=call.plan.purposes | consented,
         granted_by_notice=call.proof.granted.purposes,
+        consents=consented,
         declined=call.without,
         protections=call.protections,
     )
     if not purposes:
         return replace(call, capture=Capture.ENDED, reason=call.reason or Reason.NO_PURPOSE), ()
-    order = c.StartRecording(proof=call.proof, segment=call.segment, purposes=purposes, about=call.about)
+    consent = call.consent if purposes & consented else None
+    order = c.StartRecording(
+        proof=call.proof, segment=call.segment, purposes=purposes, about=call.about, consent=consent
+    )
     started = replace(call, capture=Capture.ON, recorded=True, purposes=purposes)
     return whisper(started, (order, *_said_before(call)))
 

@@ -8,9 +8,11 @@ from typing import Final
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import discard, stop, tags_changed
+from callrec.core.call.consent import answered_by_key
 from callrec.core.call.notice import acknowledged, choose_language, go_on, play, skip
 from callrec.core.call.orders import staff_key, staff_keys_in_use
-from callrec.core.call.state import EMERGENCY, Call, Capture, Keys, Notice, Step, and_then, unfinished
+from callrec.core.call.state import EMERGENCY, Asking, Call, Capture, Keys, Notice, Step, and_then, unfinished
+from callrec.core.consent import ConsentKind
 from callrec.core.permission import Permission, PermissionFact, after
 from callrec.core.purposes import SECONDARY, TagSource
 from callrec.core.reasons import Reason
@@ -31,6 +33,8 @@ def key_pressed(call: Call, event: e.KeyPressed) -> Step:
     keys = call.plan.keys
     digits = call.digits + event.digit
     call = replace(call, digits=unfinished(digits, keys_in_use(call) if call.paused else keys.words()))
+    if call.asking is not None:
+        return _while_asked(call, event, digits, call.asking)
     if _choosing(call, event) and digits.endswith(EMERGENCY):
         return _withdraw(call, event, EMERGENCY, Reason.EMERGENCY_BYPASS)
     if keys.stop and digits.endswith(keys.stop):
@@ -45,13 +49,35 @@ def asks_for_keys(call: Call) -> bool:
     return call.permission in (Permission.PENDING, Permission.GRANTED) and call.window_closed_ns < 0
 
 
+def _while_asked(call: Call, event: e.KeyPressed, digits: str, asking: Asking) -> Step:
+    """Whoever stops is not asked any more; a key that may become a stop answers nothing yet. The notice that plays
+    after a yes that was said aloud offers its own keys: who declines by one of them is stopped.
+    """
+    keys = call.plan.keys
+    if keys.stop and digits.endswith(keys.stop):
+        return _caller_stops(call, event, keys.stop)
+    if asking.kind is ConsentKind.ORAL and event.digit == keys.decline:
+        return _stopped_by_caller(call, event, event.digit)
+    stopping = (keys.stop,) if keys.stop else ()
+    left = replace(call, digits=unfinished(digits, stopping))
+    return (left, ()) if left.digits else answered_by_key(left, event)
+
+
 def keys_in_use(call: Call) -> tuple[str, ...]:
     """Sequences of the caller that mean something now; every other key is for the advice line."""
     if call.permission is Permission.WITHDRAWN:
         return ()
+    if call.asking is not None:
+        return _asked_keys(call, call.asking)
     if asks_for_keys(call):
         return call.plan.keys.words()
     return (call.plan.keys.stop,) if call.plan.keys.stop else ()
+
+
+def _asked_keys(call: Call, asking: Asking) -> tuple[str, ...]:
+    keys, script = call.plan.keys, asking.script
+    own = (keys.decline,) if asking.kind is ConsentKind.ORAL else (script.agree, script.refuse)
+    return tuple(word for word in (*own, keys.stop) if word)
 
 
 def words_in_use(call: Call, leg: Leg) -> tuple[str, ...]:
@@ -141,6 +167,8 @@ def _caller_stops(call: Call, event: e.KeyPressed, word: str) -> Step:
     """Before capture a stop is a decline; while it runs it ends the segment (R15). What was captured is for no
     secondary use, and is quarantined until somebody decided (R16).
     """
+    if call.agreed is not None:  # between two segments of one talk: what was captured is stopped as well
+        return _stopped_by_caller(replace(call, reason=Reason.CALLER_STOPPED), event, word)
     if not call.captures or event.at_ns <= call.window_closed_ns:
         declines = call.capture is not Capture.ENDED
         return _withdraw(call, event, word, Reason.CALLER_DECLINED) if declines else (call, ())

@@ -1,7 +1,8 @@
 """What others than the caller order: by a code from the staff leg, by a command, by whoever else may ask the agent.
 
-An order only ever takes away. It may stop capture and suspend use; what was captured stays, whoever ordered it. One
-asks: `notice` has the outside party told, on an outbound call once staff know who has answered (R4), or again (R8).
+An order only ever takes away. It may stop capture and suspend use; what was captured stays, whoever ordered it. Some
+ask: `notice` has the outside party told, on an outbound call once staff know who has answered (R4), or again (R8);
+`training` has the caller asked for consent, and `agreed` says that they gave it aloud (R21, R59).
 """
 
 from __future__ import annotations
@@ -13,23 +14,22 @@ from typing import Final
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import settle, status, stop_requested, tags_changed
+from callrec.core.call.consent import ask_for_consent
 from callrec.core.call.notice import ask, may_be_asked
-from callrec.core.call.state import Call, Capture, Handler, Step, and_then, unfinished
+from callrec.core.call.state import STAFF, Call, Capture, Handler, Step, and_then, unfinished
 from callrec.core.people import A_CHILD
 from callrec.core.permission import Permission
 from callrec.core.purposes import SECONDARY, Protection, TagSource
 from callrec.core.reasons import Reason
 from callrec.core.retention import Subject
-from callrec.core.values import Leg, Order, Purpose, Signal
+from callrec.core.values import FROM_STAFF, Leg, Order, Purpose, Signal
 
-STAFF: Final = "staff"
-"""Who orders by a code."""
 _KEYPAD: Final = "0123456789*#"
 
 
 def order_given(call: Call, event: e.OrderGiven) -> Step:
     """Carry the order out, or tell staff that there is nothing to order."""
-    if call.plan.obstacle is not None and event.order is not Order.STATUS:
+    if call.plan.obstacle is not None and event.order not in FROM_STAFF:
         return call, _signal(call, Signal.REFUSED)
     return _ORDERS[event.order](call, event)
 
@@ -72,7 +72,8 @@ def _stop(call: Call, event: e.OrderGiven) -> Step:
     if call.capture is Capture.ENDED:
         return call, _signal(call, Signal.REFUSED)
     early = (*_stopped_early(call, event), *_signal(call, Signal.DONE))
-    before = _suspended(call, frozenset(Purpose), event.actor, "stopped") if call.captures else early
+    captured = call.captures or call.agreed is not None
+    before = _suspended(call, frozenset(Purpose), event.actor, "stopped") if captured else early
     reason = Reason.STAFF_STOPPED if event.actor == STAFF else Reason.OPERATOR_STOPPED
     stopped = e.StopRequested(at_ns=event.at_ns, reason=reason, actor=event.actor)
     return and_then(before, stop_requested(call, stopped))
@@ -199,4 +200,6 @@ _ORDERS: Final[Mapping[Order, Callable[[Call, e.OrderGiven], Step]]] = {
     Order.OBJECTION: _protects(Protection.CHILD_OBJECTS),
     Order.STATUS: _status,
     Order.NOTICE: _notice,
+    Order.TRAINING: ask_for_consent,
+    Order.AGREED: ask_for_consent,
 }

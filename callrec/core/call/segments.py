@@ -75,8 +75,14 @@ def _may_be_recorded(call: Call) -> bool:
 def _next_segment(call: Call, *, announce: bool) -> Step:
     """End what runs, decide it, and ask whoever is there now, unless somebody is there who cannot be asked."""
     silenced = (c.StopNotice(attempt=call.attempt),) if call.notice is Notice.PLAYING else ()
-    stopped, orders = stop(call, Reason.PARTY_WITHOUT_NOTICE, "agent", announce=announce)
-    reason = None if call.recorded else call.reason or Reason.PARTY_WITHOUT_NOTICE
+    fresh, orders = begin_segment(call, Reason.PARTY_WITHOUT_NOTICE, announce=announce)
+    return and_then((*silenced, *orders), _ask(fresh))
+
+
+def begin_segment(call: Call, why: Reason | None, *, announce: bool = False) -> Step:
+    """End what runs, for this reason, and decide it. Of the segment after it nothing is known or permitted yet."""
+    stopped, orders = stop(call, why, "agent", announce=announce)
+    reason = None if call.recorded else call.reason or why
     fresh = replace(
         stopped,
         segment=call.segment + 1,
@@ -95,8 +101,21 @@ def _next_segment(call: Call, *, announce: bool) -> Step:
         earlier=call.tagged,
         reason=call.plan.obstacle,
         digits="",
+        agreed=None,
+        consent=None,
     )
-    return and_then((*silenced, *orders), _ask(fresh))
+    return given_up((fresh, orders))
+
+
+def given_up(step: Step) -> Step:
+    """Nobody is asked for consent any more once what is recorded beside it has ended."""
+    call, orders = step
+    asking = call.asking
+    if asking is None or call.captures:
+        return step
+    silenced = (c.StopNotice(attempt=asking.attempt),) if asking.playing else ()
+    told = c.RecordChoice(digit="", choice="no consent: the recording ended", method=None)
+    return replace(call, asking=None), (*silenced, told, *orders)
 
 
 def _ask(call: Call) -> Step:

@@ -9,16 +9,20 @@ from typing import Any, Final
 
 from callrec.core import commands as c
 from callrec.core import events as e
+from callrec.core.consent import Consent, ConsentKind, GivenBy, Script
 from callrec.core.evidence import Observation
 from callrec.core.people import About
 from callrec.core.permission import Permission
 from callrec.core.proof import NoticeProof
 from callrec.core.purposes import Protection
 from callrec.core.reasons import Reason
+from callrec.core.retention import Subject
 from callrec.core.values import CallDirection, Grade, Leg, NoticeWhen, Order, Purpose
 
 EMERGENCY: Final = "999"
 """Always means emergency: connected at once, unrecorded."""
+STAFF: Final = "staff"
+"""Who orders by a code."""
 
 
 @unique
@@ -96,9 +100,31 @@ class StaffCodes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A consent that is being asked for, beside a segment that runs: by whom, by which attempt, and how far it is. With
+    an oral one the caller has said yes at `said_ns`, and it is the line's notice that plays, for what is recorded next.
+    """
+
+    kind: ConsentKind
+    script: Script
+    attempt: int
+    actor: str
+    given_by: GivenBy
+    said_ns: int
+    heard: Observation | None = None
+    judging: bool = False
+
+    @property
+    def playing(self) -> bool:
+        """True until the prompt has ended."""
+        return self.heard is None and not self.judging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan:
     """The line's rules for this one call, and what was found wrong before anything was promised. `direction` says which
-    leg called us and which one is dialled; the notice is due to the caller leg in both.
+    leg called us and which one is dialled; the notice is due to the caller leg in both. `script` asks for consent where
+    the line has one, `asks_most` times at most; `subject` is whom the line's calls are about.
     """
 
     obstacle: Reason | None
@@ -118,6 +144,9 @@ class CallPlan:
     whispers: bool = False
     direction: CallDirection = CallDirection.INBOUND
     notice_when: NoticeWhen = NoticeWhen.BEFORE_DIALLING
+    script: Script | None = None
+    asks_most: int = 1
+    subject: Subject = Subject.ADULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +155,8 @@ class Call:
     became of those before it. `strangers` are outside parties on the advice line's side, who had no notice;
     `somebody_else` says that the notice which is being judged was not heard whole by whoever is there now; `in_talk`
     that it was begun when both legs heard each other; `skipped` is the attempt that the
-    caller ended early.
+    caller ended early. `asking` runs beside a segment; `agreed` is a yes on its way into the ledger, `consent` the one
+    that is there, both of the segment after it.
     """
 
     plan: CallPlan
@@ -166,6 +196,10 @@ class Call:
     unjudged: Observation | None = None
     staff_digits: str = ""
     strange: frozenset[str] = frozenset()
+    asking: Asking | None = None
+    asked: int = 0
+    agreed: Asking | None = None
+    consent: Consent | None = None
 
     @property
     def captures(self) -> bool:

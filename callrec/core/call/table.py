@@ -9,12 +9,15 @@ from typing import Final
 from callrec.core import commands as c
 from callrec.core import events as e
 from callrec.core.call.capture import (
+    consent_recorded,
+    consent_unrecorded,
     proof_contradicted,
     proof_recorded,
     proof_unrecorded,
     recording_failed,
     stop_requested,
 )
+from callrec.core.call.consent import consent_timer, of_the_script, script_ended, script_granted, script_refused
 from callrec.core.call.dialling import dial_failed, dialled_answered
 from callrec.core.call.keys import key_pressed
 from callrec.core.call.legs import (
@@ -30,7 +33,7 @@ from callrec.core.call.legs import (
 )
 from callrec.core.call.notice import answered, granted, notice_ended, notice_timer, refused
 from callrec.core.call.orders import order_given, subject_told, with_pauses
-from callrec.core.call.segments import outside_joined, outside_left, party_changed
+from callrec.core.call.segments import given_up, outside_joined, outside_left, party_changed
 from callrec.core.call.state import Call, CallPlan, Handler, Stage, Step, nothing
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.permission import PermissionFact, after
@@ -53,7 +56,7 @@ def advance(call: Call, event: e.Event) -> Step:
     handler = TABLE[call.stage].get(type(event))
     if handler is None:
         raise OutOfOrder(f"call {call.stage.value}", type(event).__name__)
-    return handler(call, event)
+    return given_up(handler(call, event))
 
 
 _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
@@ -79,10 +82,10 @@ _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
 """Facts that may come at any time while the call is up."""
 
 _NOTICE: Final[Mapping[type[e.Event], Handler]] = {
-    e.NoticeEnded: notice_ended,
-    e.NoticeGranted: granted,
-    e.NoticeRefused: refused,
-    e.TimerExpired: with_pauses(notice_timer),
+    e.NoticeEnded: of_the_script(script_ended, notice_ended),
+    e.NoticeGranted: of_the_script(script_granted, granted),
+    e.NoticeRefused: of_the_script(script_refused, refused),
+    e.TimerExpired: with_pauses(consent_timer(notice_timer)),
 }
 """A notice plays before the line is dialled, and again where another party comes. A verdict that comes after it was
 settled is late, and changes nothing any more.
@@ -93,6 +96,8 @@ _AFTER_NOTICE: Final[Mapping[type[e.Event], Handler]] = {
     **_NOTICE,
     e.ProofRecorded: proof_recorded,
     e.ProofUnrecorded: proof_unrecorded,
+    e.ConsentRecorded: consent_recorded,
+    e.ConsentUnrecorded: consent_unrecorded,
 }
 """Where a proof may come."""
 
