@@ -57,6 +57,7 @@ class Office:
             self._line_with_choices(self.house.settings)
         if consenting:
             self._line_that_asks(self.house.settings)
+            self.house.settings["notice"] |= {"consent_wait_s": 4}
         self.house.settings["sip"] |= {"trusted_headers": ["X-Ward", "X-Linked"], "linked_header": "X-Linked"}
         self.caller_file = audio.write_alaw(folder / "caller.alaw", audio.tone(CALLER_HZ, 10))
         self.staff_file = audio.write_alaw(folder / "staff.alaw", audio.tone(STAFF_HZ, 10))

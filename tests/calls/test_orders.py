@@ -232,7 +232,7 @@ ASKING = [
     *("--explains", "withdraw=change your mind later", "--explains", "same_care=Same care"),
 ]
 """The machine cannot hear whether these are the words."""
-QUESTION = np.frombuffer(ENGLISH, "<i2")[: 6 * RATE]
+QUESTION = np.frombuffer(ENGLISH, "<i2")[: 4 * RATE]
 
 
 @pytest.fixture(scope="module")
