@@ -17,8 +17,8 @@ import numpy as np
 import soundfile
 
 from callrec.errors import ConfigError
-from callrec.notice.alignment import Signal, stretch, whereabouts
 from callrec.notice.audio import FULL_SCALE, RATE, cannot_be_read, read_audio, refuse_truncated, resample
+from callrec.notice.lags import Signal, stretch, whereabouts
 from callrec.notice.verify import PROFILES, Template, Verification, verify
 
 WINDOW_S: Final = 60
