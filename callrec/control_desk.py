@@ -24,6 +24,7 @@ DECISIONS: Final = frozenset(
     {
         *(Kind.HOLD_PLACED, Kind.HOLD_RELEASED, Kind.DISPOSAL_PROPOSED, Kind.DISPOSAL_APPROVED, Kind.TAG_CHANGED),
         *(Kind.DISCLOSURE, Kind.SALT_ERASED, Kind.WITHDRAWN, Kind.CONFIG_CHANGED),
+        *(Kind.KEY_ROTATED, Kind.RECORDING_IMPORTED),
     }
 )
 """Kinds by which a person decides something: whoever asks must be that person."""
@@ -31,7 +32,9 @@ UPKEEP: Final = frozenset({Kind.DISPOSAL_DONE, Kind.FIXITY_OK, Kind.RECORDING_DA
 """Kinds that only whoever owns the store can state: the agent's own account, and root."""
 ACCESS: Final = frozenset({Kind.ACCESS_GRANTED, Kind.ACCESS_DENIED, Kind.EXPORT_MADE})
 """Kinds that say who heard what: whoever asks must be that account."""
-APPENDABLE: Final = frozenset({Kind.PROMPT_APPROVED, Kind.PROMPT_RETIRED}) | ACCESS | DECISIONS | UPKEEP
+MAKING: Final = frozenset({Kind.PROMPT_APPROVED, Kind.PROMPT_RETIRED, Kind.KEY_CREATED})
+"""Kinds that say what was made or approved, by whom in their own words."""
+APPENDABLE: Final = MAKING | ACCESS | DECISIONS | UPKEEP
 """Kinds that a command may ask the agent to append. None of them is a fact about a call."""
 
 
@@ -117,8 +120,10 @@ async def _append(agent: Agent, args: dict[str, Any]) -> str:
     if kind is None:
         raise Refused("this kind of entry is the agent's alone", next_step="use the command that states it")
     _check_asker(agent.services.config, kind, args)
+    beside = args.get("salts") if kind is Kind.RECORDING_IMPORTED else None  # who called, sealed for the keeper
     entry = Entry(
         kind=kind,
+        salts={str(name): str(text) for name, text in (beside or {}).items()},
         body=dict(args.get("body") or {}),
         call_uid=str(args.get("call_uid", "")),
         segment=int(args.get("segment", 0)),

@@ -19,6 +19,8 @@ from callrec.ledger.reading import open_log
 from callrec.ports import Clock, Entry, Store
 from callrec.rights.standing import KEY_FILE, Standing
 from callrec.store.configured import store_of
+from callrec.store.filesystem import FilesystemStore
+from callrec.store.imported import IMPORTED_KEYS, ImportedAdmission, Shelves
 from callrec.store.keys import load_private
 from callrec.store.openers import Unwrap, by_file, by_program
 
@@ -91,9 +93,28 @@ def anchors(config: Config) -> tuple[Anchor, ...]:
     )
 
 
-def reading_store(config: Config) -> Store:
-    """The store, for commands that read it: no key of the agent is needed; its door is as strict as ever."""
+def imported_dir(config: Config) -> Path:
+    """Where what other recorders made is kept, apart from the store: made by the first import."""
+    return config.agent.data_dir / "imported"
+
+
+def imported_shelf(config: Config) -> FilesystemStore:
+    """That shelf, with its own door; its wrapped keys beside those of the store."""
+    keys = config.store.keys.with_name(f"{config.store.keys.name}{IMPORTED_KEYS}")
+    return FilesystemStore(imported_dir(config), admission=ImportedAdmission(verified_lookup(config)), keys=keys)
+
+
+def proven_store(config: Config) -> Store:
+    """The store alone, for commands that read it."""
     return store_of(config, verified_lookup(config), evidence_dir(config))
+
+
+def reading_store(config: Config) -> Store:
+    """Everything that is kept, for commands that read it: the store, and beside it what was imported. No key of the
+    agent is needed; their doors are as strict as ever.
+    """
+    store = proven_store(config)
+    return Shelves(store, imported_shelf(config)) if imported_dir(config).exists() else store
 
 
 def verified_lookup(config: Config) -> VerifiedLookup:

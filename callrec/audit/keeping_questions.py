@@ -19,6 +19,7 @@ from callrec.errors import CallrecError
 from callrec.ledger.entry import LogEntry
 from callrec.ports import AUDIO_FILE
 from callrec.store.filesystem import default_keys
+from callrec.store.imported import IMPORTED_KEYS
 
 LOOK_AHEAD: Final = 90
 """Days ahead in which what falls due is listed."""
@@ -29,12 +30,14 @@ LOOK_AHEAD: Final = 90
 
 def retention_due(places: Places, filters: Filters) -> Report:
     """What is past due, what falls due in 90 days, and by which rule? Errors as `verify`."""
-    seen, register = Gathered(filters, Kind.RECORDING_KEPT), Register()
+    seen, register = Gathered(filters, Kind.RECORDING_KEPT, Kind.RECORDING_IMPORTED), Register()
     verification = verify(places, also=(seen.see, register.see))
     mine = {recording_of(entry) for entry in seen.entries}
     kept = [standing for standing in register.kept() if standing.recording_id in mine]
     stored = places.stored()
-    found = {} if stored is None else stored.manifests(standing.recording_id for standing in kept)
+    found = {} if stored is None else stored.manifests(each.recording_id for each in kept if not each.imported)
+    if (shelf := places.shelf()) is not None:
+        found |= shelf.manifests(each.recording_id for each in kept if each.imported)
     rows, wrong = [], []
     for standing in kept:
         name, retention = standing.recording_id, (found.get(standing.recording_id) or {}).get("retention") or {}
@@ -146,11 +149,13 @@ def _left(places: Places, name: str) -> Iterator[str]:
 
 
 def _left_in_files(places: Places, name: str) -> Iterator[str]:
-    for where, folder in {"store": places.store, "spool": places.spool}.items():
+    folders = {"store": places.store, "spool": places.spool, "shelf of what was imported": places.imported}
+    for where, folder in folders.items():
         if folder is not None and any(path.parent.name == name for path in folder.rglob(AUDIO_FILE)):
             yield f"its audio is still in the {where}"
     keys = places.keys or (None if places.store is None else default_keys(places.store))
-    if keys is not None and any(path.stem == name for path in keys.rglob("*.key")):
+    beside = () if keys is None else (keys, keys.with_name(f"{keys.name}{IMPORTED_KEYS}"))
+    if any(path.stem == name for each in beside for path in each.rglob("*.key")):
         yield "its wrapped key is still there"
 
 

@@ -161,10 +161,11 @@ class ObjectRules:
         spool: Path | None,
         certificates: Path | None = None,
         objects: StoredObjects | None = None,
+        imported: StoredObjects | None = None,
     ) -> None:
-        self._bucket = objects
-        if objects is not None:
-            objects.look()
+        self._bucket, self._shelf = objects, imported
+        for looked_at in filter(None, (objects, imported)):
+            looked_at.look()
         self._findings = findings
         self._register = Register()
         self._certificates = certificates
@@ -185,7 +186,7 @@ class ObjectRules:
         name = f"{entry.call_uid}-{entry.segment}"
         if entry.kind == Kind.RECORDING_STARTED.value:
             self._started.add(name)
-        elif entry.kind == Kind.RECORDING_SEALED.value:
+        elif entry.kind in (Kind.RECORDING_SEALED.value, Kind.RECORDING_IMPORTED.value):
             self._sealed[name] = entry
         elif entry.kind == Kind.RECORDING_KEPT.value:
             self._kept[name] = entry.seq
@@ -206,11 +207,15 @@ class ObjectRules:
             self._check_certificates(self._certificates)
         if self._store is not None:
             self._check_store(self._store)
-        if self._bucket is not None:
-            register = self._register
-            self.objects += self._bucket.check(self._findings, register.standings, register.being_disposed())
+        self._check_by_contract(self._bucket, imported=False)
+        self._check_by_contract(self._shelf, imported=True)
         if self._spool is not None:
             self._check_spool(self._spool)
+
+    def _check_by_contract(self, stored: StoredObjects | None, *, imported: bool) -> None:
+        if stored is not None:
+            standings = {name: each for name, each in self._register.standings.items() if each.imported is imported}
+            self.objects += stored.check(self._findings, standings, self._register.being_disposed())
 
     def _check_store(self, folder: Path) -> None:
         """Every object held, and every object that should be held."""

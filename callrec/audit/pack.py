@@ -53,6 +53,9 @@ def contents(wanted: Wanted) -> dict[str, bytes]:
     checkpoint contradict each other; else errors as `open_log`.
     """
     case = gather(wanted.places, wanted.call_uid)
+    if case.entries[0].kind == Kind.RECORDING_IMPORTED.value:
+        step = "see `callrec recordings show`: it was imported, and nothing of its call happened here"
+        raise Unavailable(f"there is no call {wanted.call_uid} to prove anything about", next_step=step)
     with open_log(wanted.places.ledger) as log:
         key = log.key()
         note = wanted.checkpoint or log.newest_note()

@@ -53,6 +53,8 @@ class Places:
     prompts: Path | None = None
     store: Path | None = None
     spool: Path | None = None
+    imported: Path | None = None
+    """The shelf of what other recorders made."""
     disposal: Path | None = None
     keys: Path | None = None
     """The store's wrapped keys, where they do not lie beside it."""
@@ -67,6 +69,13 @@ class Places:
             return self.objects
         folder = self.store
         return StoredObjects(lambda: FilesystemStore(folder, admission=NothingAdmitted(), keys=self.keys), str(folder))
+
+    def shelf(self) -> StoredObjects | None:
+        """The shelf of what was imported; None where there is none."""
+        folder = self.imported
+        if folder is None or not folder.is_dir():
+            return None
+        return StoredObjects(lambda: FilesystemStore(folder, admission=NothingAdmitted()), str(folder))
 
     @property
     def read_objects(self) -> StoredObjects | None:
@@ -190,7 +199,7 @@ class _Beside:
     def __init__(self, places: Places, findings: Findings) -> None:
         self._places = places
         self._evidence = None if places.evidence is None else EvidenceRules(places.evidence, findings, places.prompts)
-        wanted = any(place is not None for place in (places.store, places.spool, places.read_objects))
+        wanted = any(place is not None for place in (places.store, places.spool, places.imported, places.read_objects))
         self._objects = _objects(places, findings) if wanted else None
 
     def watchers(self) -> list[Callable[[LogEntry], None]]:
@@ -206,7 +215,12 @@ class _Beside:
 def _objects(places: Places, findings: Findings) -> ObjectRules:
     certificates = None if places.disposal is None else places.disposal / "certificates"
     return ObjectRules(
-        findings, store=places.store, spool=places.spool, certificates=certificates, objects=places.read_objects
+        findings,
+        store=places.store,
+        spool=places.spool,
+        certificates=certificates,
+        objects=places.read_objects,
+        imported=places.shelf(),
     )
 
 

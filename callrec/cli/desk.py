@@ -57,6 +57,7 @@ class Desk:
     def append(self, entry: Entry) -> str:
         """Append to the ledger: through the agent where one runs, else by ourselves. The leaf, once durable."""
         plain = {"kind": entry.kind.value, "body": dict(entry.body), "call_uid": entry.call_uid}
+        plain |= {"salts": dict(entry.salts)} if entry.salts else {}
         try:
             return str(self.agent.ask("append", **plain, segment=entry.segment)["leaf"])
         except Unavailable:

@@ -18,7 +18,7 @@ from callrec.audit.verify import Places
 from callrec.cli.desk import Desk
 from callrec.errors import Broken, ConfigError
 from callrec.ledger.checkpoint import parse_vkey
-from callrec.places import disposal_dir, evidence_dir, reading_store
+from callrec.places import disposal_dir, evidence_dir, imported_dir, proven_store
 from callrec.store.configured import folder_of, where
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -50,10 +50,11 @@ def ledger_options(command: Command) -> Command:
 
 
 def place_options(command: Command) -> Command:
-    """Those of `ledger_options`, and --evidence, --prompts, --store, --spool, --disposal."""
+    """Those of `ledger_options`, and --evidence, --prompts, --store, --imported, --spool, --disposal."""
     for option in (
         click.option("--disposal", type=_PATH, help="A copy of the folder of disposal certificates."),
         click.option("--spool", type=_PATH, help="A copy of the spool."),
+        click.option("--imported", type=_PATH, help="A copy of the shelf of what was imported."),
         click.option("--store", type=_PATH, help="A copy of the store."),
         click.option("--prompts", type=_PATH, help="A copy of the prompts' folder."),
         click.option("--evidence", type=_PATH, help="A copy of the folder of notice evidence."),
@@ -111,8 +112,9 @@ def configured(desk: Desk) -> Places:
         prompts=config.notice.register,
         store=folder_of(config),
         keys=config.store.keys,
-        objects=StoredObjects(lambda: reading_store(config), where(config)) if folder_of(config) is None else None,
+        objects=StoredObjects(lambda: proven_store(config), where(config)) if folder_of(config) is None else None,
         spool=config.spool.path,
+        imported=imported_dir(config),
         disposal=disposal_dir(config),
     )
 

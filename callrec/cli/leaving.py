@@ -12,6 +12,7 @@ import click
 from callrec._durable import remove, write_file
 from callrec.cli import recording_files as files
 from callrec.cli.desk import Desk
+from callrec.core.imported import LastUse
 from callrec.core.values import Purpose
 from callrec.errors import Refused
 
@@ -22,7 +23,7 @@ _PLAIN = 0o600
 
 def access_options(command: Command) -> Command:
     """ID, --purpose and --key."""
-    purposes = click.Choice([purpose.value for purpose in Purpose])
+    purposes = click.Choice([each.value for each in (*Purpose, *LastUse)])
     for option in (
         click.option(
             "--key", type=click.Path(path_type=Path), help="The keeper's private key; else beside keys.wrap_to."
@@ -32,6 +33,11 @@ def access_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def use_of(purpose: str) -> Purpose | LastUse:
+    """What --purpose named."""
+    return LastUse(purpose) if purpose in {each.value for each in LastUse} else Purpose(purpose)
 
 
 def beside(output: Path) -> tuple[Path, Path, Path]:

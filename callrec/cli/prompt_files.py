@@ -61,7 +61,7 @@ def key(desk: Desk, /, person: str, output: Path) -> None:
 @click.pass_obj
 def find(desk: Desk, /, files: tuple[Path, ...], as_json: bool) -> None:
     """Tell for any recordings whether and where each approved notice is in them. Exit 1 where some hold none, whole."""
-    templates = _templates(Register.load(desk.prompts_dir))
+    templates = templates_of(Register.load(desk.prompts_dir))
     found = [_searched(path, templates) for path in files]
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -72,7 +72,7 @@ def find(desk: Desk, /, files: tuple[Path, ...], as_json: bool) -> None:
         sys.exit(NOT_IN_SOME)
 
 
-def _templates(register: Register) -> list[tuple[str, Template]]:
+def templates_of(register: Register) -> list[tuple[str, Template]]:
     """Every notice that was ever approved, also one that is retired: recordings are older than registers."""
     approved = [
         register.read(each)

@@ -14,10 +14,11 @@ from callrec import _sql
 from callrec._canonical import canonical, sha256_hex
 from callrec.audit.wording import one_line
 from callrec.cli.desk import Desk
-from callrec.cli.disposal_bench import followed_index
+from callrec.cli.disposal_bench import followed_index, verified_register
 from callrec.config import Config
 from callrec.config.people import whose
-from callrec.core import authority
+from callrec.core import authority, imported
+from callrec.core.imported import LastUse
 from callrec.core.kinds import CONTRADICTED, Kind
 from callrec.core.purposes import why_not
 from callrec.core.recording import RecordingState
@@ -30,6 +31,7 @@ from callrec.ledger.reading import open_log
 from callrec.places import index_database, index_exists, key_file, opener, reading_store, rules, verified_lookup
 from callrec.ports import Entry, Json, Store
 from callrec.recording.access import grant_from
+from callrec.recording.imported import open_foreign
 from callrec.recording.manifest import checked, read_sealed
 from callrec.recording.open import Opened, open_recording
 from callrec.rights.disclosure import Disclosure, ready
@@ -158,9 +160,11 @@ def entries_of(config: Config, row: IndexRow) -> list[LogEntry]:
 
 
 def sealed_entry(entries: list[LogEntry], row: IndexRow) -> LogEntry:
-    """Its `recording.sealed`. `Broken` where the ledger knows none: nothing may be done with such audio (R62)."""
-    wanted = (Kind.RECORDING_SEALED.value, row.segment)
-    found = [entry for entry in entries if (entry.kind, entry.segment) == wanted]
+    """Its `recording.sealed`, or `recording.imported` of what another recorder made. `Broken` where the ledger knows
+    neither: nothing may be done with such audio (R62).
+    """
+    wanted = Kind.RECORDING_IMPORTED if row.standing else Kind.RECORDING_SEALED
+    found = [entry for entry in entries if (entry.kind, entry.segment) == (wanted.value, row.segment)]
     if not found:
         raise Broken(f"the ledger holds no recording.sealed of {row.recording_id}", next_step=_CALL_STEP)
     return found[-1]
@@ -198,7 +202,7 @@ class Access:
     unwrap: Unwrap
 
 
-def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | None) -> Access:
+def ask(desk: Desk, prefix: str, *, purpose: Purpose | LastUse, action: str, key: Path | None) -> Access:
     """Check that this may be done at all; nothing is opened yet.
 
     `Refused`, with `access.denied` in the ledger, where purpose, date or person do not fit. `Unavailable` where
@@ -206,8 +210,7 @@ def ask(desk: Desk, prefix: str, *, purpose: Purpose, action: str, key: Path | N
     """
     row, manifest = _as_sealed(desk, prefix)
     entries = entries_of(desk.config, row)
-    denied = _quarantined(entries) or tags_of(manifest, entries, row).why_not(purpose)
-    if why := denied or _why_not(desk, row, manifest, purpose, action):
+    if why := _quarantined(entries) or _denied(desk, row, manifest, entries, purpose=purpose, action=action):
         _deny(desk, row, manifest, purpose=purpose, action=action, why=why)
     _require_kept(row)
     return Access(row=row, manifest=manifest, purpose=purpose.value, action=action, unwrap=opener(desk.config, key))
@@ -250,6 +253,52 @@ def _quarantined(entries: list[LogEntry]) -> str:
     return "quarantined: a later report speaks against the proof that its notice was received" if against else ""
 
 
+def _denied(
+    desk: Desk,
+    row: IndexRow,
+    manifest: Mapping[str, Json],
+    entries: list[LogEntry],
+    *,
+    purpose: Purpose | LastUse,
+    action: str,
+) -> str:
+    """Why this use is denied: the one place where that is decided, for what was proven and for what was imported."""
+    if row.standing:
+        return _denied_imported(desk, row, manifest, purpose, action) or (
+            "" if isinstance(purpose, LastUse) else tags_of(manifest, entries, row).why_not(Purpose.MEDICO_LEGAL)
+        )
+    if isinstance(purpose, LastUse):
+        return f"{purpose.value} is for what was imported without evidence: name one of its own purposes"
+    return tags_of(manifest, entries, row).why_not(purpose) or _why_not(desk, row, manifest, purpose, action)
+
+
+def _denied_imported(
+    desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose | LastUse, action: str
+) -> str:
+    """As `_why_not`, for what another recorder made. What the index says of standing and holds is not believed."""
+    if action in CODING:
+        return "no copy is made of what was imported"
+    named = frozenset(Purpose(name) for each in manifest["found"] for name in each["purposes"])
+    standing = imported.Standing(manifest["standing"])
+    try:
+        role = whose(desk.config.people, desk.person().removeprefix("os:")).role
+    except Refused as refusal:
+        return str(refusal)
+    held = purpose is LastUse.LEGAL_HOLD and _is_held(desk.config, row)
+    why = imported.why_not(standing, named, purpose, role=role, held=held)
+    if why or isinstance(purpose, LastUse):
+        return why
+    ended = _ended(desk, row, manifest, purpose)
+    over = ended is not None and ended <= datetime.now(UTC).date()
+    return f"the right to use it for {purpose.value} ended on {ended}" if over else ""
+
+
+def _is_held(config: Config, row: IndexRow) -> bool:
+    register = verified_register(config)
+    standing = register.standings.get(row.recording_id)
+    return standing is not None and bool(register.holds_on(standing))
+
+
 def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose, action: str) -> str:
     """Why this use is denied, as a sentence; empty where it may be. Each right of use ends on its own date, held or
     not (R46); who asks must be known, and trusted with that purpose (R23).
@@ -284,8 +333,13 @@ def _ended(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Pur
     return until
 
 
-def _deny(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], *, purpose: Purpose, action: str, why: str) -> None:
+def _deny(
+    desk: Desk, row: IndexRow, manifest: Mapping[str, Json], *, purpose: Purpose | LastUse, action: str, why: str
+) -> None:
     desk.append(_entry(desk, Kind.ACCESS_DENIED, row, purpose=purpose.value, action=action, why=why))
+    if row.standing:
+        uses = " or ".join(each.value for each in LastUse)
+        raise Refused(f"{row.recording_id}: denied: {why}", next_step=f"to decide what becomes of it: --purpose {uses}")
     its = ", ".join(one_line(name) for name in manifest["purposes"])
     step = f"its purposes are {its}; another use needs a consent or a disclosure record, another person their own login"
     raise Refused(f"{row.recording_id}: denied: {why}", next_step=step)
@@ -297,10 +351,30 @@ def keeper_folder(config: Config, key: Path | None) -> Path:
 
 
 def opened(desk: Desk, access: Access, **more: Json) -> Opened:
-    """Say in the ledger who opens it and why; once that is durable, decrypt it and check every hash."""
+    """Say in the ledger who opens it and why; once that is durable, decrypt it and check every hash. `Refused` for what
+    another recorder made, which has no legs of ours: `opened_foreign`.
+    """
+    if access.row.standing:
+        step = f"callrec recordings export {access.row.recording_id} -o FILE --format original --purpose ..."
+        raise Refused(f"{access.row.recording_id} was imported: it leaves as it came only", next_step=step)
     body = {"purpose": access.purpose, "action": access.action, **more}
     leaf = desk.append(_entry(desk, Kind.ACCESS_GRANTED, access.row, **body))
     return asyncio.run(_opened(desk.config, access, leaf))
+
+
+def opened_foreign(desk: Desk, access: Access) -> bytes:
+    """The same for what another recorder made: its file, as it came."""
+    body = {"purpose": access.purpose, "action": access.action, "standing": access.row.standing}
+    leaf = desk.append(_entry(desk, Kind.ACCESS_GRANTED, access.row, **body))
+    return asyncio.run(_opened_foreign(desk.config, access, leaf))
+
+
+async def _opened_foreign(config: Config, access: Access, leaf: str) -> bytes:
+    grant = await grant_from(verified_lookup(config), leaf, recording_id=access.row.recording_id)
+    store, name = reading_store(config), grant.recording_id
+    cipher = b"".join([piece async for piece in store.read(name)])
+    key = await asyncio.to_thread(access.unwrap, await store.wrapped_key(name))
+    return open_foreign(grant, access.manifest, cipher, key)
 
 
 async def _opened(config: Config, access: Access, leaf: str) -> Opened:

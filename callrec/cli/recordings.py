@@ -18,17 +18,23 @@ from callrec.cli.commands import Commands
 from callrec.cli.desk import Desk
 from callrec.cli.evidence import filter_options, filters, json_option
 from callrec.cli.heard import that_heard
-from callrec.cli.leaving import access_options, beside, leave, refuse_existing
+from callrec.cli.imported_story import tell_imported
+from callrec.cli.leaving import access_options, beside, leave, refuse_existing, use_of
 from callrec.cli.recording_story import tell
 from callrec.core.recording import RecordingState
-from callrec.core.values import Purpose
 from callrec.errors import ConfigError, Unavailable
 from callrec.recording.audio import to_wav
 from callrec.recording.copies import FORMS, encoded, mixed, samples_of
+from callrec.recording.imported import wav_from
+from callrec.recording.open import Opened
 from callrec.store.index import IndexRow
 
 PLAYERS: Final = (("aplay", "-q", "-"), ("play", "-q", "-t", "wav", "-"))
 """Programs that play a WAV from their standard input, so that no file of it ever exists."""
+
+
+ORIGINAL: Final = "original"
+"""What was imported, as it came; of our own recordings that is FLAC."""
 
 
 COMMANDS = Commands(
@@ -39,6 +45,7 @@ COMMANDS = Commands(
         "due": "disposal:due",
         "fixity": "upkeep:fixity",
         "hold": "holds:hold",
+        "import": "imports:import_",
         "holds": "holds:holds",
         "release": "holds:release",
         "reviewed": "reviews:reviewed",
@@ -106,7 +113,7 @@ _COLUMNS: Final = ("recording", "started", "seconds", "line", "state", "purposes
 
 def _cells(row: IndexRow) -> tuple[str, ...]:
     seconds = f"{row.seconds:.1f}" + (" cut short" if row.truncated else "")
-    purposes = ", ".join(sorted(purpose.value for purpose in row.purposes))
+    purposes = row.standing or ", ".join(sorted(purpose.value for purpose in row.purposes))
     return (row.recording_id, row.started_utc, seconds, row.line, row.state.value, purposes, row.due or "-")
 
 
@@ -122,6 +129,7 @@ def as_value(row: IndexRow) -> dict[str, Any]:
         "truncated": row.truncated,
         "state": row.state.value,
         "purposes": sorted(purpose.value for purpose in row.purposes),
+        "standing": row.standing or "PROVEN",
         "due": row.due or None,
         "started_leaf": row.started_leaf,
         "sealed_leaf": row.sealed_leaf,
@@ -138,7 +146,10 @@ def show(ctx: click.Context, /, prefix: str, as_json: bool) -> None:
 
     ID may be shortened to any beginning that no other has. Exit 30 where ledger, evidence and manifest disagree.
     """
-    story = tell(ctx.obj.config, files.find(ctx.obj.config, prefix))
+    row = files.find(ctx.obj.config, prefix)
+    if row.standing:
+        ctx.exit(tell_imported(ctx.obj.config, row, as_json=as_json))
+    story = tell(ctx.obj.config, row)
     if as_json:
         click.echo(json.dumps({**as_value(story.row), **story.to_value()}, indent=2))
     else:
@@ -158,12 +169,14 @@ REVIEW: Final = "To listen for names before a copy is made: medico-legal and gua
 @click.pass_obj
 def play(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, review: bool) -> None:
     """Play one recording on this machine. Left the caller, right the staff; the ledger is told first."""
-    access = files.ask(desk, prefix, purpose=Purpose(purpose), action="review" if review else "play", key=key)
+    access = files.ask(desk, prefix, purpose=use_of(purpose), action="review" if review else "play", key=key)
     player = next((words for words in PLAYERS if shutil.which(words[0])), None)
     if player is None:
         step = f"callrec recordings export {access.row.recording_id} -o FILE --format wav --purpose {purpose}"
         raise Unavailable(f"no player is installed here ({', '.join(words[0] for words in PLAYERS)})", next_step=step)
-    wav = to_wav(files.opened(desk, access).pcm)
+    wav = (
+        wav_from(files.opened_foreign(desk, access)) if access.row.standing else to_wav(files.opened(desk, access).pcm)
+    )
     done = subprocess.run(player, input=wav, stderr=subprocess.PIPE, check=False)
     if done.returncode:
         said = one_line(done.stderr.decode("utf-8", "replace").strip().partition("\n")[0])
@@ -173,7 +186,14 @@ def play(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, review: 
 @recordings.command()
 @access_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write; a new one.")
-@click.option("--format", "form", type=click.Choice([*FORMS]), default="flac", show_default=True, help="As what.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*FORMS, ORIGINAL]),
+    default="flac",
+    show_default=True,
+    help="As what. What was imported leaves in its original form.",
+)
 @click.option("--mixed", is_flag=True, help="Both legs on one channel.")
 @click.option("--review", is_flag=True, help=REVIEW)
 @click.pass_obj
@@ -184,15 +204,21 @@ def export(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, output
     """
     form, mono = given["form"], given["mixed"]
     action = "review" if given["review"] else "export"
-    access = files.ask(desk, prefix, purpose=Purpose(purpose), action=action, key=key)
+    access = files.ask(desk, prefix, purpose=use_of(purpose), action=action, key=key)
     refuse_existing(output)
-    found = files.opened(desk, access)
-    audio = found.flac if form == "flac" and not mono else _copied(found.pcm, form, mono=mono)
-    digest = leave(desk, access, output, {"audio": audio, "manifest": canonical(dict(found.manifest))}, form=form)
+    if form == ORIGINAL and access.row.standing:
+        audio = files.opened_foreign(desk, access)
+    else:
+        audio = _ours(files.opened(desk, access), "flac" if form == ORIGINAL else form, mono=mono)
+    digest = leave(desk, access, output, {"audio": audio, "manifest": canonical(dict(access.manifest))}, form=form)
     _, manifest, sums = beside(output)
     click.echo(f"Wrote {one_line(output)}: {form}{', both legs mixed' if mono else ''}, sha256 {digest}")
     click.echo(f"Wrote {one_line(manifest)}: the manifest as it was sealed")
     click.echo(f"Wrote {one_line(sums)}: for `sha256sum -c`")
+
+
+def _ours(found: Opened, form: str, *, mono: bool) -> bytes:
+    return found.flac if form == "flac" and not mono else _copied(found.pcm, form, mono=mono)
 
 
 def _copied(pcm: bytes, form: str, *, mono: bool) -> bytes:

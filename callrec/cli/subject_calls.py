@@ -15,6 +15,7 @@ from callrec.errors import Broken, ConfigError, Unavailable
 from callrec.ledger.entry import LogEntry
 from callrec.ledger.reading import LogReader
 
+IMPORTED: Final = "IMPORTED"
 LEFT: Final = {Kind.EXPORT_MADE.value: "copy", Kind.DISCLOSURE.value: "disclosure"}
 
 
@@ -52,7 +53,9 @@ class CallTold:
 
     def cells(self) -> tuple[str, str, str]:
         """For a table: recorded, why not, recordings."""
-        recorded = {"RECORDED": "yes", "NOT_RECORDED": "no"}.get(self.decision, "not ended yet")
+        recorded = {"RECORDED": "yes", "NOT_RECORDED": "no", IMPORTED: "by another recorder"}.get(
+            self.decision, "not ended yet"
+        )
         why = f"{self.reason} ({self.reason_class})" if self.reason else "-"
         said = ", ".join(f"{each.recording_id} ({each.state})" for each in self.recordings)
         return recorded, why, said or "-"
@@ -61,6 +64,8 @@ class CallTold:
 def tell_call(config: Config, log: LogReader, seq: int) -> CallTold:
     """The call offered at this place of the ledger. `Broken` where no call was."""
     offered = log.entry(seq)
+    if offered is not None and offered.kind == Kind.RECORDING_IMPORTED.value:
+        return _imported(config, log.of_call(offered.call_uid), offered)
     if offered is None or offered.kind != Kind.CALL_OFFERED.value:
         raise Broken(f"no call was offered at entry {seq}", next_step="run `callrec ledger verify`")
     entries = log.of_call(offered.call_uid)
@@ -75,6 +80,33 @@ def tell_call(config: Config, log: LogReader, seq: int) -> CallTold:
         reason_class=text(body.get("reason_class")),
         notices=tuple(_notices(entries)),
         recordings=tuple(_recording(config, entries, e) for e in entries if e.kind == Kind.RECORDING_STARTED.value),
+    )
+
+
+def _imported(config: Config, entries: list[LogEntry], entry: LogEntry) -> CallTold:
+    """A call of which there is only what another recorder made of it."""
+    gone = _last(entries, Kind.DISPOSAL_DONE) is not None
+    retention, due, remark = ({}, "", "") if gone else _retention(config, text(entry.body.get("recording_id")))
+    recording = RecordingTold(
+        recording_id=text(entry.body.get("recording_id")),
+        state="destroyed, with a certificate" if gone else "kept",
+        purposes=(),
+        uses={},
+        rule=text(retention.get("rule")),
+        due=due or text(retention.get("due")),
+        copies=tuple(_left(entries, Kind.EXPORT_MADE, entry.segment)),
+        disclosures=(),
+        remark=remark or f"imported from another recorder: {text(entry.body.get('standing'))}",
+    )
+    return CallTold(
+        call_uid=entry.call_uid,
+        utc=text(entry.body.get("started_utc")),
+        line=text(entry.body.get("line")),
+        decision=IMPORTED,
+        reason="",
+        reason_class="",
+        notices=(),
+        recordings=(recording,),
     )
 
 

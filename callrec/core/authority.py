@@ -31,6 +31,8 @@ class Act(Enum):
     REVIEW = "lift a suspension"
     STANDING = "enter standing refusals, and what staff acknowledged"
     ERASE = "decide that it is not kept as a record of advice"
+    IMPORT = "import another recorder's archive"
+    HEAR_UNPROVEN = "hear a recording without evidence"
 
 
 _DECIDES: Final = frozenset({Role.MEDICO_LEGAL, Role.GUARDIAN})
@@ -55,6 +57,8 @@ MAY: Final[Mapping[Act, frozenset[Role]]] = {
     Act.REVIEW: _DECIDES,
     Act.STANDING: _MANAGES,
     Act.ERASE: _DECIDES,
+    Act.IMPORT: _MANAGES,
+    Act.HEAR_UNPROVEN: _DECIDES,
 }
 """A hold only protects, so nearly everybody may place one. What destroys needs somebody who answers for it."""
 

@@ -65,6 +65,10 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.DISPOSAL_PROPOSED: _fields("list_sha256 recordings person login"),
     Kind.DISPOSAL_APPROVED: _fields("list_sha256 proposed_leaf person login"),
     Kind.DISPOSAL_DONE: _fields("recording_id list_sha256 approved_leaf certificate_sha256"),
+    Kind.RECORDING_IMPORTED: _fields(
+        "recording_id source_sha256 manifest_sha256 cipher_sha256 key_id wrapped_key_sha256 line started_utc "
+        "standing found person login"
+    ),
     Kind.RECORDING_DAMAGED: _fields("recording_id what"),
     Kind.TESTCALL_MATCHED: _fields("attempt evidence_sha256 commitments"),
     Kind.SELFTEST_DONE: _fields("passed software engine config_sha256 running_agent lines"),

@@ -27,6 +27,7 @@ class Kind(Enum):
     RECORDING_LOST = "recording.lost"
     RECORDING_KEPT = "recording.kept"
     RECORDING_DAMAGED = "recording.damaged"
+    RECORDING_IMPORTED = "recording.imported"
     STORE_INTENT = "store.intent"
     TAG_CHANGED = "tag.changed"
     CONSENT_GIVEN = "consent.given"

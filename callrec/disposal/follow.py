@@ -47,6 +47,7 @@ class _Follower:
         self._register = Register()
         self._steps: Mapping[str, Callable[[LogEntry], Iterator[Change]]] = {
             Kind.RECORDING_KEPT.value: self._kept,
+            Kind.RECORDING_IMPORTED.value: self._kept,
             Kind.TAG_CHANGED.value: self._redated,
             Kind.HOLD_PLACED.value: self._placed,
             Kind.HOLD_RELEASED.value: self._released,

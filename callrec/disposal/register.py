@@ -13,6 +13,7 @@ from callrec.core.fields import person_in, text
 from callrec.core.holds import Hold, Person, Scope
 from callrec.core.kinds import Kind
 from callrec.core.tags import Tags, recorded_for, replayed
+from callrec.core.values import Purpose
 from callrec.ledger.entry import LogEntry
 
 RETENTION: Final = "retention"
@@ -45,6 +46,8 @@ class Standing:
     done_leaf: str = ""
     certificate_sha256: str = ""
     tags: Tags = field(default_factory=lambda: replayed((), ()))
+    imported: bool = False
+    """True for what another recorder made: on the shelf beside the store."""
 
     @property
     def disposed(self) -> bool:
@@ -99,6 +102,7 @@ class Register:
             Kind.RECORDING_SEALED.value: self._sealed,
             Kind.RECORDING_KEPT.value: self._kept,
             Kind.RECORDING_DAMAGED.value: self._damaged,
+            Kind.RECORDING_IMPORTED.value: self._imported,
             Kind.TAG_CHANGED.value: self._changed,
             Kind.WITHDRAWN.value: self._withdrawn,
             Kind.HOLD_PLACED.value: self._placed,
@@ -166,6 +170,26 @@ class Register:
     def _kept(self, entry: LogEntry) -> None:
         if (standing := self.standings.get(_name(entry))) is not None:
             standing.kept, standing.kept_seq = True, entry.seq
+
+    def _imported(self, entry: LogEntry) -> None:
+        """Kept as the record of care that it may be, whatever it may be used for: its rule and holds reach it."""
+        body, name = entry.body, _name(entry)
+        if name in self.standings:
+            self.wrong.append((f"{name} was imported and is known already", entry.seq))
+            return
+        self.standings[name] = Standing(
+            recording_id=name,
+            call_uid=entry.call_uid,
+            segment=entry.segment,
+            line=text(body.get("line")),
+            started_utc=text(body.get("started_utc")),
+            cipher_sha256=text(body.get("cipher_sha256")),
+            manifest_sha256=text(body.get("manifest_sha256")),
+            kept=True,
+            kept_seq=entry.seq,
+            tags=replayed({Purpose.MEDICO_LEGAL}, ()),
+            imported=True,
+        )
 
     def _damaged(self, entry: LogEntry) -> None:
         if (standing := self.standings.get(text(entry.body.get("recording_id")))) is not None:

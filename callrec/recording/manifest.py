@@ -117,9 +117,18 @@ def sealed(folder: Path, manifest: Mapping[str, Json], manifest_sha256: str) -> 
     )
 
 
+IMPORTED: Final = "callrec/imported/1"
+"""The form of a manifest of what another recorder made (recording.imported)."""
+
+
+def is_imported(manifest: Mapping[str, Json]) -> bool:
+    """Whether this manifest is of what another recorder made."""
+    return manifest.get("format") == IMPORTED
+
+
 def checked(manifest: Any) -> Mapping[str, Json]:
     """The manifest, with the fields that code relies on present and of their kind. `Broken` otherwise."""
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    if not isinstance(manifest, dict) or manifest.get("format") not in (FORMAT, IMPORTED):
         raise Broken("this is not the manifest of a recording", next_step=_NEXT_STEP)
     wrong = [name for name in _TEXTS if not isinstance(manifest.get(name), str)]
     wrong += [name for name in _NUMBERS if type(manifest.get(name)) is not int]

@@ -20,7 +20,8 @@ CALL_ID: Final = "sip-call-id"
 """What a tag is of."""
 BY_SCHEDULE: Final = "schedule"
 """`why` of a `salt.erased` that lets a number go because its time is over: its keyed hash stays."""
-_KINDS: Final = (b'"kind":"call.offered"', b'"kind":"salt.erased"')
+_CALLS: Final = frozenset({Kind.CALL_OFFERED.value, Kind.RECORDING_IMPORTED.value})
+_KINDS: Final = (b'"kind":"call.offered"', b'"kind":"recording.imported"', b'"kind":"salt.erased"')
 
 
 def follow(index: NumberIndex, log: LogReader, opener: ContactOpener, *, country: str) -> None:
@@ -45,14 +46,15 @@ class _Follower:
     def take(self, log: LogReader, start: int, end: int) -> None:
         sealed = log.beside(NAME, start, end)
         entries = [read(body) for body in log.bodies(start, end) if any(kind in body for kind in _KINDS)]
-        calls = [self._call(entry, sealed) for entry in entries if entry.kind == Kind.CALL_OFFERED.value]
+        calls = [self._call(entry, sealed) for entry in entries if entry.kind in _CALLS]
         erased = {seq: wholly for entry in entries for seq, wholly in _erased(entry).items()}
         self._index.take(calls, erased=erased, followed=end)
 
     def _call(self, entry: LogEntry, sealed: Mapping[int, str]) -> IndexedCall:
         line = str(entry.body.get("line", ""))
         tags, blind = self._tags(entry, sealed.get(entry.seq))
-        return IndexedCall(seq=entry.seq, call_uid=entry.call_uid, utc=entry.utc, line=line, tags=tags, blind=blind)
+        utc = str(entry.body.get("started_utc") or entry.utc)  # an import tells of a call of long ago
+        return IndexedCall(seq=entry.seq, call_uid=entry.call_uid, utc=utc, line=line, tags=tags, blind=blind)
 
     def _tags(self, entry: LogEntry, sealed: str | None) -> tuple[list[bytes], Blind | None]:
         if sealed is None:

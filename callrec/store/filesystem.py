@@ -117,6 +117,10 @@ class FilesystemStore:
         """See `WrappedKeys`."""
         await asyncio.to_thread(self._bury, recording_id, tombstone)
 
+    def knows(self, recording_id: str) -> bool:
+        """Whether it ever held this one: what was destroyed leaves its manifest. Blocking."""
+        return self._object(recording_id).exists()
+
     def require_fit(self) -> None:
         """See `Store`. `Unavailable` where its disk is not there."""
         self._mounted()

@@ -36,6 +36,8 @@ class IndexRow:
     started_leaf: str = ""
     sealed_leaf: str = ""
     kept_leaf: str = ""
+    standing: str = ""
+    """Of what was imported: what speaks for it. Empty for what was proven."""
 
 
 def row_from_manifest(
@@ -57,6 +59,7 @@ def row_from_manifest(
         started_leaf=header["started_leaf"],
         sealed_leaf=sealed_leaf,
         kept_leaf=kept_leaf,
+        standing=str(manifest.get("standing") or ""),
     )
 
 

@@ -21,7 +21,12 @@ _QUICK: Final = "".join(
     )
 )
 """Without these a million recordings were read for those of a line that has few, or of a state that few are in."""
-FORMS: Final = Forms(what="the index", name="index_forms", steps=(Step(form=2, sqlite=_QUICK, postgres=_QUICK),))
+_STANDING: Final = "alter table recordings add column standing text not null default '';\n"
+FORMS: Final = Forms(
+    what="the index",
+    name="index_forms",
+    steps=(Step(form=2, sqlite=_QUICK, postgres=_QUICK), Step(form=3, sqlite=_STANDING, postgres=_STANDING)),
+)
 
 _TABLES: Final = """
 create table if not exists recordings (

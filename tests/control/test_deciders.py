@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from callrec.config.models import Person
-from callrec.control_desk import DECISIONS, UPKEEP, handlers
+from callrec.control_desk import DECISIONS, MAKING, UPKEEP, handlers
 from callrec.core.bodies import REQUIRED
 from callrec.core.kinds import Kind
 from callrec.core.purposes import Role
@@ -36,9 +36,9 @@ def ask(ledger):
     services = SimpleNamespace(ledger=ledger, config=SimpleNamespace(people=people))
     append = handlers(SimpleNamespace(services=services))["append"]
 
-    async def asked(kind, actor, **body):
+    async def asked(kind, actor, *, salts=None, **body):
         fields = dict.fromkeys(REQUIRED.get(kind, ()), "x") | body
-        return await append({"kind": kind.value, "body": fields, "actor": actor})
+        return await append({"kind": kind.value, "body": fields, "actor": actor, "salts": salts or {}})
 
     return asked
 
@@ -94,3 +94,18 @@ def test_no_two_people_share_an_account():
 
     with pytest.raises(ConfigError, match="one, two share the account daemon"):
         whose(twins, "daemon")
+
+
+@pytest.mark.parametrize("kind", sorted(MAKING, key=lambda kind: kind.value))
+async def test_what_was_made_is_told_beside_a_running_agent(ask, ledger, kind):
+    await ask(kind, DAEMON)
+
+    assert [entry.kind for entry in ledger.entries] == [kind]
+
+
+async def test_who_called_goes_sealed_beside_an_import_and_beside_nothing_else(ask, ledger):
+    person = {"person": "guardian", "login": "os:daemon"}
+    for kind in (Kind.RECORDING_IMPORTED, Kind.TAG_CHANGED):
+        await ask(kind, DAEMON, salts={"contact": "sealed"}, **person)
+
+    assert [dict(entry.salts) for entry in ledger.entries] == [{"contact": "sealed"}, {}]

@@ -10,8 +10,8 @@ from callrec.core.values import Grade, Purpose, Tap
 KINDS = (
     "call.offered call.answered call.closed leg.changed notice.proven notice.refused choice.made recording.started "
     "recording.paused recording.resumed recording.progress recording.stopped recording.sealed recording.discarded "
-    "recording.lost recording.kept recording.damaged store.intent tag.changed consent.given access.granted "
-    "access.denied export.made disclosure hold.placed hold.released disposal.proposed disposal.approved "
+    "recording.lost recording.kept recording.damaged recording.imported store.intent tag.changed consent.given "
+    "access.granted access.denied export.made disclosure hold.placed hold.released disposal.proposed disposal.approved "
     "disposal.done withdrawn incident agent.started agent.heartbeat agent.stopped clock.stepped traffic.dropped "
     "checkpoint.shipped config.changed prompt.approved prompt.retired key.created key.rotated salt.erased "
     "selftest.done testcall.matched fixity.ok"
