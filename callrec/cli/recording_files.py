@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
+import click
+
 from callrec import _sql
 from callrec._canonical import canonical, sha256_hex
 from callrec.audit.wording import one_line
@@ -84,7 +86,8 @@ def rows(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
 
 def rows_of_every_log(config: Config, wanted: Wanted) -> tuple[tuple[str, IndexRow], ...]:
     """Those of every agent that shares this PostgreSQL database, newest first, each with the log that tells of it. Our
-    own as `rows`; the others' as their agents last told their index, without what waits in their spools.
+    own as `rows`; the others' as their agents last told their index, without what waits in their spools. An index that
+    cannot be read here, of another version perhaps, is named and left out.
 
     ConfigError where the ledger is a file, which no other agent shares.
     """
@@ -95,8 +98,11 @@ def rows_of_every_log(config: Config, wanted: Wanted) -> tuple[tuple[str, IndexR
     found = [(own.schema, row) for row in rows(config, wanted)]
     for place in _sql.having(own, TABLE):
         if place.schema != own.schema:
-            with closing(Index(place, reads=True)) as index:
-                found += [(place.schema, row) for row in _listed(index, wanted)]
+            try:
+                with closing(Index(place, reads=True)) as index:
+                    found += [(place.schema, row) for row in _listed(index, wanted)]
+            except (Unavailable, ConfigError) as error:
+                click.echo(f"callrec: what {place.schema} recorded is not listed: {error}", err=True)
     found.sort(key=lambda one: (one[1].started_utc, one[1].recording_id), reverse=True)
     return tuple(found[: wanted.limit])
 

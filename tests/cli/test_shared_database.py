@@ -61,16 +61,21 @@ def two(tmp_path, postgres):
     return [(house, house.config.ledger.database.schema, house.record()) for house in houses]
 
 
-def test_one_list_shows_the_recordings_of_every_agent_with_its_log(two):
+def test_one_list_shows_the_recordings_of_every_agent_with_its_log(two, postgres):
     (house, log, recording), (_, other_log, other) = two
 
-    listed = json.loads(said(house.callrec("recordings", "list", "--all-logs", "--json")))
+    listed = json.loads(house.callrec("recordings", "list", "--all-logs", "--json").stdout)
     mine = {(row["log"], row["recording_id"]) for row in listed if row["log"] in (log, other_log)}
     assert mine == {(log, recording), (other_log, other)}
     told = said(house.callrec("recordings", "list", "--all-logs", "--line", "advice"))
     assert all(word in told for word in ("log", log, other_log, recording, other))
     both = ("recordings", "list", "--all-logs", "--notice", "advice-line/1")
     refused(house.callrec(*both), ConfigError)
+
+    postgres.sql("INSERT INTO index_forms VALUES (99)", schema=other_log)
+    without = house.callrec("recordings", "list", "--all-logs")
+    assert recording in without.output
+    assert f"what {other_log} recorded is not listed" in without.output + without.stderr
 
 
 def test_an_auditor_asks_the_log_of_another_agent_by_its_name_and_each_verifies_alone(two):
