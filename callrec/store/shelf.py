@@ -60,7 +60,17 @@ class KeyShelf:
 
     def read(self, store_id: str, recording_id: str) -> bytes:
         """The wrapped key. `Unavailable` where it is not there."""
-        return read_there(self.place(store_id, recording_id))
+        path = self.place(store_id, recording_id)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            step = (
+                "restore it from the backup of wrapped keys, unless `callrec recordings show` says it was disposed of"
+            )
+            raise Unavailable(f"the wrapped key of {recording_id} is not in {self.folder}", next_step=step) from error
+        except OSError as error:
+            step = "look at the disk of wrapped keys"
+            raise Unavailable(f"the wrapped key of {recording_id}: {error.strerror}", next_step=step) from error
 
     def keep(self, store_id: str, recording_id: str, wrapped: bytes) -> None:
         """Put it there, durably; the same again is harmless. `Broken` where another one is there."""

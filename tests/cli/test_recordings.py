@@ -359,6 +359,37 @@ def test_audio_that_was_changed_in_the_store_is_not_handed_out(house, tmp_path):
     assert not (tmp_path / "x.flac").exists()
 
 
+def test_two_objects_that_were_exchanged_as_a_whole_are_opened_for_nobody_and_found(house, tmp_path):
+    one, other = house.record(), house.record()
+    places = {path.name: path for path in house.config.store.path.glob("objects/*/*")}
+    aside = tmp_path / "aside"
+    places[one].rename(aside)
+    places[other].rename(places[one])
+    aside.rename(places[other])
+
+    for name in (one, other):
+        out = ("-o", tmp_path / "x.flac", "--purpose", "audit")
+        told = refused(house.callrec("recordings", "export", name, *out), Broken)
+        assert "its manifest is not the one in the ledger" in told
+        assert "audit verify" in told
+    assert house.callrec("audit", "verify").exit_code == 30
+    assert not (tmp_path / "x.flac").exists()
+
+
+def test_a_wrapped_key_that_is_gone_is_named_with_where_it_may_be_had_and_nothing_is_touched(house, tmp_path):
+    recording = house.record()
+    (key,) = house.config.store.keys.glob("*/*.key")
+    key.rename(tmp_path / "in the backup")
+    out = ("-o", tmp_path / "x.flac", "--purpose", "audit")
+
+    told = refused(house.callrec("recordings", "export", recording, *out), Unavailable)
+
+    assert f"the wrapped key of {recording} is not in" in told
+    assert "backup of wrapped keys" in told
+    (tmp_path / "in the backup").rename(key)
+    assert house.callrec("recordings", "export", recording, *out).exit_code == 0
+
+
 def test_a_recording_that_waits_for_the_store_cannot_be_opened_yet(house):
     told = refused(house.callrec("recordings", "play", house.record(keep=False), "--purpose", "audit"), Unavailable)
 
