@@ -12,6 +12,8 @@
 # make chaos   500 times: the agent killed at random, its store cut off in every fourth; then everything it had
 #              acknowledged is looked for (ROUNDS= SEED= STORE=s3, for a real S3 server); about half an hour
 # make bench-keeping   CPU of sealing and keeping a minute of talk; 300 calls that end at once
+# make stop-latency   120 stops of real calls by key, code and command: how much that was said later is in the recording,
+#              median and p99; about seven minutes (STOPS= AT_ONCE= SEED=)
 # make tap-cost   what the wire tap takes of a call's CPU: seconds
 # make trials  how often the tolerant verifier errs, for each kind of fault, on prompts it never heard (N= SEED= JOBS=)
 # make relay   1000 calls through a relay that loses, delays and doubles packets, captured on both sides (CALLS= AT_ONCE= SEED=)
@@ -21,7 +23,7 @@
 # Where several Pythons are there: make PYTHON=/path/to/python3.12 ...
 
 .NOTPARALLEL:
-.PHONY: demo test test-evaluation lint venv install pjsip bench bench-index bench-keeping chaos tap-cost trials relay soak clean
+.PHONY: demo test test-evaluation lint venv install pjsip bench bench-index bench-keeping stop-latency chaos tap-cost trials relay soak clean
 .DEFAULT_GOAL := demo
 
 # most tests wait for sounds to pass: three processes for two cores
@@ -113,6 +115,9 @@ soak: pjsip
 
 bench-keeping: .venv/.dev
 	@$(RUN) tests.bench.keeping
+
+stop-latency: pjsip
+	@$(RUN) tests.bench.stops $(if $(STOPS),--stops $(STOPS)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) $(if $(SEED),--seed $(SEED))
 
 chaos: .venv/.dev
 	@$(RUN) tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))

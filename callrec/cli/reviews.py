@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -17,6 +19,7 @@ from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import bench
 from callrec.cli.evidence import json_option
 from callrec.cli.holds import words
+from callrec.cli.subject import PURPOSE, allowed, opened_index
 from callrec.core.authority import Act
 from callrec.core.holds import Person
 from callrec.core.kinds import Kind
@@ -28,24 +31,32 @@ from callrec.errors import ConfigError, Refused
 from callrec.ledger.entry import LogEntry, read
 from callrec.ledger.reading import open_log
 from callrec.ports import Entry
-from callrec.rights.reviews import DOUBT, OUTCOMES, REVIEWED, Reviews, Task, Watched, said_child
+from callrec.rights.reviews import DOUBT, LATER_CALL, OUTCOMES, REVIEWED, Reviews, Task, Watched, said_child
 
-_OF: Final = {"doubt": DOUBT, "16": "16", "18": "18"}
+_OF: Final = {"doubt": DOUBT, "16": "16", "18": "18", "later-call": LATER_CALL}
+_LATER: Final = "reviews.later-calls"
+Later = Callable[[list[Watched]], dict[str, tuple[str, ...]]]
+"""When later calls of the same number came, by recording."""
 
 
 # ---------------------------------------------------------------- what waits
 
 
 @click.command()
+@click.option("--later-calls", is_flag=True, help="Also where the number of such a call has called again since.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="With that: the keeper's private key; else by keys.wrap_to."
+)
 @json_option
 @click.pass_obj
-def reviews(desk: Desk, as_json: bool) -> None:
+def reviews(desk: Desk, as_json: bool, later_calls: bool, key: Path | None) -> None:
     """Show which recordings somebody must look at again, soonest first, and by when.
 
     Doubts about capacity, within retention.review_days; and what a parent let be kept, once whom it is about is 16 and
-    18. Birthdays are known by the age that was said, or by `recordings classify`.
+    18. Birthdays are known by the age that was said, or by `recordings classify`. Numbers are the keeper's: whoever
+    asks for --later-calls may search by number, and the ledger is told.
     """
-    tasks = _waiting(desk)
+    tasks = _waiting(desk, _later(desk, key) if later_calls else lambda _: {})
     if as_json:
         click.echo(json.dumps([{**asdict(task), "due": task.due.isoformat()} for task in tasks], indent=2))
         return
@@ -54,21 +65,37 @@ def reviews(desk: Desk, as_json: bool) -> None:
     click.echo(lines_of(table(("due", "", "recording", "what"), cells)) if cells else "Nothing waits.\n", nl=False)
 
 
-def _waiting(desk: Desk) -> list[Task]:
+def _waiting(desk: Desk, later: Later) -> list[Task]:
     found, seen = bench(desk), Reviews()
     with open_log(desk.config.ledger.database) as log:
         for body in log.bodies(0, found.register.size):
             seen.see(read(body))
     kept = {each.recording_id for each in found.register.kept()}
     seen.recordings = {name: each for name, each in seen.recordings.items() if name in kept}
-    facts = _facts(found, [each for each in seen.recordings.values() if each.by_parent])
+    by_parents = [each for each in seen.recordings.values() if each.by_parent]
+    facts, calls = _facts(found, by_parents), later(by_parents)
     return list(
         seen.waiting(
             review_days=desk.config.retention.review_days,
             is_child=lambda each: said_child(each, by_line=facts[each.recording_id][0]),
             born=lambda each: facts[each.recording_id][1],
+            later=lambda each: calls.get(each.recording_id, ()),
         )
     )
+
+
+def _later(desk: Desk, key: Path | None) -> Later:
+    """Look in the keeper's index; whoever looks may search by number, and the ledger is told. `Refused` else."""
+    person = allowed(desk, Act.FIND, action=_LATER)
+
+    def look(those: list[Watched]) -> dict[str, tuple[str, ...]]:
+        with open_log(desk.config.ledger.database) as log, opened_index(desk, log, key) as index:
+            found = {each.recording_id: index.later(each.recording_id.rpartition("-")[0]) for each in those}
+        body = {"recording_id": "", "purpose": PURPOSE, "action": _LATER, "by": "number", "found": len(found)}
+        desk.append(Entry(kind=Kind.ACCESS_GRANTED, body={**body, "person": person}, actor=person))
+        return found
+
+    return look
 
 
 def _facts(found: Bench, those: list[Watched]) -> dict[str, tuple[Subject, date | None]]:

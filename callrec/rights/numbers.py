@@ -151,6 +151,10 @@ class NumberIndex:
         """Places in the ledger of the calls with this tag, oldest first."""
         return tuple(seq for (seq,) in self._rows("select seq from tags where tag = ? order by seq", (tag,)))
 
+    def later(self, call_uid: str) -> tuple[str, ...]:
+        """When each later call came that shares a number with this one, ISO 8601 UTC, oldest first."""
+        return tuple(utc for (utc,) in self._rows(_LATER, (call_uid,)))
+
     def between(self, period: Period) -> tuple[int, ...]:
         """Places in the ledger of the calls of this period and line, oldest first."""
         return tuple(seq for (seq,) in self._rows(f"select seq from calls where {_WITHIN} order by seq", _of(period)))  # noqa: S608
@@ -181,6 +185,12 @@ class NumberIndex:
             raise _unavailable(error) from error
 
 
+_LATER: Final = """
+with own as (select seq from calls where call_uid = ?)
+select distinct calls.utc from tags join calls on calls.seq = tags.seq
+where tags.tag in (select tag from tags where seq in own) and tags.seq > (select max(seq) from own)
+order by calls.seq
+"""
 _WITHIN: Final = "utc >= ? and utc < ? and (? = '' or line = ?)"
 
 

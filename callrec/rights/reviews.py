@@ -5,7 +5,7 @@ The ledger replayed, as `disclosure` does it. Give it every entry in order; whoe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
@@ -26,6 +26,8 @@ REVIEWED: Final = "reviewed"
 """What it says where somebody looked at a recording again: `of` names what for, `outcome` what came of it."""
 DOUBT: Final = Protection.CAPACITY_DOUBT.value
 UNCHANGED: Final = "unchanged"
+LATER_CALL: Final = "later call"
+"""What is looked at because the same number called again (R37). That shows no person: whoever asks finds out."""
 OUTCOMES: Final = (UNCHANGED, "varied", "withdrawn", "not-reached")
 """What may come of asking again (R37). Tags change by their own commands; this says what was answered."""
 
@@ -61,7 +63,8 @@ class Watched:
     doubted_on: date | None = None
     doubted: frozenset[Purpose] = frozenset()
     asked: dict[Purpose, Asked] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
+    done: dict[str, str] = field(default_factory=dict)
+    """What somebody looked at, and when they last did: ISO 8601 UTC."""
 
     def doubt_due(self, review_days: int) -> date | None:
         """By when the doubt is to be looked at; None where there is none, or somebody has."""
@@ -106,7 +109,7 @@ class Reviews:
             case change if change == RESTORED:
                 self._restored(watched, purposes, entry)
             case change if change == REVIEWED:
-                watched.done.add(text(body.get("of")))
+                watched.done[text(body.get("of"))] = entry.utc
             case _:
                 pass
 
@@ -117,14 +120,23 @@ class Reviews:
             if why := _why_wrong(watched.asked.get(purpose), basis, entry.body):
                 self.wrong.append((f"{watched.recording_id}: {purpose.value} was lifted {why}", entry.seq))
         if purposes & watched.doubted:
-            watched.done.add(DOUBT)
+            watched.done[DOUBT] = entry.utc
         watched.doubted -= purposes
 
     def waiting(
-        self, *, review_days: int, is_child: Callable[[Watched], bool], born: Callable[[Watched], date | None]
+        self,
+        *,
+        review_days: int,
+        is_child: Callable[[Watched], bool],
+        born: Callable[[Watched], date | None],
+        later: Callable[[Watched], Sequence[str]] = lambda _: (),
     ) -> Iterator[Task]:
-        """What somebody has to do, soonest first; `is_child` and `born` tell what the facts say (R33, R37)."""
+        """What somebody has to do, soonest first; `is_child` and `born` tell what the facts say (R33, R37), and `later`
+        when the same number called again.
+        """
         tasks = [task for each in self.recordings.values() for task in _tasks(each, review_days, is_child, born)]
+        held = [each for each in self.recordings.values() if _by_parent(each, is_child)]
+        tasks += [task for each in held for task in _again(each, later)]
         return iter(sorted(tasks, key=lambda task: (task.due, task.recording_id, task.what)))
 
 
@@ -133,11 +145,24 @@ def _tasks(
 ) -> Iterator[Task]:
     if (due := each.doubt_due(review_days)) is not None:
         yield Task(recording_id=each.recording_id, what="review the doubt about capacity", due=due)
-    if not each.by_parent or not is_child(each):
+    if not _by_parent(each, is_child):
         return
     for age, day in asked_again_on(each.day, born=born(each), age=each.age).items():
         if str(age) not in each.done:
             yield Task(recording_id=each.recording_id, what=f"ask again at {age}: a parent let it be kept", due=day)
+
+
+def _by_parent(each: Watched, is_child: Callable[[Watched], bool]) -> bool:
+    """A parent let a recording about their child be kept."""
+    return each.by_parent and is_child(each)
+
+
+def _again(each: Watched, later: Callable[[Watched], Sequence[str]]) -> Iterator[Task]:
+    """From the first call that came after somebody last asked."""
+    calls = [utc for utc in later(each) if utc > each.done.get(LATER_CALL, "")]
+    if calls:
+        what = f"ask again, their number called on {calls[0][:10]}: a parent let it be kept"
+        yield Task(recording_id=each.recording_id, what=what, due=date.fromisoformat(calls[0][:10]))
 
 
 def said_child(watched: Watched, *, by_line: Subject) -> bool:

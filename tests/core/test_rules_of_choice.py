@@ -366,7 +366,11 @@ def test_r36_a_child_or_parent_who_objects_stops_the_recording_whoever_had_agree
     assert effective(proposed=ALL, granted_by_notice=ALL, consents=ALL, protections=[Protection.CHILD_OBJECTS]) == set()
 
 
-@shown_by("tests/disposal/test_people.py::test_what_a_parent_let_be_kept_is_asked_about_again_at_sixteen_and_eighteen")
+@shown_by(
+    "tests/disposal/test_people.py::test_what_a_parent_let_be_kept_is_asked_about_again_at_sixteen_and_eighteen",
+    "tests/rights/test_later_calls.py::"
+    "test_a_later_call_of_the_same_number_is_a_task_until_somebody_has_asked_and_so_is_the_next",
+)
 @pytest.mark.parametrize(
     ("known", "days"),
     [

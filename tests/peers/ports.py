@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ _claims = os.open(Path(tempfile.gettempdir()) / f"callrec-test-ports-{os.getuid(
 _claimed: deque[range] = deque()
 """A port is this process's from when it was handed out, bound or not, until so many were handed out after it: its byte
 of this file is locked. Test processes beside each other, of one run or of several, keep off what another one has."""
+_handing_out = threading.Lock()
 _next = random.SystemRandom().choice(_BELOW_EPHEMERAL)
 """Where the search goes on: ports are handed out in turn, so that one is not given again before all others were. The
 start differs, also where pytest-randomly seeds the shared dice."""
@@ -39,7 +41,14 @@ def free_port() -> int:
 
 
 def free_range(count: int) -> int:
-    """First of `count` neighbouring ports, even, free for UDP and TCP, and not handed out lately by this process."""
+    """First of `count` neighbouring ports, even, free for UDP and TCP, and not handed out lately by this process. Safe
+    from any thread.
+    """
+    with _handing_out:
+        return _free_range(count)
+
+
+def _free_range(count: int) -> int:
     global _next  # noqa: PLW0603 - the one memory of what was handed out
     between = _BELOW_EPHEMERAL
     for _ in range(2 * len(between)):
