@@ -139,6 +139,35 @@ def leave_a_segment_undecided(story):
     story.close(uid, offered)
 
 
+SCRIPT = {"prompt_id": "training-consent", "version": 1, "language": "en", "pcm_sha256": "cc" * 32}
+AGREED = {"purposes": ["training"], "given_by": "subject", "given_utc": "", "taker": "staff", "heard_in": ""}
+
+
+def agree(story, *, asks=("training",), consent="oral", evidence="AGENT_READ", segment=0):
+    """A call whose recording rests on a consent as well: to a script that was approved as asking for these."""
+    script = story.tell(Kind.PROMPT_APPROVED, **SCRIPT, purposes=["audit"], asks=list(asks))
+    uid, offered = story.offer()
+    answered = story.tell(Kind.CALL_ANSWERED, uid, offered_leaf=offered)
+    proven = story.judged(uid, offered, answered)
+    said = {**SCRIPT, **AGREED, "consent": consent, "evidence": evidence, "offset_ms": 7}
+    given = story.tell(Kind.CONSENT_GIVEN, uid, segment, **said, script_leaf=script, proven_leaf=proven)
+    started = {"proven_leaves": [proven], "purposes": ["training"], "consent_leaves": [given]}
+    story.seal(uid, story.tell(Kind.RECORDING_STARTED, uid, **started))
+    story.close(uid, offered)
+
+
+def agree_to_what_was_not_asked(story):
+    agree(story, asks=["audit"])
+
+
+def agree_by_a_key_that_nobody_pressed(story):
+    agree(story, consent="keypress", evidence="PLAYED")
+
+
+def agree_to_another_segment(story):
+    agree(story, segment=1)
+
+
 LEDGER_ATTACKS = {
     "edited row": (edit_a_row, 1),
     "edited and recomputed": (edit_and_recompute, 2),
@@ -154,7 +183,18 @@ LEDGER_ATTACKS = {
     "evidence altered": (alter_evidence, 9),
     "recorded under a notice in another language": (record_under_another_language, 14),
     "segment left undecided": (leave_a_segment_undecided, 13),
+    "consent to what was not asked for": (agree_to_what_was_not_asked, 15),
+    "consent by a key that nobody pressed": (agree_by_a_key_that_nobody_pressed, 15),
+    "consent to another segment": (agree_to_another_segment, 15),
 }
+
+
+def test_a_consent_that_was_asked_for_and_given_is_no_finding(story):
+    agree(story)
+
+    result = story.verify()
+
+    assert result.counts == {}, result.findings
 
 
 @pytest.mark.parametrize("name", LEDGER_ATTACKS)
@@ -376,6 +416,42 @@ def decide_it_otherwise(scene):
     scene.signed_anew(entries)
 
 
+def consenting(scene, *, consent, asks=("training",)):
+    """The same call, whose recording rests on a consent too, to a script approved as asking for this."""
+    entries, lines = scene.entries(), scene.first["entries.jsonl"].splitlines(keepends=True)
+    kinds = [each["kind"] for each in entries]
+    at, intent = kinds.index("recording.started"), kinds.index("store.intent")
+    approval, proven = kinds.index("prompt.approved"), kinds.index("notice.proven")
+    leaf = {n: leaf_hash(lines[n].rstrip(b"\n")).hex() for n in (approval, proven, intent)}
+    for each in (entries, lines):
+        each.insert(at, each.pop(intent))
+    given, started = entries[at], entries[at + 1]
+    script = entries[approval]["body"]
+    script["asks"] = list(asks)
+    its = {name: script[name] for name in ("prompt_id", "version", "language", "pcm_sha256")}
+    body = {**its, **AGREED, **consent, "offset_ms": None, "script_leaf": leaf[approval], "proven_leaf": leaf[proven]}
+    given.update(kind="consent.given", body=body, boottime_ns=started["boottime_ns"])
+    started["body"]["consent_leaves"] = [leaf[intent]]
+    scene.first["entries.jsonl"] = b"".join(lines)
+    scene.signed_anew(entries)
+
+
+BY_KEY = {"consent": "keypress", "evidence": "PLAYED"}
+ALOUD = {"consent": "oral", "evidence": "AGENT_READ"}
+
+
+def consent_to_what_was_not_asked(scene):
+    consenting(scene, consent=ALOUD, asks=["audit"])
+
+
+def consent_by_a_key_that_nobody_pressed(scene):
+    consenting(scene, consent=BY_KEY)
+
+
+def take_the_consent_out_of_the_recording(scene):
+    consenting(scene, consent=ALOUD)
+
+
 def bring_another_key(scene):
     other = scene.house.folder / "other.key"
     vkey = load_vkey(other)
@@ -405,6 +481,9 @@ PACK_ATTACKS = {
     "recorded under a notice in another language": (record_in_another_language, 34),
     "segment left undecided": (leave_part_of_it_undecided, 35),
     "segment decided otherwise than it was": (decide_it_otherwise, 35),
+    "consent to what was not asked for": (consent_to_what_was_not_asked, 36),
+    "consent by a key that nobody pressed": (consent_by_a_key_that_nobody_pressed, 36),
+    "consent that is not in its recording": (take_the_consent_out_of_the_recording, 36),
     "prompt replaced": (replace_the_prompt, 28),
     "words replaced": (replace_the_words, 28),
 }
