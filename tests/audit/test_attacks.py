@@ -88,7 +88,7 @@ def use_one_proof_twice(story):
 
 
 def swap_two_recordings(story):
-    one, two = sorted(story.store.iterdir())
+    one, two = sorted(story.store.glob("*-0"))
     one.rename(story.store / "between")
     two.rename(story.store / one.name)
     (story.store / "between").rename(story.store / two.name)
