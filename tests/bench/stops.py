@@ -5,8 +5,9 @@
 Real calls through an agent of its own, a few at once: the caller presses `**2`, staff press `*70`, or an operator runs
 `callrec call stop`, at a moment that the seed chooses. Caller and staff each say noise that never repeats, and note
 when a packet went out. The last sample of either that is in the sealed recording is found in what was said, exactly.
-The time from the order (the last key's first packet; the start of the command) to when that sample was sent is what is
-printed, by who ordered: nothing that was said later was captured. Ends with 1 where p99 is above a second.
+The time from the order (the last key's first packet; the start of the command, most of which is the start of a program)
+to when that sample was sent is what is printed, by who ordered: nothing that was said later was captured. Ends with 1
+where p99 of any of them is above a second.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from callrec.config import load
+from callrec.control import ControlClient
 from tests.bench.rows import FOLDER
 from tests.calls.house import House
 from tests.peers import audio, ports, sipp
@@ -44,9 +47,10 @@ SAID_S = 40
 ANSWER_TO_CAPTURE_S = 3.0
 """From the answer of staff: by then the choice window has closed and the recording has surely begun."""
 SPREAD_S = 2.0
-AFTER_S = {"caller": 2.0, "staff": 2.0, "command": 6.0}
+AFTER_S = {"caller": 2.0, "staff": 2.0, "command": 6.0, "agent asked": 2.0}
 """The talk goes on for so long after the latest stop; a command is a program that must start first."""
-WAYS = {"caller": "**2", "staff": "*70", "command": ""}
+WAYS = {"caller": "**2", "staff": "*70", "command": "", "agent asked": ""}
+"""Who orders, and by which keys. `agent asked` is what a command, or a PBX by HTTP, comes to once it runs."""
 TAIL = 400
 """Samples of the recording that must be found in what was said: 50 ms of noise are found at one place alone."""
 
@@ -190,12 +194,16 @@ def _callers_keys(stop: Stop) -> dict[int, str]:
 
 
 def _by_command(house: House, staff: Speaker, stop: Stop, uid: str) -> float:
-    """Run the command at the planned moment; when it was begun, 0 where others stop this call."""
-    if stop.way != "command":
+    """Order it at the planned moment; when that was begun, 0 where this call is stopped by keys."""
+    if WAYS[stop.way]:
         return 0.0
     staff.heard_so_far(stop.after_s, within_s=40)
+    control = ControlClient(load(house.config).agent.control_socket)
     begun = time.monotonic()
-    house.callrec("call", "stop", uid)
+    if stop.way == "command":
+        house.callrec("call", "stop", uid)
+    else:
+        control.ask("stop", call=uid)
     return begun
 
 
@@ -270,7 +278,7 @@ def main() -> int:
     given = asked.parse_args()
     found = run(given.stops, given.at_once, given.seed, FOLDER / "stops")
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    return 0 if "all" in found and found["all"]["p99_s"] <= BUDGET_S else 1
+    return 0 if all(way in found and found[way]["p99_s"] <= BUDGET_S for way in WAYS) else 1
 
 
 if __name__ == "__main__":
