@@ -186,7 +186,7 @@ class ObjectRules:
         name = f"{entry.call_uid}-{entry.segment}"
         if entry.kind == Kind.RECORDING_STARTED.value:
             self._started.add(name)
-        elif entry.kind in (Kind.RECORDING_SEALED.value, Kind.RECORDING_IMPORTED.value):
+        elif entry.kind == Kind.RECORDING_SEALED.value:
             self._sealed[name] = entry
         elif entry.kind == Kind.RECORDING_KEPT.value:
             self._kept[name] = entry.seq

@@ -19,15 +19,17 @@ from callrec.cli.disposal_bench import bench, read_file
 from callrec.cli.evidence import public_key
 from callrec.cli.holds import words
 from callrec.cli.subject import allowed
+from callrec.config import Config
 from callrec.core.authority import Act
 from callrec.core.kinds import Kind
 from callrec.disposal.handed_over import drawn_after_handover
 from callrec.disposal.lists import proposed
 from callrec.errors import Broken, Refused
 from callrec.ledger.reading import open_log
-from callrec.places import disposal_dir, evidence_dir, opener, reading_store
+from callrec.places import disposal_dir, evidence_dir, imported_dir, imported_shelf, opener, proven_store
 from callrec.ports import Entry
-from callrec.rights.handover import KEYS, LEDGER, STORE, SUMS, HandOver, differences
+from callrec.rights.handover import IMPORTED, KEYS, LEDGER, STORE, SUMS, HandOver, differences
+from callrec.store.imported import IMPORTED_KEYS
 from callrec.store.keys import load_public, wrap
 from callrec.store.openers import Unwrap
 from callrec.store.shelf import MARKER
@@ -58,7 +60,7 @@ def export(desk: Desk, /, *, output: Path, wrap_to: Path | None, key: Path | Non
     if not isinstance(ledger, Path):
         raise Refused("a ledger in PostgreSQL is not handed over by this", next_step="let pg_dump write it out")
     parcel = HandOver(output, wrapper)
-    kept = asyncio.run(parcel.add_recordings(reading_store(config)))
+    kept = asyncio.run(parcel.add_recordings(proven_store(config))) + _imported(config, parcel)
     for name, folder in {"evidence": evidence_dir(config), "prompts": config.notice.register}.items():
         parcel.add_folder(name, folder)
     parcel.add_folder("disposal", disposal_dir(config))
@@ -77,6 +79,16 @@ def export(desk: Desk, /, *, output: Path, wrap_to: Path | None, key: Path | Non
     said = [f"Wrote {one_line(output)}: {kept} recordings; SHA256SUMS has sha256 {digest}"]
     said.append(f"Whoever takes over: callrec handover check {one_line(output)}")
     click.echo(lines_of(said), nl=False)
+
+
+def _imported(config: Config, parcel: HandOver) -> int:
+    """What other recorders made, on its own shelf there too."""
+    if not imported_dir(config).exists():
+        return 0
+    shelf, keys = imported_shelf(config), f"{KEYS}{IMPORTED_KEYS}"
+    for name in (IMPORTED, keys):
+        parcel.add(f"{name}/{MARKER}", (shelf.path / MARKER).read_bytes())
+    return asyncio.run(parcel.add_recordings(shelf, folder=IMPORTED, keys=keys))
 
 
 def _wrapped_anew(unwrap: Unwrap, keeper: X25519PublicKey, wrapped: bytes) -> bytes:
@@ -127,6 +139,7 @@ def check(ctx: click.Context, /, folder: Path, *, vkey: str | None) -> None:
         evidence=folder / "evidence",
         prompts=folder / "prompts",
         store=folder / STORE,
+        imported=folder / IMPORTED,
         disposal=folder / "disposal",
     )
     found = verify(places)

@@ -26,6 +26,7 @@ from callrec.store.shelf import shelf_of
 SUMS: Final = "SHA256SUMS"
 LEDGER: Final = "ledger.db"
 STORE, KEYS = "store", "store-keys"
+IMPORTED: Final = "imported"
 _MODE: Final = 0o440
 _STEP: Final = "take a new folder: nothing is ever overwritten"
 
@@ -79,18 +80,18 @@ class HandOver:
             raise Unavailable(f"the ledger cannot be copied: {error}", next_step="look at the disk") from error
         self._sums[LEDGER] = _sum(target)
 
-    async def add_recordings(self, store: Store) -> int:
-        """Every recording that is kept, and the manifests of those that were destroyed; how many are kept."""
+    async def add_recordings(self, store: Store, *, folder: str = STORE, keys: str = KEYS) -> int:
+        """Every recording that is kept there, and the manifests of those that were destroyed; how many are kept."""
         kept = 0
         async for name in store.ids():
-            place = f"{STORE}/objects/{shelf_of(name)}/{name}"
+            place = f"{folder}/objects/{shelf_of(name)}/{name}"
             self.add(f"{place}/{MANIFEST_FILE}", canonical(dict(await store.manifest(name))))
             try:
                 wrapped = await store.wrapped_key(name)
             except Unavailable:
                 continue  # destroyed: its certificate goes along
             await self._add_audio(f"{place}/{AUDIO_FILE}", store.read(name))
-            self.add(f"{KEYS}/{shelf_of(name)}/{name}.key", wrapped if self._rewrap is None else self._rewrap(wrapped))
+            self.add(f"{keys}/{shelf_of(name)}/{name}.key", wrapped if self._rewrap is None else self._rewrap(wrapped))
             kept += 1
         return kept
 

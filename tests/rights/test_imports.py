@@ -1,6 +1,7 @@
 """Another recorder's archive: kept apart, usable for nothing without evidence, and never called proven (R31)."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -323,6 +324,33 @@ def test_an_auditor_finds_what_was_changed_or_is_gone_on_the_shelf(office, archi
         audio.write_bytes(audio.read_bytes()[:-1] + b"!")
 
     assert office.callrec("audit", "verify").exit_code == 30
+
+
+def test_what_was_imported_is_found_where_it_does_not_belong_in_the_store(office, archive):
+    imported(office, archive, row("2012/one.wav"))
+    (audio,) = (office.config.agent.data_dir / "imported").rglob("audio.enc")
+    shutil.copytree(audio.parent, office.config.store.path / "objects" / audio.parent.parent.name / audio.parent.name)
+
+    found = office.callrec("audit", "verify")
+
+    assert found.exit_code == 30
+    assert "is stored, and no entry sealed it" in found.output
+
+
+def test_it_is_handed_over_on_a_shelf_of_its_own_there_too(office, archive):
+    office.record()
+    imported(office, archive, row("2012/one.wav"))
+    out = office.folder / "out"
+
+    assert "2 recordings" in office.runs("guardian", "handover", "export", "-o", out)
+
+    assert len(list((out / "imported").rglob("audio.enc"))) == len(list((out / "store").rglob("audio.enc"))) == 1
+    checked = office.callrec("handover", "check", out, configured=False)
+    assert checked.exit_code == 0, checked.output
+    next((out / "imported").rglob("audio.enc")).unlink()
+    copies = ("--ledger", out / "ledger.db", "--store", out / "store")
+    assert office.callrec("audit", "verify", *copies, configured=False).exit_code == 0
+    assert office.callrec("audit", "verify", *copies, "--imported", out / "imported", configured=False).exit_code == 30
 
 
 # ---------------------------------------------------------------- the rule itself
