@@ -34,6 +34,8 @@ def here(tmp_path, monkeypatch) -> Site:
     monkeypatch.chdir(site.folder)
     shutil.copy(PROMPTS / "advice-line.en.1.wav", "notice.wav")
     (site.folder / "notice.txt").write_text(WORDS, "utf-8")
+    shutil.copy("notice.wav", "consent.wav")
+    (site.folder / "consent.txt").write_text(" ".join(re.findall(r"^> (.*)$", README, re.MULTILINE)), "utf-8")
     (site.folder / "old-recorder").mkdir()
     for name in ("call-1.wav", "call-2.wav"):
         shutil.copy("notice.wav", site.folder / "old-recorder" / name)
@@ -41,7 +43,7 @@ def here(tmp_path, monkeypatch) -> Site:
 
 
 def second_version(site: Site, commands: list[list[str]]) -> None:
-    site(*next(words for words in commands if words[1] == "add")[1:])
+    site(*next(words for words in commands if words[1:3] == ["add", "notice.wav"])[1:])
     site("approve", "advice-line.en.2", "--by", "ig-lead", "--key", "ig-lead.key")
 
 
