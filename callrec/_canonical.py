@@ -86,13 +86,22 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return names
 
 
-_DECODE: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_number).decode
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_number)
+
+
+def _decoded(text: str) -> Any:
+    """The value of the text: looked for blanks around it, which costs a fifth more, only where it is not the whole."""
+    if text[:1] == "{":
+        value, end = _DECODER.raw_decode(text)
+        if end == len(text):
+            return value
+    return _DECODER.decode(text)
 
 
 def parse(data: bytes) -> Any:
     """Read JSON strictly: UTF-8, no name twice, no NaN or infinity. `Broken` where it is anything else."""
     try:
-        return _DECODE(data.decode("utf-8"))
+        return _decoded(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Broken(
             f"not strict JSON: {error}", next_step="keep the file as it is and compare it with a copy held elsewhere"

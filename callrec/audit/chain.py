@@ -22,6 +22,7 @@ class ChainCheck:
     def __init__(self, log: LogReader, key: LogKey, anchors: Sequence[bytes], findings: Findings) -> None:
         self._log = log
         self._key = key
+        self._log_id = key.log_id
         self._findings = findings
         self._frontier = Frontier()
         self._prev = NO_LEAF
@@ -80,7 +81,7 @@ class ChainCheck:
         self._utc = entry.utc
         if entry.seq != seq or entry.prev != self._prev:
             self._findings.add(1, f"entry {seq} does not follow the entry before it", seq)
-        if entry.call_uid != call_uid or entry.log_id != self._key.log_id:
+        if entry.call_uid != call_uid or entry.log_id != self._log_id:
             self._findings.add(1, f"entry {seq} is filed under another call or belongs to another log", seq)
         self._advance(entry.leaf, leaf, seq)
         return entry

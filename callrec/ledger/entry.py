@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from callrec._canonical import canonical, parse
@@ -24,6 +25,11 @@ VERSION: Final = 1
 _TEXT: Final = frozenset({str})
 NO_LEAF: Final = "0" * 64
 """`prev` of the first entry, and the root of an anchor that does not exist yet."""
+_FIELDS: Final = itemgetter(
+    "seq", "prev", "log_id", "kind", "call_uid", "segment", "utc", "boot_id", "boottime_ns", "clock", "anchor",
+    "actor", "agent_run", "body",
+)  # fmt: skip
+"""What `read` takes out, in the order of `LogEntry`."""
 LONGEST_BODY: Final = 60_000
 """Bytes of one body; evidence is kept beside the log, not in it."""
 
@@ -128,26 +134,13 @@ def read(data: bytes) -> LogEntry:
     """An entry from its bytes; the leaf is recomputed. `Broken` where a field is missing or has another type."""
     value = parse(data)
     try:
-        anchor = value["anchor"]
+        (
+            seq, prev, log_id, kind, call_uid, segment, utc, boot_id, ns, clock, anchor, actor, agent_run, body,
+        ) = _FIELDS(value)  # fmt: skip
         entry = LogEntry(
-            seq=value["seq"],
-            leaf=leaf_hash(data).hex(),
-            prev=value["prev"],
-            log_id=value["log_id"],
-            kind=value["kind"],
-            call_uid=value["call_uid"],
-            segment=value["segment"],
-            utc=value["utc"],
-            boot_id=value["boot_id"],
-            boottime_ns=int(value["boottime_ns"]),
-            clock=value["clock"],
-            anchor_size=anchor["size"],
-            anchor_root=anchor["root"],
-            actor=value["actor"],
-            agent_run=value["agent_run"],
-            late=value.get("late", False),
-            body=value["body"],
-        )
+            seq, leaf_hash(data).hex(), prev, log_id, kind, call_uid, segment, utc, boot_id, int(ns), clock,
+            anchor["size"], anchor["root"], actor, agent_run, value.get("late", False), body,
+        )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise Broken(f"an entry lacks a field or holds another type: {error}") from error
     if value.get("v") != VERSION or not _well_typed(entry):
@@ -156,8 +149,9 @@ def read(data: bytes) -> LogEntry:
 
 
 def _well_typed(e: LogEntry) -> bool:
-    words = (e.kind, e.call_uid, e.boot_id, e.agent_run, e.actor, e.utc, e.clock, e.prev, e.log_id)
-    return type(e.seq) is type(e.segment) is int and type(e.body) is dict and _TEXT.issuperset(map(type, words))
+    words = {type(e.kind), type(e.call_uid), type(e.boot_id), type(e.agent_run), type(e.actor), type(e.utc)}
+    words |= {type(e.clock), type(e.prev), type(e.log_id)}
+    return words == _TEXT and type(e.seq) is type(e.segment) is int and type(e.body) is dict
 
 
 def commitment(value: str) -> tuple[str, str]:

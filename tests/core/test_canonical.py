@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrec._canonical import canonical
+from callrec._canonical import canonical, parse
+from callrec.errors import Broken
 
 NUMBERS = st.one_of(
     st.integers(-(2**54), 2**54),
@@ -36,3 +39,35 @@ def test_every_value_has_the_form_of_rfc_8785_or_none(value):
 def test_what_json_cannot_carry_is_refused(value):
     with pytest.raises(ValueError, match="canonical"):
         canonical(value)
+
+
+def once(pairs):
+    """An object, unless a name stands twice in it."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("twice")
+    return dict(pairs)
+
+
+def never(name):
+    raise ValueError(name)
+
+
+PIECES = ['"a"', '"b\\":"', ":", ",", "{", "}", "[", "]", " ", "\n", "1", "1.5", "x"]
+TEXTS = st.one_of(
+    VALUES.map(json.dumps),
+    st.lists(st.sampled_from(PIECES)).map("".join),
+    st.sampled_from(
+        ['{"a":1,"a":2}', '{"a" :1,"b":{"c":1,"c":1}}', '{"a":1}x', "\ufeff{}", "", "NaN", '{"a":Infinity}']
+    ),
+)
+
+
+@given(TEXTS, st.sampled_from(["", " ", "\n", "x", "{}"]))
+def test_what_is_read_is_what_the_standard_library_reads_or_nothing(text, after):
+    try:
+        wanted = json.loads(text + after, object_pairs_hook=once, parse_constant=never)
+    except ValueError:
+        with pytest.raises(Broken, match="strict JSON"):
+            parse((text + after).encode())
+    else:
+        assert parse((text + after).encode()) == wanted
