@@ -19,13 +19,13 @@ from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import followed_index, verified_register
 from callrec.config import Config
 from callrec.config.people import whose
-from callrec.core import authority, imported
+from callrec.core import authority, consent, imported
 from callrec.core.imported import LastUse
 from callrec.core.kinds import CONTRADICTED, Kind
 from callrec.core.purposes import why_not
 from callrec.core.recording import RecordingState
 from callrec.core.retention_record import parse_schedule
-from callrec.core.tags import Tags, recorded_for, replayed
+from callrec.core.tags import Tags, replayed
 from callrec.core.values import Purpose
 from callrec.errors import Broken, CallrecError, ConfigError, Refused, Unavailable
 from callrec.ledger.entry import LogEntry
@@ -87,9 +87,7 @@ def rows(config: Config, wanted: Wanted) -> tuple[IndexRow, ...]:
 def rows_of_every_log(config: Config, wanted: Wanted) -> tuple[tuple[str, IndexRow], ...]:
     """Those of every agent that shares this PostgreSQL database, newest first, each with the log that tells of it. Our
     own as `rows`; the others' as their agents last told their index, without what waits in their spools. An index that
-    cannot be read here, of another version perhaps, is named and left out.
-
-    ConfigError where the ledger is a file, which no other agent shares.
+    cannot be read here is named and left out. ConfigError where the ledger is a file, which no other agent shares.
     """
     own = index_database(config)
     if isinstance(own, Path):
@@ -318,12 +316,7 @@ def _why_not(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: P
         return str(refusal)
     if action in CODING:
         return authority.why_not(authority.Act.CODE, role)
-    return why_not(purpose, role=role, live={purpose}, consented=consented(manifest))
-
-
-def consented(manifest: Mapping[str, Json]) -> frozenset[Purpose]:
-    """What the caller agreed to, by the record that was sealed with the recording (R19, R27)."""
-    return recorded_for((manifest.get("details", {}).get("consent") or {}).get("purposes"))
+    return why_not(purpose, role=role, live={purpose}, consented=consent.agreed_in(manifest))
 
 
 def _ended(desk: Desk, row: IndexRow, manifest: Mapping[str, Json], purpose: Purpose) -> date | None:

@@ -16,6 +16,7 @@ from callrec.core.kinds import Kind
 from callrec.core.people import About, Answer, Speaker, about_json
 from callrec.core.proof import NoticeProof, Receipt
 from callrec.core.retention import Subject
+from callrec.core.tags import recorded_for
 from callrec.core.values import Grade, Purpose
 
 
@@ -160,3 +161,8 @@ def consent_json(agreed: Agreed, taken: Taken) -> dict[str, Any]:
 def sealed_json(consent: Consent) -> Mapping[str, Any]:
     """As it lies in the sealed recording: the record, and the entry that holds it."""
     return {**consent_json(consent.agreed, consent.taken), "leaf": consent.receipt.leaf}
+
+
+def agreed_in(manifest: Mapping[str, Any]) -> frozenset[Purpose]:
+    """What the caller agreed to, by the record that was sealed with the recording (R19, R27)."""
+    return recorded_for((manifest.get("details", {}).get("consent") or {}).get("purposes"))
