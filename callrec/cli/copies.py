@@ -17,7 +17,7 @@ import click
 
 from callrec._canonical import canonical
 from callrec.audit.wording import lines_of, one_line
-from callrec.cli import recording_files as files
+from callrec.cli import recording_access as opening
 from callrec.cli.desk import Desk
 from callrec.cli.leaving import access_options, leave, refuse_existing
 from callrec.core.dates import plus
@@ -75,11 +75,11 @@ def copy(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, output: 
     Medico-legal and guardian make copies; trainers and auditors get them. First listen: `recordings play --review`.
     """
     wanted = _wanted(Purpose(purpose), given)
-    access = files.ask(desk, prefix, purpose=Purpose(purpose), action="copy", key=key)
+    access = opening.ask(desk, prefix, purpose=Purpose(purpose), action="copy", key=key)
     _signed(desk, access.row.recording_id, access.row.call_uid, wanted)
     refuse_existing(output)
-    project = _project(files.keeper_folder(desk.config, key) / FOLDER, given["project"], new=given["new_project"])
-    found = files.opened(desk, access)
+    project = _project(opening.keeper_folder(desk.config, key) / FOLDER, given["project"], new=given["new_project"])
+    found = opening.opened(desk, access)
     samples = _made(copies.samples_of(found.pcm), wanted)
     audio = copies.encoded(samples, wanted.form)
     manifest = _manifest(wanted, samples, _code(desk, access, project))
@@ -137,7 +137,7 @@ def _project(folder: Path, name: str, *, new: bool) -> Project | None:
     return begin_project(folder, name) if new else open_project(folder, name)
 
 
-def _code(desk: Desk, access: files.Access, project: Project | None) -> tuple[str, bool] | None:
+def _code(desk: Desk, access: opening.Access, project: Project | None) -> tuple[str, bool] | None:
     """The caller's pseudonym in this project, and whether it is the caller's or of this call alone."""
     if project is None:
         return None

@@ -16,6 +16,7 @@ from callrec._canonical import canonical
 from callrec._durable import remove, write_file
 from callrec.audit.report import table
 from callrec.audit.wording import lines_of, one_line
+from callrec.cli import recording_access as opening
 from callrec.cli import recording_files as files
 from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import verified_ledger
@@ -185,8 +186,8 @@ def _shown(found: Disclosure, paper: Paper) -> Iterator[str]:
 
 def _of_one(desk: Desk, found: Disclosure, recording_id: str, key: Path | None) -> Iterator[tuple[str, bytes]]:
     """What leaves of one recording, each opening told to the ledger first."""
-    access = files.ask_by(desk, recording_id, disclosure=found, key=key)
-    opened = files.opened(desk, access, disclosure_leaf=found.approved_leaf)
+    access = opening.ask_by(desk, recording_id, disclosure=found, key=key)
+    opened = opening.opened(desk, access, disclosure_leaf=found.approved_leaf)
     if Field.AUDIO.value in found.fields:
         yield f"{recording_id}.flac", opened.flac
     if Field.RECORD.value in found.fields:
@@ -195,7 +196,7 @@ def _of_one(desk: Desk, found: Disclosure, recording_id: str, key: Path | None) 
         yield f"{recording_id}.identity.json", canonical({"numbers": _numbers(desk, access)})
 
 
-def _numbers(desk: Desk, access: files.Access) -> list[str]:
+def _numbers(desk: Desk, access: opening.Access) -> list[str]:
     """Who called, as the far end said; nothing where that was not kept."""
     uid = access.row.call_uid
     with open_log(desk.config.ledger.database) as log:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from callrec._durable import remove, write_file
-from callrec.cli import recording_files as files
+from callrec.cli import recording_access as opening
 from callrec.cli.desk import Desk
 from callrec.core.imported import LastUse
 from callrec.core.values import Purpose
@@ -53,7 +53,7 @@ def refuse_existing(output: Path) -> None:
 
 
 def leave(
-    desk: Desk, access: files.Access, output: Path, contents: Mapping[str, bytes], *, form: str, **told: Any
+    desk: Desk, access: opening.Access, output: Path, contents: Mapping[str, bytes], *, form: str, **told: Any
 ) -> str:
     """Write `contents["audio"]` and `contents["manifest"]`, then tell the ledger; the SHA-256 of the audio. Whatever
     fails, no file stays that the ledger does not know.
@@ -67,7 +67,7 @@ def leave(
         for path, data in {manifest: contents["manifest"], audio: contents["audio"], sums: listed}.items():
             write_file(path, data, mode=_PLAIN, exclusive=True)
             done.append(path)
-        files.told_export(desk, access, form=form, sha256=digests[audio], **told)
+        opening.told_export(desk, access, form=form, sha256=digests[audio], **told)
     except BaseException:
         for path in done:
             remove(path)

@@ -14,7 +14,7 @@ from callrec.audit.pack import Wanted, contents, zipped
 from callrec.audit.packed import verify_pack
 from callrec.audit.verify import Places
 from callrec.audit.wording import lines_of, one_line
-from callrec.cli import recording_files as files
+from callrec.cli import recording_access as opening
 from callrec.cli.desk import Desk
 from callrec.cli.evidence import named, place_options
 from callrec.core.values import Purpose
@@ -91,11 +91,11 @@ def _with_recording(desk: Desk, which: str, output: Path, wanted: dict[str, Any]
     if audio["purpose"] is None:
         step = "say what for with --purpose, one of the recording's own purposes"
         raise ConfigError("a recording leaves for a purpose only", next_step=step)
-    access = files.ask(desk, which, purpose=Purpose(audio["purpose"]), action="export", key=audio["keeper"])
-    flac = {access.row.recording_id: files.opened(desk, access).flac}
+    access = opening.ask(desk, which, purpose=Purpose(audio["purpose"]), action="export", key=audio["keeper"])
+    flac = {access.row.recording_id: opening.opened(desk, access).flac}
     digest = _write(output, Wanted(call_uid=access.row.call_uid, audio=flac, **wanted))
     try:
-        files.told_export(desk, access, form="pack", sha256=digest)
+        opening.told_export(desk, access, form="pack", sha256=digest)
     except BaseException:
         remove(output)  # no copy leaves that the ledger does not know
         raise

@@ -13,6 +13,7 @@ import click
 from callrec._canonical import canonical
 from callrec.audit.report import table
 from callrec.audit.wording import lines_of, one_line
+from callrec.cli import recording_access as opening
 from callrec.cli import recording_files as files
 from callrec.cli.commands import Commands
 from callrec.cli.desk import Desk
@@ -169,13 +170,15 @@ REVIEW: Final = "To listen for names before a copy is made: medico-legal and gua
 @click.pass_obj
 def play(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, review: bool) -> None:
     """Play one recording on this machine. Left the caller, right the staff; the ledger is told first."""
-    access = files.ask(desk, prefix, purpose=use_of(purpose), action="review" if review else "play", key=key)
+    access = opening.ask(desk, prefix, purpose=use_of(purpose), action="review" if review else "play", key=key)
     player = next((words for words in PLAYERS if shutil.which(words[0])), None)
     if player is None:
         step = f"callrec recordings export {access.row.recording_id} -o FILE --format wav --purpose {purpose}"
         raise Unavailable(f"no player is installed here ({', '.join(words[0] for words in PLAYERS)})", next_step=step)
     wav = (
-        wav_from(files.opened_foreign(desk, access)) if access.row.standing else to_wav(files.opened(desk, access).pcm)
+        wav_from(opening.opened_foreign(desk, access))
+        if access.row.standing
+        else to_wav(opening.opened(desk, access).pcm)
     )
     done = subprocess.run(player, input=wav, stderr=subprocess.PIPE, check=False)
     if done.returncode:
@@ -204,12 +207,12 @@ def export(desk: Desk, /, *, prefix: str, purpose: str, key: Path | None, output
     """
     form, mono = given["form"], given["mixed"]
     action = "review" if given["review"] else "export"
-    access = files.ask(desk, prefix, purpose=use_of(purpose), action=action, key=key)
+    access = opening.ask(desk, prefix, purpose=use_of(purpose), action=action, key=key)
     refuse_existing(output)
     if form == ORIGINAL and access.row.standing:
-        audio = files.opened_foreign(desk, access)
+        audio = opening.opened_foreign(desk, access)
     else:
-        audio = _ours(files.opened(desk, access), "flac" if form == ORIGINAL else form, mono=mono)
+        audio = _ours(opening.opened(desk, access), "flac" if form == ORIGINAL else form, mono=mono)
     digest = leave(desk, access, output, {"audio": audio, "manifest": canonical(dict(access.manifest))}, form=form)
     _, manifest, sums = beside(output)
     click.echo(f"Wrote {one_line(output)}: {form}{', both legs mixed' if mono else ''}, sha256 {digest}")

@@ -12,7 +12,7 @@ import soundfile
 
 from callrec import places
 from callrec._canonical import sha256_hex
-from callrec.cli import recording_files
+from callrec.cli import recording_access
 from callrec.core.kinds import Kind
 from callrec.errors import Broken, ConfigError, Refused, Unavailable
 from callrec.ledger.log import SqlLedger
@@ -257,7 +257,7 @@ def test_who_exported_what_for_what_stands_in_the_ledger(house, tmp_path):
 
 def test_the_ledger_is_told_before_the_audio_is_opened(house, tmp_path, monkeypatch):
     recording, order = house.record(), []
-    opening, append = recording_files.open_recording, SqlLedger.append_blocking
+    opening, append = recording_access.open_recording, SqlLedger.append_blocking
 
     def opens(*args, **options):
         order.append("opened")
@@ -268,7 +268,7 @@ def test_the_ledger_is_told_before_the_audio_is_opened(house, tmp_path, monkeypa
         order.append(entry.kind.value)
         return receipt
 
-    monkeypatch.setattr(recording_files, "open_recording", opens)
+    monkeypatch.setattr(recording_access, "open_recording", opens)
     monkeypatch.setattr(SqlLedger, "append_blocking", appends)
     said(house.callrec("recordings", "export", recording, "-o", tmp_path / "x.flac", "--purpose", "audit"))
 

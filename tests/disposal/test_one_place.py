@@ -13,7 +13,7 @@ DOORS = {
     },
     "bury": {"callrec/disposal/carry_out.py", "callrec/store/imported.py"},
     "write_certificate": {"callrec/disposal/carry_out.py"},
-    "grant_from": {"callrec/cli/recording_files.py", "callrec/demo/show.py"},
+    "grant_from": {"callrec/cli/recording_access.py", "callrec/demo/show.py"},
 }
 """Calls, and the files that may make them."""
 
