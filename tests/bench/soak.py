@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,17 @@ import numpy as np
 from tests.bench.load import Load, Seen
 from tests.bench.rows import FOLDER, ROOT
 from tests.bench.systems import BenchHouse, Callrec, notice_alaw, raise_file_limit
-from tests.bench.usage import Watch, rss_mb
+from tests.bench.usage import Sample, Watch, rss_mb
 from tests.peers import ports
 from tests.peers.ports import PeerFailed
 
 RESULT = ROOT / "build" / "soak.json"
 SETTLE_S = 300
 """Memory may grow until then: pools and caches fill."""
+PART_S = 300
+_LEAST_PARTS = 3
 STEEPEST_MB_PER_HOUR = 12.0
-"""Flat: less than this, or less than what the noise of the line itself allows to be told."""
+"""Flat: less than this, as far as the noise of the line itself allows to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,36 @@ class Check:
     found: str
 
 
-def slope_mb_per_hour(watch: Watch, *, settle_s: float) -> float | None:
-    """How memory grew after it settled, by least squares; None where there is too little to say."""
-    start = watch.samples[0].at + settle_s
-    late = [(one.at, one.rss_mb) for one in watch.samples if one.at >= start]
-    if len(late) < 60:
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How memory grew after it settled, and how far off that may be (one standard error), in MB an hour."""
+
+    mb_per_hour: float
+    error: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Not shown to be steeper than STEEPEST_MB_PER_HOUR."""
+        return self.mb_per_hour - self.error <= STEEPEST_MB_PER_HOUR
+
+
+def growth(samples: Sequence[Sample], *, settle_s: float) -> Growth | None:
+    """A line through the means of five minutes each: memory is a saw, freed after every hundredth call, and whatever a
+    tooth is at the end of a run is no growth. None where there are fewer than three means.
+    """
+    start = samples[0].at + settle_s
+    parts: dict[int, list[float]] = {}
+    for one in samples:
+        if one.at >= start:
+            parts.setdefault(int((one.at - start) // PART_S), []).append(one.rss_mb)
+    full = max(map(len, parts.values()), default=0)
+    means = [float(np.mean(part)) for part in parts.values() if len(part) > full / 2]
+    if len(means) < _LEAST_PARTS:
         return None
-    at, mb = np.array(late).T
-    return float(np.polyfit((at - at[0]) / 3600, mb, 1)[0])
+    at = np.arange(len(means)) * PART_S / 3600
+    (slope, offset), spread = np.polyfit(at, means, 1), float(((at - at.mean()) ** 2).sum())
+    left = float(((means - (slope * at + offset)) ** 2).sum()) / (len(means) - 2)
+    return Growth(mb_per_hour=float(slope), error=(left / spread) ** 0.5)
 
 
 def left_behind(house: BenchHouse) -> list[str]:
@@ -94,6 +118,7 @@ def run(minutes: float, calls: int, seed: int, folder: Path, say: Callable[[str]
 def _found(house: BenchHouse, seen: Seen, watch: Watch, *, settle_s: float) -> dict[str, Any]:
     offered, per_call, decided = summaries(house)
     first, last = watch.samples[0], watch.samples[-1]
+    grown = growth(watch.samples, settle_s=settle_s)
     return {
         "calls": seen.summary["begun"],
         "served": sum(call["status"] == 200 for call in seen.calls),
@@ -104,19 +129,20 @@ def _found(house: BenchHouse, seen: Seen, watch: Watch, *, settle_s: float) -> d
         "lost_packets": sum(call["lost"] for call in seen.calls),
         "cpu_cores": round((last.cpu_s - first.cpu_s) / (last.at - first.at), 3),
         "peak_rss_mb": round(max(one.rss_mb for one in watch.samples), 1),
-        "slope_mb_per_hour": slope_mb_per_hour(watch, settle_s=settle_s),
+        "growth": None if grown is None else {"mb_per_hour": grown.mb_per_hour, "error": grown.error},
         "rss_each_minute_mb": [round(one.rss_mb, 1) for one in watch.samples[::120]],
         "most_up": seen.summary["most_up"],
     }
 
 
 def _checks(found: Mapping[str, Any]) -> list[Check]:
-    slope = found["slope_mb_per_hour"]
-    flat = slope is None or slope <= STEEPEST_MB_PER_HOUR
+    grown = None if found["growth"] is None else Growth(**found["growth"])
     once = found["summaries_per_call"] == {"1": found["offered"]}
-    tells = "too short to say" if slope is None else f"{slope:.1f} MB an hour, peak {found['peak_rss_mb']} MB"
+    tells = "too short to say"
+    if grown is not None:
+        tells = f"{grown.mb_per_hour:.1f} +- {grown.error:.1f} MB an hour, peak {found['peak_rss_mb']} MB"
     return [
-        Check("memory is flat once it settled", flat, tells),
+        Check("memory is flat once it settled", grown is None or grown.is_flat, tells),
         Check("nothing is left in spool and memory", not found["left_behind"], str(found["left_behind"][:5])),
         Check("one summary per call offered", once, f"{found['offered']} offered: {found['summaries_per_call']}"),
         Check("every call was offered", found["offered"] == found["calls"], f"{found['calls']} placed"),
