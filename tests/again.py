@@ -32,6 +32,11 @@ class Failures:
         if report.failed:
             (self.with_calls if "calls" in report.keywords else self.others).append(report.nodeid)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module that cannot be read has tests that never ran."""
+        if report.failed:
+            self.others.append(report.nodeid)
+
     def may_be_the_machine(self) -> bool:
         return not self.others and 0 < len(self.with_calls) <= FEW
 

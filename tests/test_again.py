@@ -23,10 +23,10 @@ def fails_once():
 """
 
 
-def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, text: str, *words: str) -> subprocess.CompletedProcess[str]:
     (folder / "pytest.ini").write_text(CONFIGURATION)
     (folder / "test_it.py").write_text(text)
-    command = [sys.executable, "-m", "tests.again", "-p", "no:cacheprovider", "-c", "pytest.ini", "test_it.py"]
+    command = [sys.executable, "-m", "tests.again", "-p", "no:cacheprovider", "-c", "pytest.ini", "test_it.py", *words]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -51,6 +51,16 @@ def test_a_call_that_passes_alone_passes_and_is_named(tmp_path):
 )
 def test_nothing_else_is_forgiven(tmp_path, text):
     done = run(tmp_path, FIRST_TIME_ONLY + text)
+
+    assert done.returncode not in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
+    assert "PASSED ALONE" not in done.stdout
+
+
+def test_a_module_that_cannot_be_read_beside_a_call_that_passes_alone_is_not_forgiven(tmp_path):
+    (tmp_path / "test_other.py").write_text("import nothing_of_the_sort\n")
+    call = FIRST_TIME_ONLY + "@pytest.mark.calls\ndef test_call(): fails_once()\n"
+
+    done = run(tmp_path, call, "test_other.py", "-n", "2")
 
     assert done.returncode not in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
     assert "PASSED ALONE" not in done.stdout

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from callrec import _blocks as blocks
 from callrec.errors import Broken, Unavailable
 from callrec.ports import AUDIO_FILE
-from callrec.recording import blocks, segment
+from callrec.recording import segment
 from callrec.recording.seal import seal
 from callrec.recording.segment import BYTES_PER_SECOND, SEGMENT_FILE, SPOOL_FILE, read_description
 from callrec.recording.spool import Spool
