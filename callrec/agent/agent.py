@@ -164,10 +164,13 @@ class Agent:
             self._turn_away(invite, 404, "Not Found", Reason.NO_LINE, key)
         elif self.draining:
             self._turn_away(invite, 503, "Closing", Reason.DRAINING, "none: the agent is stopping")
-        elif len(self.calls) >= self._most_calls():
+        elif self._calls_up() >= self._most_calls():
             self._turn_away(invite, 503, "At capacity", Reason.AT_CAPACITY, "agent.max_calls")
         else:
             self._take(line, invite)
+
+    def _calls_up(self) -> int:
+        return sum(not call.over for call in self.calls.values())
 
     def _most_calls(self) -> int:
         engine = self.engine.max_bridged_calls if self.engine else 0
@@ -266,7 +269,7 @@ class Agent:
         await self.store_watch.look()
 
     async def _heartbeat(self) -> None:
-        await self._note(Kind.AGENT_HEARTBEAT, {"calls_offered": self.number, "calls_up": len(self.calls)})
+        await self._note(Kind.AGENT_HEARTBEAT, {"calls_offered": self.number, "calls_up": self._calls_up()})
 
     async def _ship(self, *, force: bool = False) -> None:
         if self.house.shipper is None:
@@ -321,7 +324,7 @@ class Agent:
                 "remarks": list(engine.remarks) if engine else [],
             },
             "calls_offered": self.number,
-            "calls_up": len(self.calls),
+            "calls_up": self._calls_up(),
             "kept_out": self.traffic.total(),
             "store_failing": self.services.mover.store_is_failing(),
             "store": self.store_watch.standing(),

@@ -100,6 +100,8 @@ class CallTask:
         self._kept_keys: dict[Leg, tuple[str, ...]] = dict.fromkeys(Leg, ())
         self._asks_for_keys = False
         self._closing: c.CloseCall | None = None
+        self.over = False
+        """Telephony is done with it: it takes nobody's place, however long its recording waits to be sealed."""
 
     @property
     def uid(self) -> str:
@@ -146,6 +148,7 @@ class CallTask:
 
     def ended(self) -> None:
         """Telephony released everything of this call."""
+        self.over = True
         self._inbox.put_nowait(Ended())
 
     # ------------------------------------------------------------ life

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -30,20 +28,7 @@ from callrec.notice import wire
 from callrec.rights.standing import KEY_FILE
 from callrec.store.contacts import NAME, ContactOpener
 from callrec.store.keys import unwrap
-from tests.agent.world import INVITE, MEMORY, UID, a_world, heard_whole, leg_ended
-
-
-@pytest.fixture
-def runtime():
-    folder = MEMORY / f"callrec-test-{uuid4().hex}"
-    folder.mkdir(mode=0o700)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def services(tmp_path, runtime):
-    return a_world(tmp_path, runtime)
+from tests.agent.world import INVITE, UID, a_world, heard_whole, leg_ended
 
 
 @contextlib.asynccontextmanager

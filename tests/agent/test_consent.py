@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 
@@ -16,21 +14,12 @@ from callrec.errors import Unavailable
 from callrec.notice.manifest import PromptKind
 from tests.agent.test_call_task import a_call, summary
 from tests.agent.test_parties import asked_again, ordered, talking
-from tests.agent.world import MEMORY, UID, a_world
+from tests.agent.world import UID
 
 
 @pytest.fixture
-def runtime():
-    folder = MEMORY / f"callrec-test-{uuid4().hex}"
-    folder.mkdir(mode=0o700)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def services(tmp_path, runtime):
+def services(services):
     """A line whose callers may be asked for training."""
-    services = a_world(tmp_path, runtime)
     line = replace(services.config.lines[0], consent="training-consent")
     services.config = replace(services.config, lines=(line, *services.config.lines[1:]))
     notice = services.choose_prompt("advice-line", "en")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 
@@ -17,22 +15,9 @@ from callrec.core.reasons import Reason
 from callrec.core.values import KeyMethod, Leg, Purpose
 from callrec.errors import ConfigError, Unavailable
 from tests.agent.test_call_task import a_call, bridged, summary
-from tests.agent.world import MEMORY, UID, a_world, heard_whole
+from tests.agent.world import UID, a_world, heard_whole
 
 CHANGED = e.PartyChanged(at_ns=9, leg=Leg.CALLER, shown_by=e.PartyShown.IDENTITY)
-
-
-@pytest.fixture
-def runtime():
-    folder = MEMORY / f"callrec-test-{uuid4().hex}"
-    folder.mkdir(mode=0o700)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def services(tmp_path, runtime):
-    return a_world(tmp_path, runtime)
 
 
 async def ordered(services, name, count):

@@ -32,6 +32,7 @@ from tests.core.test_consent import ALOUD, ASKED, BY_KEY, PROOF, TOLD, code, giv
 from tests.core.test_orders import MEDICO_LEGAL, order, pressed, recorded
 from tests.core.test_segments import AGAIN, CHANGED, TALKING
 from tests.core.test_tags import changed
+from tests.notice.asking import QUESTION, SPEAKS
 
 ROOT = Path(__file__).parents[2]
 ALL = frozenset(Purpose)
@@ -59,23 +60,6 @@ def dialled(orders):
 
 def seen(*entries, tags=ALL):
     return replayed(tags, entries)
-
-
-SPEAKS = {
-    "purpose": "for teaching our staff",
-    "use": "Only trainers here would hear it",
-    "period": "for twelve months",
-    "storage": "store it securely",
-    "refuse": "You can say no",
-    "withdraw": "change your mind, now or later",
-    "same_care": "Your care will not change",
-}
-QUESTION = (
-    "We keep a record of our advice. May we keep it, as it is, for teaching our staff? "
-    "Only trainers here would hear it. We would store it securely for twelve months. "
-    "You can say no, or change your mind, now or later. "
-    "Your care will not change. Press 1 for yes, 2 for no."
-)
 
 
 def unsaid(text=QUESTION, **says):

@@ -13,6 +13,7 @@ from callrec.errors import ConfigError, Refused
 from callrec.notice.audio import wav_of
 from callrec.notice.manifest import PromptKind
 from callrec.notice.register import Register
+from tests.notice.asking import QUESTION, SPEAKS
 from tests.notice.spoken import PROMPTS
 from tests.notice.test_quality import PAUSE, WORD, seconds
 from tests.notice.test_wording import ESSENTIAL, SAYS, SKIPPABLE
@@ -169,25 +170,9 @@ def test_a_part_that_is_not_enough_or_ends_in_a_word_is_refused_and_nothing_is_a
 
 # ---------------------------------------------------------------- consent
 
-SEVEN = {
-    "purpose": "for teaching our staff",
-    "use": "Only trainers here would hear it",
-    "period": "for twelve months",
-    "storage": "store it securely",
-    "refuse": "You can say no",
-    "withdraw": "change your mind, now or later",
-    "same_care": "Your care will not change",
-}
-QUESTION = (
-    "We keep a record of our advice. May we keep it, as it is, for teaching our staff? "
-    "Only trainers here would hear it. We would store it securely for twelve months. "
-    "You can say no, or change your mind, now or later. "
-    "Your care will not change. Press 1 for yes, 2 for no."
-)
-
 
 def asking(file, *, text=QUESTION, without="", keys=("1=agree", "2=refuse")) -> list[str]:
-    said = [f"{name}={phrase}" for name, phrase in SEVEN.items() if name != without]
+    said = [f"{name}={phrase}" for name, phrase in SPEAKS.items() if name != without]
     return [
         "add",
         str(file),
@@ -199,7 +184,7 @@ def asking(file, *, text=QUESTION, without="", keys=("1=agree", "2=refuse")) -> 
 
 
 def test_a_prompt_that_asks_for_consent_says_all_seven_things_and_the_schedules_period(call, desk, english) -> None:
-    for name in SEVEN:
+    for name in SPEAKS:
         with pytest.raises(Refused, match=rf"\({name}\)"):
             call(*asking(english, without=name))
     with pytest.raises(Refused, match=r"training 1 years"):
