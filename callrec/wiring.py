@@ -229,6 +229,7 @@ def build_telephony(config: Config, clock: Clock) -> Telephony:
         "tls": tls,
         "trunks": trunks,
         "max_calls": config.agent.max_calls,
+        "max_setups_per_s": config.agent.max_setups_per_s,
         "runtime_dir": config.agent.runtime_dir,
     }
 

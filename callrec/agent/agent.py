@@ -14,6 +14,7 @@ from callrec import __version__
 from callrec.agent import bodies
 from callrec.agent.board import Board, run_alert
 from callrec.agent.call import CallTask
+from callrec.agent.lateness import Lateness
 from callrec.agent.loops import Tidying, end_all
 from callrec.agent.noes import Noes
 from callrec.agent.opening import ReadBack, settle_if_possible, until_settled
@@ -80,6 +81,7 @@ class Agent:
         self.traffic = TrafficWatch(self.services.telephony.traffic, self._note)
         self.services.mishap = self._mishap
         self._tidying = Tidying()
+        self.lateness = Lateness()
 
     # ------------------------------------------------------------ life
 
@@ -93,6 +95,7 @@ class Agent:
             asyncio.create_task(work)
             for work in (
                 self._hand_over(),
+                self.lateness.watch(),
                 self._every(HEARTBEAT_S, self._heartbeat),
                 self._every(CHECK_S, self.check_lines, at_once=True),
                 self._every(ANCHOR_S, self._ship),
@@ -166,6 +169,9 @@ class Agent:
             self._turn_away(invite, 503, "Closing", Reason.DRAINING, "none: the agent is stopping")
         elif self._calls_up() >= self._most_calls():
             self._turn_away(invite, 503, "At capacity", Reason.AT_CAPACITY, "agent.max_calls")
+        elif self.lateness.too_late():
+            key = f"agent.max_setups_per_s: the agent is {self.lateness.seconds():.1f} s behind with what it has to do"
+            self._turn_away(invite, 503, "At capacity", Reason.AT_CAPACITY, key)
         else:
             self._take(line, invite)
 

@@ -100,7 +100,8 @@ def _asked(key: str, written: str, uri: str) -> Iterator[Remark]:
 def summary(config: Config) -> Iterator[str]:
     """What this configuration means for calls, in sentences for whoever is responsible."""
     listens = ", ".join(str(listen) for listen in config.sip.listen)
-    yield f"Agent {config.agent.name}: at most {config.agent.max_calls} calls; SIP on {listens}."
+    most = f"at most {config.agent.max_calls} calls, {config.agent.max_setups_per_s} new ones a second"
+    yield f"Agent {config.agent.name}: {most}; SIP on {listens}."
     for line in config.lines:
         yield from _line(line, config.retention.nation)
     held = ", ".join(str(anchor.path) for anchor in config.ledger.anchors) or "nowhere"

@@ -57,6 +57,7 @@ class Agent:
     data_dir: Path
     runtime_dir: Path
     max_calls: int
+    max_setups_per_s: int
     drain_s: int
 
     @property

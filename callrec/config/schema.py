@@ -72,6 +72,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("agent.data_dir", _ANY, "Folder for what must survive a restart", "var"),
     Key("agent.runtime_dir", _ANY, "Folder in memory (tmpfs) for live audio", "/run/callrec"),
     Key("agent.max_calls", Whole(1, 1000), "Calls at once; one more is sent back with 503", 60),
+    Key("agent.max_setups_per_s", Whole(1, 200), "New calls a second; what is beyond is sent back with 503", 15),
     Key("agent.drain_s", Whole(0, 3600), "Seconds that running calls may go on after a stop was asked for", 60),
     Key("responsible", Shape.SECTION, "Who answers for the recordings (R43, R54)"),
     Key("responsible.controller", _ANY, "The data controller"),

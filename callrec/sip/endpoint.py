@@ -18,9 +18,9 @@ from callrec.sip.settings import Listen, SipSettings, Tls, Trunk
 from callrec.sip.translate import trunk_of
 from callrec.sip.wire import Additions, additions
 
-SETUPS_PER_S: Final = 80
-"""New INVITEs that are taken, all peers together, and as many at once. 200 at once were survived on two busy cores, but
-the last of them waited ten seconds for its answer, longer than a PBX does.
+BURST_S: Final = 3
+"""So many seconds' worth of set-ups may come at once, as after a restart of the PBX. 200 at once were survived on two
+busy cores, but the last of them waited ten seconds for its answer, longer than a PBX does.
 """
 REFUSALS_PER_S: Final = 1000
 """INVITEs beyond it that are told 503. More refusals than so many would cost the calls in progress: the rest gets
@@ -136,8 +136,8 @@ class SipEndpoint:
         """Before anything listens: strangers are not heard from the first packet on."""
         wire.filter_sip(
             self._settings.allow_from,
-            invites_per_second=SETUPS_PER_S,
-            at_once=SETUPS_PER_S,
+            invites_per_second=self._settings.max_setups_per_s,
+            at_once=self._settings.max_setups_per_s * BURST_S,
             refusals_per_second=REFUSALS_PER_S,
             retry_after_s=RETRY_AFTER_S,
         )

@@ -93,6 +93,8 @@ class SipSettings:
 
     `allow_from` are packet sources that may place calls; `media_from` are SDP addresses that media is sent to and taken
     from (empty: any). `rtp_ports` is the first and the last port. `runtime_dir` lies on tmpfs and is ours alone.
+    `max_setups_per_s` is how many calls may begin in a second, all peers together; as many as in three seconds may come
+    at once.
     """
 
     listen: tuple[str, ...]
@@ -106,6 +108,7 @@ class SipSettings:
     tls: Tls | None = None
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     max_calls: int = 2
+    max_setups_per_s: int = 15
 
     def sockets(self) -> tuple[Listen, ...]:
         """All of `listen`, parsed; ConfigError where one is wrong, none is given, or they cannot be had together."""

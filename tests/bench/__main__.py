@@ -43,7 +43,15 @@ def _one(system: str, job: str) -> dict[str, Any] | None:
     except (PeerFailed, AssertionError, OSError) as error:
         _say(f"  {system} {job}: BROKE DOWN: {str(error)[:500]}")
         return None
-    shown = ("served", "heard_whole_notice", "recordings_right", "cpu_s_per_call_minute", "lost_packets", "max_gap_ms")
+    shown = (
+        "served",
+        "refused_503",
+        "heard_whole_notice",
+        "recordings_right",
+        "cpu_s_per_call_minute",
+        "lost_packets",
+        "max_gap_ms",
+    )
     _say(
         f"  {system} {job}: " + " ".join(f"{key}={row[key]}" for key in shown) + f" machine_busy={row['machine_busy']}"
     )

@@ -17,7 +17,8 @@ from tests.bench.table import mark_readme, table
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build"
 COLUMNS = (
-    *("system", "job", "concurrent", "setups_per_s", "calls", "cpu_s_per_setup", "cpu_s_per_call_minute"),
+    *("system", "job", "concurrent", "setups_per_s", "calls", "refused_503", "cpu_s_per_setup"),
+    "cpu_s_per_call_minute",
     *("peak_rss_mb", "lost_packets", "max_gap_ms", "heard_whole_notice", "recordings_right", "dial_p50_ms"),
     "dial_p99_ms",
 )

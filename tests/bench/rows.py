@@ -93,6 +93,7 @@ def through(system: Callrec | Pbx, job: Job, load: Load, **words: float | str) -
 
 def _row(name: str, job: Job, seen: Seen, watch: Watch) -> dict[str, Any]:
     calls, total = seen.calls, watch.samples[-1].cpu_s - watch.samples[0].cpu_s
+    served = sum(call["status"] == 200 for call in calls)
     minutes = sum(NOTICE_S + call["talked_s"] for call in calls if call["status"] == 200) / 60
     dials = [call["dial_ms"] for call in calls if call["dial_ms"] >= 0]
     return {
@@ -101,10 +102,10 @@ def _row(name: str, job: Job, seen: Seen, watch: Watch) -> dict[str, Any]:
         "concurrent": seen.summary["most_up"],
         "setups_per_s": job.rate,
         "calls": job.calls,
-        "served": sum(call["status"] == 200 for call in calls),
+        "served": served,
         "refused_503": sum(call["status"] == 503 for call in calls),
         "bridged": sum(call["bridged"] for call in calls),
-        "cpu_s_per_setup": round(total / job.calls, 4),
+        "cpu_s_per_setup": round(total / max(1, served), 4),
         "cpu_s_per_call_minute": _steady(job, seen, watch),
         "cpu_s_per_call_minute_whole_run": round(total / minutes, 4) if minutes else None,
         "lost_packets": sum(call["lost"] for call in calls),
@@ -133,6 +134,7 @@ def _steady(job: Job, seen: Seen, watch: Watch) -> float | None:
         return None
     first, last = window
     up = job.calls if job.talk_s > _RAMP_S else job.rate * (NOTICE_S + job.talk_s)
+    up *= sum(call["status"] != 503 for call in seen.calls) / job.calls
     return round((last.cpu_s - first.cpu_s) / ((last.at - first.at) / 60 * up), 4)
 
 

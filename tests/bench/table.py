@@ -12,9 +12,9 @@ _BEFORE = "## State of this software"
 Row = Mapping[str, Any]
 
 _HEAD = """\
-| job | system | runs | all heard the whole notice | recordings right | CPU-s per call-minute | CPU-s per set-up | \
-lost packets | longest gap, ms | last notice packet to INVITE, ms, p50 / p99 | memory, MB |
-|---|---|---|---|---|---|---|---|---|---|---|
+| job | system | runs | told 503 | all heard the whole notice | recordings right | CPU-s per call-minute | \
+CPU-s per set-up | lost packets | longest gap, ms | last notice packet to INVITE, ms, p50 / p99 | memory, MB |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -23,11 +23,12 @@ def _figure(value: Any, digits: int = 3) -> str:
 
 
 def _line(row: Row) -> str:
-    calls = row["calls"]
+    calls = row["calls"] - row["refused_503"]
     cells = (
         f"{row['job']}, {row['concurrent']} at once",
         row["system"],
         str(row.get("runs", 1)),
+        str(row["refused_503"]),
         f"{row['heard_whole_notice']} of {calls}",
         f"{row['recordings_right']} of {calls}",
         _figure(row["cpu_s_per_call_minute"]),
@@ -63,7 +64,8 @@ def table(rows: Sequence[Row], machine: Row) -> str:
         f"`make bench` on {machine['cores']} cores ({machine['cpu']}), which the load shares; {_how_many(rows)}. "
         "Asterisk does the same job with Playback, MixMonitor and Dial, without proof and encryption. Judged by what "
         "each side heard, packet for packet, and by opening each file. CPU per call-minute is of the time when all "
-        "calls talk (set-up rows: while calls come and go).\n\n"
+        "calls talk (set-up rows: while calls come and go). callrec takes `agent.max_setups_per_s` and no more, and "
+        "tells the others 503, for the PBX to go on with; the figures are of those that were not.\n\n"
     )
     ordered = sorted(
         rows, key=lambda row: (row["setups_per_s"] == row["calls"] / 20 and "/s" in row["job"], row["calls"])

@@ -128,3 +128,11 @@ def test_runs_of_another_machine_or_another_code_are_not_added(tmp_path, name):
 def test_nothing_can_be_added_where_nothing_was_measured(tmp_path):
     with pytest.raises(Mismatch, match="measure without ADD=1"):
         Results(FACTS, tmp_path, adding=True)
+
+
+def test_calls_that_were_told_503_are_said_and_not_counted_among_those_to_be_heard():
+    row = {**run(0.5), "calls": 800, "refused_503": 460, "heard_whole_notice": 340, "recordings_right": 339}
+
+    (line,) = [line for line in table([row], {"cores": 2, "cpu": "any"}).splitlines() if "callrec | 1 |" in line]
+
+    assert "| 460 | 340 of 340 | 339 of 340 |" in line

@@ -119,6 +119,7 @@ def test_a_database_of_several_agents_is_named_without_its_password(tmp_path, mo
         ("max_calls: 60", "max_calls: 060", "agent.max_calls", "whole number"),
         ("max_calls: 60", "max_calls: 0", "agent.max_calls", "from 1 to 1000"),
         ("max_calls: 60", "max_calls:", "agent.max_calls", "has no value"),
+        ("max_setups_per_s: 15", "max_setups_per_s: 0", "agent.max_setups_per_s", "from 1 to 200"),
         ("drain_s: 60", "drain_s: [60]", "agent.drain_s", "not a list"),
         ("drain_s: 60", "drain_s: 60\n  drain_s: 61", "agent.drain_s", "stands twice, first on line"),
         ("  controller: Example", "  # Example", "responsible.controller", "must be written"),
