@@ -16,6 +16,11 @@ _ENCODE: Final = json.JSONEncoder(
 ).encode
 _LARGEST: Final = 2**53 - 1
 """The largest whole number that every reader of JSON takes for what it is (RFC 8785 section 3.2.2.3)."""
+_SMALL: Final = 1e-4
+_LARGE: Final = 1e15
+"""Between these both encoders write a number that is not whole in the same way: the shortest that means it, without an
+exponent (ECMA-262, Number::toString; Python's repr).
+"""
 _ALIKE: Final = frozenset({str, bool, type(None)})
 """Types of which both encoders make the same, as far as the text is ASCII."""
 
@@ -32,8 +37,8 @@ def canonical(value: Any) -> bytes:
 def _plain(value: Any) -> bytes | None:
     """What the standard library's quick encoder makes of it, where that is surely the same; None elsewhere.
 
-    The two agree on ASCII, on whole numbers that are not too large, and where all names are text. Entries are nearly
-    always so.
+    The two agree on ASCII, on numbers that are neither too large nor too small, and where all names are text. Entries
+    and evidence are nearly always so.
     """
     try:
         if not _is_plain(value):
@@ -51,6 +56,8 @@ def _is_plain(value: Any) -> bool:
         return True
     if kind is int:
         return bool(-_LARGEST <= value <= _LARGEST)
+    if kind is float:
+        return _SMALL <= abs(value) < _LARGE and not value.is_integer()
     if kind is dict:
         return all(type(name) is str for name in value) and all(map(_is_plain, value.values()))
     return kind in (list, tuple) and all(map(_is_plain, value))

@@ -69,11 +69,12 @@ def weigh(
 
 def _weigh(observation: Observation, evidence: Evidence, *, pcm: bytes, judge_by: Judge) -> Judged:
     window, salts = _kept(observation)
+    commitments: Mapping[str, str] = {}
     if window:
-        evidence = _with_window(evidence, wire.weigh(window, pcm, skipped=_skipped(observation)))
+        seen = wire.weigh(window, pcm, skipped=_skipped(observation))
+        evidence, commitments = _with_window(evidence, seen), described.commitments_of(seen.signalling)
     digest = sha256_hex(canonical(evidence_json.to_json(evidence)))
     verdict = judge_by(evidence, evidence_sha256=digest)
-    commitments = described.commitments_of(wire_window.read(window)[0].signalling) if window else {}
     return Judged(
         evidence=evidence,
         evidence_sha256=digest,

@@ -35,6 +35,7 @@ from callrec.core.values import Grade, Purpose
 VERDICT_SCHEMA: Final = "callrec/notice-verdict/1"
 _NANOSECONDS = re.compile(r"0|[1-9][0-9]{0,19}")
 _LARGEST: Final = 2**53 - 1
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 _WHOLE: Final = ""
 _ADDED: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "callrec/notice-evidence/2": {_WHOLE: {"wire": None}},
@@ -152,13 +153,19 @@ def judged_from_json(value: Any) -> JudgedEvidence:
 
 def encode(value: Any, name: str = "") -> Any:
     """A record (a dataclass of plain values, enums, tuples and records) as plain values."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: encode(getattr(value, f.name), f.name) for f in fields(value)}
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return str(value) if name.endswith("_ns") and value is not None else value
+    if kind is tuple:
+        return [encode(item, name) for item in value]
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, tuple):
-        return [encode(item, name) for item in value]
-    return str(value) if name.endswith("_ns") and value is not None else value
+    return {field: encode(getattr(value, field), field) for field in _names(kind)}
+
+
+@cache
+def _names(record: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(record))
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, IntFlag, unique
 from functools import lru_cache
@@ -17,6 +18,8 @@ from typing import Final
 from callrec.errors import Broken
 
 _HEAD: Final = struct.Struct("=IHHiIQQHH16sI")
+_OUTLINE: Final = struct.Struct("=IHH24xH18xI")
+"""Of `_HEAD`: size, kind, flags, family of the address, bytes of the packet."""
 _BYTES_OF_FAMILY: Final = {4: 4, 6: 16}
 
 Address = tuple[IPv4Address | IPv6Address, int]
@@ -47,8 +50,13 @@ class Flag(IntFlag):
 
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
+_FAMILIES: Final = frozenset({0, *_BYTES_OF_FAMILY})
+"""0 where a record has no address."""
 _FLAGS: Final = tuple(Flag(flags) for flags in range(2 * max(Flag)))
 """Looked up, not made: there are hundreds of records in a window, and many windows a second."""
+_SENT: Final = Kind.RTP_SENT.value
+_AT_ONCE: Final = frozenset(int(flag) for flag in _FLAGS if not flag & Flag.DEFERRED)
+"""Of what went straight to the wire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +108,48 @@ class TakenWindow:
     counts: Counts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """A window as `apart` reads it. `began_ns` is the time of its first record that is not from before it, 0 where it
+    has none; `sent_at` is where in the window each record lies that is not among the `others`.
+    """
+
+    began_ns: int
+    others: tuple[Record, ...]
+    sent_at: tuple[int, ...]
+
+
 def records(window: bytes) -> tuple[Record, ...]:
     """All records of a window as it was taken, in order. Broken where it does not end with a whole record."""
-    try:
+    with _whole(window):
         return tuple(_each(window))
+
+
+def apart(window: bytes) -> Apart:
+    """As `records`, but of the RTP that was sent, all but a few of a window's records, only where it lies: who wants it
+    reads all of it at once. RTP from the library's queue is among the others. Broken as there.
+    """
+    with _whole(window):
+        others: list[Record] = []
+        sent_at: list[int] = []
+        at = 0
+        while at < len(window):
+            size, kind, flags, family, length = _OUTLINE.unpack_from(window, at)
+            if size != _HEAD.size + length or at + size > len(window):
+                raise ValueError
+            if kind == _SENT and flags in _AT_ONCE and family in _FAMILIES:
+                sent_at.append(at)
+            else:
+                others.append(_record(window, at))
+            at += size
+        began_ns = next((one.boottime_ns for one in _each(window) if not one.flags & Flag.EARLIER), 0)
+        return Apart(began_ns=began_ns, others=tuple(others), sent_at=tuple(sent_at))
+
+
+@contextmanager
+def _whole(window: bytes) -> Iterator[None]:
+    try:
+        yield
     except (struct.error, ValueError, LookupError):
         raise Broken(
             f"a wire tap's window of {len(window)} bytes is no sequence of records",
@@ -114,20 +160,25 @@ def records(window: bytes) -> tuple[Record, ...]:
 def _each(window: bytes) -> Iterator[Record]:
     at = 0
     while at < len(window):
-        size, kind, flags, status, wire, utc, boottime, family, port, raw, length = _HEAD.unpack_from(window, at)
-        if size != _HEAD.size + length or at + size > len(window):
-            raise ValueError
-        yield Record(
-            kind=_KINDS[kind],
-            flags=_FLAGS[flags],
-            status=status,
-            wire_bytes=wire,
-            utc_ns=utc,
-            boottime_ns=boottime,
-            address=address_of(family, raw, port) if family else None,
-            packet=window[at + _HEAD.size : at + size],
-        )
-        at += size
+        record = _record(window, at)
+        yield record
+        at += _HEAD.size + len(record.packet)
+
+
+def _record(window: bytes, at: int) -> Record:
+    size, kind, flags, status, wire, utc, boottime, family, port, raw, length = _HEAD.unpack_from(window, at)
+    if size != _HEAD.size + length or at + size > len(window):
+        raise ValueError
+    return Record(
+        kind=_KINDS[kind],
+        flags=_FLAGS[flags],
+        status=status,
+        wire_bytes=wire,
+        utc_ns=utc,
+        boottime_ns=boottime,
+        address=address_of(family, raw, port) if family else None,
+        packet=window[at + _HEAD.size : at + size],
+    )
 
 
 @lru_cache(maxsize=1024)

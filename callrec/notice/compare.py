@@ -42,18 +42,18 @@ def compare(
 
 
 def _match(prompt: Samples, tapped: Samples, silence: int, *, skipped: bool) -> tuple[int, int | None]:
-    sound, heard = np.flatnonzero(prompt != silence), np.flatnonzero(tapped != silence)
-    if not len(sound) or not len(heard):
+    sound, heard = prompt != silence, tapped != silence
+    if not sound.any() or not heard.any():
         return 0, None
-    at = int(heard[0] - sound[0])
+    at = int(heard.argmax()) - int(sound.argmax())
     if at < 0:
         return 0, None
     matched = _prefix(prompt, tapped[at : at + len(prompt)])
-    if (skipped or matched == len(prompt)) and heard[-1] >= at + matched:
+    if (skipped or matched == len(prompt)) and heard[at + matched :].any():
         return 0, None
     return matched, at
 
 
 def _prefix(prompt: Samples, tapped: Samples) -> int:
-    differing = np.flatnonzero(prompt[: len(tapped)] != tapped)
-    return int(differing[0]) if len(differing) else len(tapped)
+    differing = prompt[: len(tapped)] != tapped
+    return int(differing.argmax()) if differing.any() else len(tapped)

@@ -33,9 +33,10 @@ from callrec.core.rtcp import ReportBlock
 from callrec.core.values import Tap
 from callrec.core.wire_records import TakenWindow
 from callrec.notice.compare import compare
-from callrec.notice.described import negotiated
+from callrec.notice.described import Described, negotiated
 from callrec.notice.g711 import LAWS
-from callrec.notice.wire_window import KeptWindow, RtcpHeard, Run, keep, read
+from callrec.notice.sent import Run
+from callrec.notice.wire_window import KeptWindow, RtcpHeard, keep, read
 
 _HALF: Final = 1 << 15
 _NUMBERS: Final = 1 << 16
@@ -47,7 +48,7 @@ Times = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """What goes into the evidence."""
+    """What goes into the evidence; `signalling` is what both sides had described."""
 
     tap: TapFacts
     wire: WireFacts
@@ -57,6 +58,7 @@ class Weighed:
     peer_ssrc: int | None
     rtp_received: int
     rtcp: RtcpFacts | None
+    signalling: tuple[Described, ...]
 
 
 def weigh(kept: bytes, prompt_pcm: bytes, *, skipped: bool = False) -> Weighed:
@@ -76,6 +78,7 @@ def weigh(kept: bytes, prompt_pcm: bytes, *, skipped: bool = False) -> Weighed:
         peer_ssrc=counts.peer_ssrc,
         rtp_received=counts.rtp_received,
         rtcp=_rtcp(window, seen),
+        signalling=window.signalling,
     )
 
 

@@ -18,9 +18,10 @@ from callrec._canonical import canonical, parse, sha256_hex
 from callrec.core.evidence import SipText
 from callrec.core.evidence_json import decode, encode
 from callrec.core.rtcp import ReportBlock, reports
-from callrec.core.wire_records import Counts, Flag, Kind, Record, TakenWindow, records, text_of
+from callrec.core.wire_records import Counts, Flag, Kind, Record, TakenWindow, apart, text_of
 from callrec.errors import Broken
 from callrec.notice.described import Commit, Described, is_kept, redacted
+from callrec.notice.sent import LARGEST_RUN, Run, sent
 
 SCHEMA: Final = "callrec/wire-window/2"
 FIRST_SCHEMA: Final = "callrec/wire-window/1"
@@ -31,31 +32,12 @@ LARGEST: Final = 400_000
 """Bytes of a kept window. One that would be larger is none: nothing is proven by it."""
 MOST_REPORTS: Final = 64
 """RTCP packets heard that are kept; the rest is counted."""
-_RTP: Final = struct.Struct(">BBHII")
-_PLAIN: Final = 0x80
-"""Version 2, no padding, no extension, no contributors (RFC 3550 section 5.1): all that the engine sends."""
-_LARGEST_RUN: Final = 1 << 16
 Salts = dict[str, str]
 _GAPS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,11})(?: (?:0|[1-9][0-9]{0,11}))*)?")
 
 
 def _to_nobody(_text: str) -> tuple[str, str]:
     raise ValueError("messages are kept only with somebody to commit to them")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """RTP packets of one size that follow each other without a gap. Their timestamps differ by `payload_bytes` each."""
-
-    to: str
-    srtp: bool
-    marker: bool
-    payload_type: int
-    ssrc: int
-    first_sequence: int
-    first_timestamp: int
-    payload_bytes: int
-    packets: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,72 +93,29 @@ def keep_with(taken: TakenWindow, signalling: Sequence[SipText], commit: Commit 
     """The kept form with these messages, redacted, and the salts that open what they were, by the names that their
     commitments have in the ledger. Broken where the records are none.
     """
-    listed = records(taken.records)
-    began_ns = next((one.boottime_ns for one in listed if Flag.EARLIER not in one.flags), 0)
-    deferred = [one for one in listed if one.flags and Flag.DEFERRED in one.flags]
-    sent = [one for one in listed if one.kind is Kind.RTP_SENT and not (one.flags and Flag.DEFERRED in one.flags)]
-    plain = [one for one in sent if len(one.packet) > _RTP.size and one.packet[0] == _PLAIN]
-    heard = [one for one in listed if one.kind is Kind.RTCP_RECEIVED]
-    described, salts = redacted(signalling, began_ns=began_ns, commit=commit)
+    found = apart(taken.records)
+    ours = sent(taken.records, found.sent_at, began_ns=found.began_ns)
+    heard = [one for one in found.others if one.kind is Kind.RTCP_RECEIVED]
+    described, salts = redacted(signalling, began_ns=found.began_ns, commit=commit)
     window = KeptWindow(
-        began_ns=began_ns,
+        began_ns=found.began_ns,
         counts=taken.counts,
-        peers=tuple(text_of(one.address) for one in listed if one.kind is Kind.PEER_ADDRESS),
-        runs=tuple(_runs(plain)),
-        gaps_us=" ".join(map(str, _gaps(plain, began_ns))),
-        deferred=len(deferred),
-        odd=len(sent) - len(plain),
-        reports_sent=tuple(_reports_sent(listed, began_ns)),
-        rtcp_heard=tuple(_heard(one, began_ns) for one in heard[:MOST_REPORTS]),
+        peers=tuple(text_of(one.address) for one in found.others if one.kind is Kind.PEER_ADDRESS),
+        runs=ours.runs,
+        gaps_us=ours.gaps_us,
+        deferred=sum(Flag.DEFERRED in one.flags for one in found.others),
+        odd=ours.odd,
+        reports_sent=tuple(_reports_sent(found.others, found.began_ns)),
+        rtcp_heard=tuple(_heard(one, found.began_ns) for one in heard[:MOST_REPORTS]),
         rtcp_unkept=len(heard[MOST_REPORTS:]),
         signalling=described,
     )
     head = canonical({"schema": SCHEMA, **encode(window)})
-    return b"".join([head, b"\n", *(one.packet[_RTP.size :] for one in plain)]), salts
-
-
-def _runs(sent: Sequence[Record]) -> Iterator[Run]:
-    run: dict[str, Any] = {}
-    follows: tuple[Any, ...] = ()
-    for one in sent:
-        _, kind, sequence, timestamp, ssrc = _RTP.unpack_from(one.packet)
-        size = len(one.packet) - _RTP.size
-        same = (one.address, one.flags, kind, ssrc, size)
-        if run and follows == (*same, sequence, timestamp) and run["packets"] < _LARGEST_RUN:
-            run["packets"] += 1
-        else:
-            if run:
-                yield Run(**run)
-            run = _new_run(one, kind, sequence, timestamp, ssrc)
-        follows = (*same, (sequence + 1) & 0xFFFF, (timestamp + size) & 0xFFFFFFFF)
-    if run:
-        yield Run(**run)
-
-
-def _new_run(one: Record, kind: int, sequence: int, timestamp: int, ssrc: int) -> dict[str, Any]:
-    return {
-        "to": text_of(one.address),
-        "srtp": Flag.DECRYPTED in one.flags,
-        "marker": bool(kind & 0x80),
-        "payload_type": kind & 0x7F,
-        "ssrc": ssrc,
-        "first_sequence": sequence,
-        "first_timestamp": timestamp,
-        "payload_bytes": len(one.packet) - _RTP.size,
-        "packets": 1,
-    }
+    return b"".join([head, b"\n", ours.payloads]), salts
 
 
 def _us(one: Record, began_ns: int) -> int:
     return (one.boottime_ns - began_ns) // 1000
-
-
-def _gaps(sent: Sequence[Record], began_ns: int) -> Iterator[int]:
-    last = 0
-    for one in sent:
-        now = _us(one, began_ns)
-        yield now - last
-        last = now
 
 
 def _reports_sent(listed: Sequence[Record], began_ns: int) -> Iterator[ReportSent]:
@@ -244,8 +183,8 @@ def _window(value: Any) -> KeptWindow:
 def _check(window: KeptWindow, payloads: bytes) -> None:
     for run in window.runs:
         in_range = (
-            0 < run.packets <= _LARGEST_RUN
-            and 0 < run.payload_bytes <= _LARGEST_RUN
+            0 < run.packets <= LARGEST_RUN
+            and 0 < run.payload_bytes <= LARGEST_RUN
             and 0 <= run.payload_type <= 0x7F  # noqa: PLR2004 - seven bits
             and 0 <= run.first_sequence <= 0xFFFF  # noqa: PLR2004 - sixteen
             and min(run.first_timestamp, run.ssrc) >= 0
