@@ -226,9 +226,11 @@ class Telephony(Protocol):
         caller's far end is asked to hold while staff do, and plays what it plays then: LegRenegotiated(CALLER) tells.
         """
 
-    def start_capture(self, call_uid: str, paths: CapturePaths) -> None:
+    def start_capture(self, call_uid: str, paths: CapturePaths, *, heard_ns: int) -> None:
         """Start both recorders in one job, aligned to the sample; their files grow with time whatever the legs do.
-        RecordingFailed(CAPTURE_FAILED) where it cannot be.
+        RecordingFailed(CAPTURE_FAILED) where it cannot be. `heard_ns` (boottime) is when the notice that permits it
+        ended: a PartyChanged(CALLER) ends what runs before it is told, and nothing begins that an earlier notice
+        permits.
         """
 
     def suspend_capture(self, call_uid: str) -> None:

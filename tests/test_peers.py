@@ -33,6 +33,7 @@ from tests.peers.sipp_steps import (
     take,
     talk,
     until_bye,
+    until_told,
 )
 
 
@@ -269,6 +270,20 @@ def test_a_sipp_that_was_asked_whether_it_is_there_still_takes_all_its_calls(tmp
 
 
 @pytest.mark.calls
+def test_a_sipp_goes_on_when_it_is_told_to_and_not_before(tmp_path):
+    with (
+        sipp.answering(tmp_path / "staff", [take(), answer(), until_bye()]) as staff,
+        sipp.calling(tmp_path / "caller", [invite(), until_told(), until_told(), bye()], to=staff.address) as caller,
+    ):
+        caller.go_on()
+        caller.waits(within_s=10)
+        assert caller.sent("BYE") == []
+        caller.go_on()
+
+        caller.succeed(within_s=10)
+        staff.succeed(within_s=10)
+
+
 def test_sipp_says_what_went_otherwise_than_written(tmp_path):
     staff = sipp.answering(tmp_path / "staff", [take(), refuse("603 Decline")])
     caller = sipp.calling(tmp_path / "caller", [invite(), bye()], to=staff.address)

@@ -183,7 +183,7 @@ class SegmentRecorder:
             await asyncio.to_thread(discard, self._services.spool, segment, Reason.ENDED_BEFORE_CAPTURE)
             await self._discarded(header, Reason.ENDED_BEFORE_CAPTURE)
             return
-        self._run(header, segment)
+        self._run(header, segment, heard_ns=order.proof.granted.ended_ns)
 
     async def _declare(self, order: c.StartRecording, key: DataKey) -> Receipt:
         body: dict[str, Json] = {
@@ -198,9 +198,9 @@ class SegmentRecorder:
         entry = Entry(kind=Kind.RECORDING_STARTED, body=body, call_uid=self._call_uid, segment=order.segment)
         return await self._services.ledger.append(entry, timeout_s=APPEND_S)
 
-    def _run(self, header: SegmentHeader, segment: OpenSegment) -> None:
+    def _run(self, header: SegmentHeader, segment: OpenSegment, *, heard_ns: int) -> None:
         paths = self._services.spool.capture_paths(header.recording_id)
-        self._services.telephony.start_capture(self._call_uid, paths)
+        self._services.telephony.start_capture(self._call_uid, paths, heard_ns=heard_ns)
         if self._voices_off:
             self._services.telephony.suspend_capture(self._call_uid)
         self.began_ns = self._services.clock.boottime_ns()

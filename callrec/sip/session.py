@@ -48,7 +48,8 @@ class Session:
         self._sides = {Leg.CALLER: Side(), Leg.STAFF: Side()}
         self._sound = Sound(house.media, house.thread, self._audio, direction)
         self._keys = CallKeys(house, self._sides, self._sound, self._tell, lambda: self._bridged)
-        self._watch = CallerWatch(house, identity_of_caller(invite, direction), self._tell)
+        self._watch = CallerWatch(house, identity_of_caller(invite, direction), self._somebody_else)
+        self._changed_ns = 0
         self._parking = Parking(house.thread, lambda: self.caller)
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
@@ -196,9 +197,11 @@ class Session:
 
     # ------------------------------------------------------------ orders: capture and announcements
 
-    def start_capture(self, paths: CapturePaths) -> None:
-        """Start both recorders."""
-        if self._over or self._sound.captures:
+    def start_capture(self, paths: CapturePaths, heard_ns: int) -> None:
+        """Start both recorders, for whoever heard a notice that ended then; nothing where that may be another by now,
+        which whoever ordered it has yet to hear.
+        """
+        if self._over or self._sound.captures or heard_ns <= self._changed_ns:
             return
         try:
             self._sound.start_capture(paths)
@@ -323,6 +326,14 @@ class Session:
         """It may name somebody else."""
         if leg is Leg.CALLER:
             self._watch.asked(message)
+
+    def _somebody_else(self, changed: e.PartyChanged) -> None:
+        """What runs was permitted by somebody else, and ends before their audio is connected to anything: the loop may
+        hear of it late.
+        """
+        self._changed_ns = changed.at_ns
+        self._sound.stop_capture()
+        self._tell(changed)
 
     def leg_stream_ending(self, leg: Leg, last: Counters) -> None:
         """Its counters are read for the last time; its port goes."""

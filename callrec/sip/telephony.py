@@ -267,9 +267,9 @@ class PjsuaTelephony:
         """Connect both legs."""
         self._order(call_uid, lambda session: session.bridge(pass_holds=pass_holds))
 
-    def start_capture(self, call_uid: str, paths: CapturePaths) -> None:
-        """Start both recorders."""
-        self._order(call_uid, lambda session: session.start_capture(paths))
+    def start_capture(self, call_uid: str, paths: CapturePaths, *, heard_ns: int) -> None:
+        """Start both recorders, for whoever heard the notice that ended then."""
+        self._order(call_uid, lambda session: session.start_capture(paths, heard_ns))
 
     def suspend_capture(self, call_uid: str) -> None:
         """Only silence from now on."""

@@ -74,8 +74,8 @@ class Switchboard:
         self.orders.append(("play_notice", attempt))
         self._asked.set()
 
-    def start_capture(self, uid, paths):
-        self.paths = paths
+    def start_capture(self, uid, paths, *, heard_ns):
+        self.paths, self.heard_ns = paths, heard_ns
         for path in (paths.caller, paths.staff):
             path.write_bytes(wav_of(b"\1\0" * RATE))
         self.orders.append(("start_capture",))

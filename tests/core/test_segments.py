@@ -192,20 +192,23 @@ def test_another_party_before_the_line_answered_is_asked_before_anything_is_reco
     ]
 
 
-@pytest.mark.parametrize(
-    ("events", "order"),
-    [
-        ((TALKING[0],), c.StopNotice(attempt=1)),
-        ((TALKING[0], ended()), None),
-    ],
-    ids=["while it plays", "while it is judged"],
-)
-def test_another_party_during_the_first_notice_hears_it_from_the_beginning(events, order):
-    whole = e.NoticeGranted(at_ns=3, attempt=1, verdict=verdict())
-    cut = e.NoticeRefused(at_ns=3, attempt=1, reasons=(Reason.NOTICE_INTERRUPTED,))
-    call, orders = walk(*events, CHANGED, *((whole,) if order is None else (ended(1, CUT), cut)))
+WHOLE = e.NoticeGranted(at_ns=3, attempt=1, verdict=verdict())
+CUT_SHORT = e.NoticeRefused(at_ns=3, attempt=1, reasons=(Reason.NOTICE_INTERRUPTED,))
 
-    assert order is None or order in orders
+
+@pytest.mark.parametrize(
+    ("events", "then"),
+    [
+        ((TALKING[0],), (ended(1, CUT), CUT_SHORT)),
+        ((TALKING[0],), (ended(), WHOLE)),
+        ((TALKING[0], ended()), (WHOLE,)),
+    ],
+    ids=["while it plays", "while it plays, and it could not be stopped any more", "while it is judged"],
+)
+def test_another_party_during_the_first_notice_hears_it_from_the_beginning(events, then):
+    call, orders = walk(*events, CHANGED, *then)
+
+    assert (c.StopNotice(attempt=1) in orders) is (ended() not in events)
     assert orders[-1] == c.PlayNotice(attempt=2, segment=0)
     assert (call.segment, call.stage) == (0, Stage.NOTICE)
 

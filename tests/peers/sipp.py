@@ -11,6 +11,7 @@ That sipp succeeded means that its messages came as written. Whether a sound wen
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +68,15 @@ class Sipp(Process):
         folder.mkdir(parents=True, exist_ok=True)
         self.port, control = port or ports.free_port(), ports.free_port()
         self.address = f"{LOOPBACK}:{self.port}"
-        self._messages, self._errors = folder / "messages.log", folder / "errors.log"
+        self._messages, self._errors, self._log = (folder / f"{name}.log" for name in ("messages", "errors", "log"))
+        self._told = 0
         script = folder / "scenario.xml"
         script.write_text(sipp_steps.scenario(steps, calls=calls))
         media = ports.free_range(max(8, 4 * min(calls, 1000)))
         fixed: list[str | Path] = ["sipp", "-sf", script, "-nostdin", "-aa", "-cp", str(control)]
         fixed += ["-i", LOOPBACK, "-p", str(self.port), "-mi", LOOPBACK, "-mp", str(media)]
         fixed += ["-timeout", f"{limit_s}s", "-timeout_error", "-trace_err", "-error_file", self._errors]
-        fixed += ["-trace_msg", "-message_file", self._messages]
+        fixed += ["-trace_msg", "-message_file", self._messages, "-trace_logs", "-log_file", self._log]
         super().__init__([*fixed, *words], folder=folder, name="sipp")
 
     @property
@@ -103,6 +105,28 @@ class Sipp(Process):
             return ports.until(lambda: self.received(start), seconds=seconds, what=f"sipp receives {start}")[0]
         except PeerFailed as late:
             raise PeerFailed(f"{late}\n{self.errors[-2000:]}") from None
+
+    def waits(self, *, within_s: float) -> None:
+        """Wait until its one call has come to the next `until_told`; PeerFailed where it ends before."""
+
+        def come() -> bool:
+            waiting = self._log.exists() and self._log.read_text().count(sipp_steps.WAITS) > self._told
+            if not waiting and not self.alive:
+                raise PeerFailed(f"sipp ended ({self.exit_code}) and waits for nothing\n{self.errors[-2000:]}")
+            return waiting
+
+        ports.until(come, seconds=within_s, what=f"sipp comes to its {self._told + 1}. until_told")
+
+    def go_on(self, *, within_s: float = 10) -> None:
+        """Tell its one call that it may go on, by a MESSAGE within it, once it has come to `until_told`."""
+        self.waits(within_s=within_s)
+        self._told += 1
+        call = next(one.header("Call-ID") for one in self.messages if one.first_line.startswith("INVITE"))
+        lines = [f"MESSAGE sip:peer@{self.address} SIP/2.0", f"Via: SIP/2.0/UDP {LOOPBACK};branch=z9hG4bK{self._told}"]
+        lines += [f"From: <sip:test@{LOOPBACK}>;tag=test", f"To: <sip:peer@{self.address}>;tag=peer"]
+        lines += [f"Call-ID: {call}", f"CSeq: {self._told} MESSAGE", "Content-Length: 0", "", ""]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as teller:
+            teller.sendto("\r\n".join(lines).encode(), (LOOPBACK, self.port))
 
     def succeed(self, *, within_s: float) -> None:
         """Wait for the end. PeerFailed, with sipp's own complaint, unless every step went as written."""

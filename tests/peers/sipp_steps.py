@@ -4,6 +4,7 @@ A caller:  [invite(), stream(file), talk(4000), bye()]
 A callee:  [take(), ring(2000), answer(), stream(file), until_bye()]
 Directions are SDP's: `sendonly` and `inactive` hold the other side. Times are milliseconds. In-dialog steps (talk,
 reinvite, keys_by_info, bye ...) serve both. A BYE that comes during `talk` is answered and ends the call in good order.
+Where a step must not come before the far end has got so far, `until_told` goes before it, and not a time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _URI = "sip:[service]@[remote_ip]:[remote_port]"
 _VIA = "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch="
 _CONTACT = "Contact: <sip:peer@[local_ip]:[local_port];transport=[transport]>"
 _METHODS = "INVITE, ACK, CANCEL, BYE, OPTIONS"
+WAITS = "waits to be told"
+"""What a script that has come to `until_told` writes into its log."""
 _number = count(1)
 
 
@@ -225,6 +228,24 @@ def talk(wait_ms: int) -> str:
         f'<label id="{here}"/>\n'
         + request("INVITE", more=f'optional="true" next="{again}" {time}')
         + request("BYE", more=f'{time} next="hung_up"')
+        + f'<label id="{again}"/>\n'
+        + send("SIP/2.0 200 OK", same_call, sdp())
+        + f'<recv request="ACK" next="{here}"/>\n'
+        + f'<label id="{on}"/>\n'
+    )
+
+
+def until_told() -> str:
+    """Stay in the call until `Sipp.go_on`: what the test knows and no script does has come to pass. A re-INVITE is
+    answered meanwhile, and the far end's BYE ends the call.
+    """
+    here, on, again = _label(), _label(), _label()
+    same_call = ["[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", _CONTACT, "[last_CSeq:]"]
+    return (
+        f'<nop><action><log message="{WAITS}"/></action></nop>\n<label id="{here}"/>\n'
+        + request("INVITE", more=f'optional="true" next="{again}"')
+        + request("BYE", more='optional="true" next="hung_up"')
+        + request("MESSAGE", more=f'next="{on}"')
         + f'<label id="{again}"/>\n'
         + send("SIP/2.0 200 OK", same_call, sdp())
         + f'<recv request="ACK" next="{here}"/>\n'

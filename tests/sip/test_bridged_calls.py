@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
 from callrec.sip.media import HEADER, finished_size
 from tests.peers import audio, pcap, ports, sipp_steps
+from tests.peers.rtp import Media
 from tests.peers.sipp_steps import (
     PCAP_PORT,
+    PCMA,
     answer,
     bye,
     early_media,
@@ -27,11 +30,15 @@ from tests.peers.sipp_steps import (
     take,
     talk,
     until_bye,
+    until_told,
+    update,
 )
 from tests.sip.conftest import CALLER_HZ, STAFF_HZ, Calls
 from tests.sip.engine import EngineProcess, engine_settings
 
 pytestmark = pytest.mark.calls
+
+OTHER_HZ = 1000
 
 
 def captured(calls: Calls, uid: str, tmp_path):
@@ -42,8 +49,13 @@ def captured(calls: Calls, uid: str, tmp_path):
 
 
 def start_capture(calls: Calls, uid: str, tmp_path) -> None:
+    """For somebody who has just heard a notice."""
     paths = [str(tmp_path / "caller.wav"), str(tmp_path / "staff.wav")]
-    calls.engine.order("start_capture", uid, paths=paths)
+    calls.engine.order("start_capture", uid, paths=paths, heard_ns=now_ns())
+
+
+def now_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def grown(tmp_path, seconds: float) -> None:
@@ -120,7 +132,7 @@ def test_a_capture_ends_with_the_call_however_late_anybody_orders_it_and_none_be
     whole = lambda file: finished_size(file) == file.stat().st_size - HEADER > 0  # noqa: E731
     ports.until(lambda: all(map(whole, files)), seconds=10, what="both files are closed")
     late = [str(tmp_path / f"late-{leg}.wav") for leg in ("caller", "staff")]
-    calls.engine.order("start_capture", uid, paths=late)
+    calls.engine.order("start_capture", uid, paths=late, heard_ns=now_ns())
     caller_file, staff_file = captured(calls, uid, tmp_path)
 
     assert not list(tmp_path.glob("late-*"))
@@ -128,6 +140,61 @@ def test_a_capture_ends_with_the_call_however_late_anybody_orders_it_and_none_be
     for file, hz in ((caller_file, CALLER_HZ), (staff_file, STAFF_HZ)):
         assert len(file) - audio.tone_spans(file, hz)[-1][1] * audio.RATE < audio.RATE / 2, "no tail"
     calls.over(uid, "staff")
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        (lambda port: reinvite(offer=sdp(codecs=[PCMA], port=str(port))), "media address"),
+        (lambda _: update("P-Asserted-Identity: <sip:07700900777@127.0.0.1>"), "asserted identity"),
+    ],
+    ids=["media address", "identity"],
+)
+def test_a_capture_holds_nothing_of_somebody_else_however_late_anybody_hears_of_them(calls, tmp_path, step, shown):
+    """Nobody orders the end here: whoever would is as late as can be."""
+    staff = calls.speaking_staff()
+    with Media() as first, Media() as other:
+        offer = sdp(codecs=[PCMA], port=str(first.port))
+        caller = calls.caller(invite(offer=offer), until_told(), step(other.port), until_bye())
+        uid = calls.bridged(staff)
+        to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
+        first.speak(audio.tone(CALLER_HZ, 10), to=to)
+        start_capture(calls, uid, tmp_path)
+        grown(tmp_path, 1)
+        heard_ns = now_ns()
+        first.be_quiet()
+        other.speak(audio.tone(OTHER_HZ, 10), to=to)
+        caller.go_on()
+        assert calls.engine.wait("PartyChanged", uid)["fact"]["shown_by"] == shown
+        if shown == "asserted identity":
+            first.speak(audio.tone(OTHER_HZ, 10), to=to)
+            first.go_on()
+
+        late = [str(tmp_path / f"late-{leg}.wav") for leg in ("caller", "staff")]
+        calls.engine.order("start_capture", uid, paths=late, heard_ns=heard_ns)
+        heard_on(first, other)
+        file, _ = captured(calls, uid, tmp_path)
+        since = captured_anew(calls, uid, tmp_path / "anew")
+
+    assert audio.share(file, CALLER_HZ) > 0.5
+    assert audio.tone_spans(file, OTHER_HZ) == []
+    assert not list(tmp_path.glob("late-*")), "permitted by a notice that somebody else had heard"
+    assert audio.tone_spans(since, OTHER_HZ) != []
+    calls.over(uid)
+
+
+def heard_on(*ears: Media) -> None:
+    """Wait until staff were heard for a second more: whatever the caller's side sent meanwhile has passed, too."""
+    before = sum(len(ear.packets) for ear in ears)
+    ports.until(lambda: sum(len(ear.packets) for ear in ears) >= before + 50, seconds=15, what="a second passes")
+
+
+def captured_anew(calls: Calls, uid: str, folder) -> audio.Samples:
+    """What the caller's side says in a second of a capture that whoever is there now permitted."""
+    folder.mkdir()
+    start_capture(calls, uid, folder)
+    grown(folder, 1)
+    return captured(calls, uid, folder)[0]
 
 
 def test_an_announcement_is_in_no_capture(calls, tmp_path, notice):
@@ -148,7 +215,7 @@ def test_a_capture_that_cannot_be_written_is_told_and_the_call_goes_on(calls, tm
     calls.talking()
     uid = calls.bridged(staff)
 
-    calls.engine.order("start_capture", uid, paths=["/nowhere/a.wav", "/nowhere/b.wav"])
+    calls.engine.order("start_capture", uid, paths=["/nowhere/a.wav", "/nowhere/b.wav"], heard_ns=now_ns())
 
     failed = calls.engine.wait("RecordingFailed", uid)["fact"]
     assert failed["reason"] == "CAPTURE_FAILED"

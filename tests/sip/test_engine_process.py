@@ -125,7 +125,7 @@ def test_closing_hangs_up_every_leg_and_ends_in_good_order(tmp_path, voices, not
     engine.order("dial", uid, destination={"uri": f"sip:6000@{staff.address}", "timeout_s": 10})
     engine.wait("StaffAnswered")
     engine.order("bridge", uid)
-    engine.order("start_capture", uid, paths=[str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
+    engine.order("start_capture", uid, paths=[str(tmp_path / "a.wav"), str(tmp_path / "b.wav")], heard_ns=1)
     engine.order("play_notice", uid, attempt=1, pcm=notice, keys_named="")
     engine.wait("LegsBridged")
 

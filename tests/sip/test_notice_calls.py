@@ -85,7 +85,8 @@ def test_a_caller_without_telephone_event_is_heard_to_press_keys_until_they_are_
         seen = calls.engine.wait("NoticeEnded", uid)["fact"]["observation"]
         calls.engine.order("stop_listening", uid)
         ear.speak(pressed("3"), to=to)
-        calls.engine.order("start_capture", uid, paths=[str(tmp_path / "caller.wav"), str(tmp_path / "staff.wav")])
+        paths = [str(tmp_path / "caller.wav"), str(tmp_path / "staff.wav")]
+        calls.engine.order("start_capture", uid, paths=paths, heard_ns=1)
         ports.until(lambda: threes(tmp_path / "caller.wav") > 0.1, seconds=15, what="the later key is captured")
         calls.over(uid)
 

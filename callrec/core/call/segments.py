@@ -28,11 +28,12 @@ def party_changed(call: Call, event: e.PartyChanged) -> Step:
 
 
 def _begin_notice_again(call: Call) -> Step:
-    """Before the talk there is one segment all the same: whoever is there now is to hear the notice whole."""
-    if call.notice is Notice.PLAYING:
-        return call, (c.StopNotice(attempt=call.attempt),)
-    heard_by_another = call.notice in (Notice.JUDGING, Notice.UNACKNOWLEDGED)
-    return replace(call, somebody_else=heard_by_another), ()
+    """Before the talk there is one segment all the same: whoever is there now is to hear the notice whole. One that
+    plays is stopped; where it has ended before it could be, it proves nothing either.
+    """
+    heard_by_another = call.notice in (Notice.PLAYING, Notice.JUDGING, Notice.UNACKNOWLEDGED)
+    stopped = (c.StopNotice(attempt=call.attempt),) if call.notice is Notice.PLAYING else ()
+    return replace(call, somebody_else=call.somebody_else or heard_by_another), stopped
 
 
 def outside_joined(call: Call, _event: e.OutsideJoined) -> Step:
