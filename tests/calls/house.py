@@ -43,6 +43,7 @@ from callrec.store.keys import unwrap
 from tests.peers import audio, ports
 from tests.peers.ports import LOOPBACK, Process
 
+_WHY = ("reasons", "reason", "what", "choice")
 ROOT = Path(__file__).resolve().parents[2]
 CALLREC = Path(sys.executable).with_name("callrec")
 RTP_PORTS = 60
@@ -83,7 +84,7 @@ def settings(*, sip_port: int, rtp: int, staff: str, fallback: tuple[str, ...] =
                 "subject": "adult",
             }
         },
-        "notice": {"max_wait_s": 45},
+        "notice": {"max_wait_s": 45, "decide_within_ms": 1000},
         "spool": {"path": "var/spool", "reserve_s": 60},
         "ledger": {"url": "sqlite:///var/ledger.db", "anchors": [{"kind": "directory", "path": "anchors"}]},
         "store": {"kind": "filesystem", "path": "var/store"},
@@ -240,6 +241,11 @@ class House:
     def entries(self, kind: str | None = None) -> list[Any]:
         """Ledger entries, of this kind or all."""
         return [entry for entry in read_entries(self.ledger) if kind in (None, entry.kind)]
+
+    def story(self, call_uid: str) -> str:
+        """What the ledger tells of this call: for whoever reads why something did not come."""
+        told = [entry for entry in self.entries() if entry.call_uid == call_uid]
+        return "; ".join(f"{one.kind} {[one.body[key] for key in _WHY if one.body.get(key)] or ''}" for one in told)
 
     def kinds(self) -> list[str]:
         return [entry.kind for entry in self.entries()]

@@ -1,7 +1,8 @@
 """Ways of calling that other systems have and callrec must live with: for each, what it decided and what it kept.
 
 All scripted calls run at once, each on a line of its own, and are looked at afterwards: the tests' order does
-not matter.
+not matter. A script goes on when so much of its call was captured, and not at a time: a notice that a busy machine
+disturbed is played again.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ from tests.peers.sipp_steps import (
     take_refresh,
     talk,
     until_bye,
+    until_told,
     update,
 )
 
 pytestmark = pytest.mark.calls
 
-SPOKEN_MS = 12_000
-"""From the answer on: notice, staff answer, the choice window, and two seconds of recorded talk."""
-AFTER_MS = 2500
+TALK_S = 2.5
+"""Of recorded talk, before whatever happens in it and after."""
 ONE = sdp(codecs=[PCMA])
 TIMER = ("Supported: timer", "Session-Expires: 90;refresher=uac")
 MOVED_HZ = 700
@@ -73,7 +74,7 @@ class Call:
     def went_well(self) -> Call:
         """Every message of both sides came as it is written."""
         if self.live is not None:
-            self.live.result(PATIENCE_S * 2)
+            self.live.result(PATIENCE_S * 5)
         if self.caller is not None:
             self.caller.succeed(within_s=PATIENCE_S * 2)
         self.staff.succeed(within_s=10)
@@ -110,22 +111,47 @@ class Calls:
     def __getitem__(self, name: str) -> Call:
         return self.all[name]
 
-    def talking(self, line: Line, *then: str, headers: tuple[str, ...] = (), staff: tuple[str, ...] = ()) -> Call:
-        """A caller who speaks, does this in the talk, and hangs up; staff speak until then."""
+    def talking(
+        self,
+        line: Line,
+        *then: str,
+        headers: tuple[str, ...] = (),
+        staff: tuple[str, ...] = (),
+        act: Callable[[Call], None] | None = None,
+    ) -> Call:
+        """A caller who speaks, does this in the talk, and hangs up; staff speak until then. `act` is told of the call
+        instead of `converse`.
+        """
         usual = (take(), answer(offer=ONE), self.staff_say, until_bye())
         desk = line.staff(*(staff or usual))
-        begin = (invite(offer=ONE, headers=headers), self.says, talk(SPOKEN_MS))
-        return Call(line, desk, line.caller(*begin, *then, bye()))
+        begin = (invite(offer=ONE, headers=headers), self.says, until_told())
+        return self.live(Call(line, desk, line.caller(*begin, *then, until_told(), bye())), act or converse)
 
     def live(self, call: Call, act: Callable[[Call], None]) -> Call:
         call.live = self._pool.submit(act, call)
         return call
 
 
+def converse(call: Call) -> None:
+    """Talk, have the caller do whatever it is, and talk on."""
+    assert call.caller is not None
+    call.line.records(TALK_S)
+    call.caller.go_on()
+    part(call)
+
+
+def part(call: Call) -> None:
+    """Talk on once the caller has done it, and hang up."""
+    assert call.caller is not None
+    call.caller.waits(within_s=PATIENCE_S)
+    call.line.records(TALK_S)
+    call.caller.go_on()
+
+
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calls]:
     folder = tmp_path_factory.mktemp("interop")
-    with ExitStack() as around, ThreadPoolExecutor(len(WAYS)) as pool:
+    with ExitStack() as around, ThreadPoolExecutor(len(WAYS) + 1) as pool:
         lines = Lines(folder, [*WAYS, *BY_HAND], around)
         yield Calls(lines, pool)
         lines.house.stop()
@@ -137,10 +163,12 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calls]:
 
 
 def both_sound(left: Samples, right: Samples, *, seconds: float) -> bool:
-    """Both voices, all the time, for at least so long."""
-    ends = (np.s_[: RATE // 2], np.s_[-RATE // 2 :])
-    all_the_time = audio.share(left, CALLER_HZ) > 0.95 and audio.share(right, STAFF_HZ) > 0.95
-    at_the_ends = all(audio.share(left[end], CALLER_HZ) > 0.7 for end in ends)
+    """Both voices, from end to end, for at least so long. Half a second may be missing anywhere: so long the machine
+    may have been elsewhere.
+    """
+    ends = (np.s_[: 3 * RATE // 2], np.s_[-3 * RATE // 2 :])
+    all_the_time = audio.share(left, CALLER_HZ) > 0.85 and audio.share(right, STAFF_HZ) > 0.85
+    at_the_ends = all(audio.share(left[end], CALLER_HZ) > 0.6 for end in ends)
     return all_the_time and at_the_ends and len(left) / RATE >= seconds
 
 
@@ -150,12 +178,12 @@ def both_sound(left: Samples, right: Samples, *, seconds: float) -> bool:
 @way
 def timer_by_reinvite(calls: Calls, line: Line) -> Call:
     refresh = reinvite(offer=ONE, headers=TIMER)
-    return calls.talking(line, refresh, talk(AFTER_MS), headers=TIMER)
+    return calls.talking(line, refresh, headers=TIMER)
 
 
 @way
 def timer_by_update(calls: Calls, line: Line) -> Call:
-    return calls.talking(line, update(*TIMER), talk(AFTER_MS), headers=TIMER)
+    return calls.talking(line, update(*TIMER), headers=TIMER)
 
 
 @pytest.mark.parametrize("name", ["timer-by-reinvite", "timer-by-update"])
@@ -172,17 +200,22 @@ def test_a_session_refreshed_in_the_talk_is_one_recording(calls: Calls, name: st
 def timer_of_ours(calls: Calls, line: Line) -> Call:
     """A caller who leaves it to callrec to refresh the session, which is due after half of it."""
     wanted = ("Supported: timer", "Require: timer", "Session-Expires: 90;refresher=uas")
-    refreshed = take_refresh(60_000, "Require: timer", "Session-Expires: 90;refresher=uac")
+    refreshed = take_refresh(90_000, "Require: timer", "Session-Expires: 90;refresher=uac")
     desk = line.staff(take(), answer(offer=ONE), calls.staff_say, until_bye())
-    caller = line.caller(invite(offer=ONE, headers=wanted), calls.says, refreshed, talk(AFTER_MS), bye())
-    return Call(line, desk, caller)
+    caller = line.caller(invite(offer=ONE, headers=wanted), calls.says, refreshed, until_told(), bye())
+
+    def act(call: Call) -> None:
+        caller.wait_received("INVITE", seconds=PATIENCE_S * 3)
+        part(call)
+
+    return calls.live(Call(line, desk, caller), act)
 
 
 def test_a_session_that_is_ours_to_refresh_is_refreshed_in_the_talk_and_is_one_recording(calls: Calls):
     call = calls["timer-of-ours"].went_well()
 
     assert len(call.caller.received("INVITE")) == 1
-    assert both_sound(*call.was_recorded(), seconds=30)
+    assert both_sound(*call.was_recorded(), seconds=10)
 
 
 def test_too_short_a_session_is_answered_with_the_least_that_is_taken(calls: Calls):
@@ -190,7 +223,7 @@ def test_too_short_a_session_is_answered_with_the_least_that_is_taken(calls: Cal
     with RawSip(to=(LOOPBACK, line.house.port)) as raw:
         asked = raw.request("INVITE", line.dialled, body=raw.sdp(), headers=("Supported: timer", "Session-Expires: 30"))
         raw.send(asked)
-        refused = raw.waits_for("SIP/2.0 422", seconds=5)
+        refused = raw.waits_for("SIP/2.0 422", seconds=15)
 
     assert int(header(refused, "Min-SE")) >= 90
     assert line.told("call.answered") == []
@@ -226,7 +259,7 @@ def test_staff_who_ring_reliably_are_acknowledged_and_recorded(calls: Calls):
 @way
 def hold_by_update(calls: Calls, line: Line) -> Call:
     hold, resume = update(offer=sdp(codecs=[PCMA], direction="sendonly")), update(offer=ONE)
-    return calls.talking(line, hold, talk(1500), resume, talk(AFTER_MS))
+    return calls.talking(line, hold, talk(1500), resume)
 
 
 def test_a_hold_by_update_pauses_the_recording_until_it_ends(calls: Calls):
@@ -258,17 +291,26 @@ def address_change(calls: Calls, line: Line) -> Call:
 def moving(calls: Calls, line: Line, ears: list[Media], offer: str, *, payload_type: int) -> Call:
     """A caller who speaks from the first of these, and after this offer in the talk from the last."""
     desk = line.staff(take(), answer(offer=ONE), calls.staff_say, until_bye())
-    begin = (invite(offer=sdp(codecs=[PCMA], port=str(ears[0].port))), talk(SPOKEN_MS))
-    call = Call(line, desk, line.caller(*begin, reinvite(offer=offer), talk(AFTER_MS), bye()), ears)
+    begin = (invite(offer=sdp(codecs=[PCMA], port=str(ears[0].port))), until_told())
+    call = Call(line, desk, line.caller(*begin, reinvite(offer=offer), until_told(), bye()), ears)
+    elsewhere = ears[0] is not ears[-1]
 
     def speak(call: Call) -> None:
         to = call.caller.wait_received("SIP/2.0 200", seconds=10).media_address
         ears[0].speak(audio.tone(CALLER_HZ, 10), to=to)
-        ports.until(lambda: len(call.caller.received("SIP/2.0 200")) == 2, seconds=PATIENCE_S, what="he moved")
-        if ears[0] is not ears[-1]:
+        line.records(TALK_S)
+        if elsewhere:  # from before the move on: nothing of it may be kept, however late the agent hears of the move
+            ears[-1].speak(audio.tone(MOVED_HZ, 10), to=to)
+        call.caller.go_on()
+        call.caller.waits(within_s=PATIENCE_S)
+        if elsewhere:
             ears[0].be_quiet()
-        to = call.caller.received("SIP/2.0 200")[1].media_address
-        ears[-1].speak(audio.tone(MOVED_HZ, 10), to=to, payload_type=payload_type)
+            ears[-1].heard_so_far(2, within_s=PATIENCE_S)
+            call.caller.go_on()
+        else:
+            to = call.caller.received("SIP/2.0 200")[1].media_address
+            ears[0].speak(audio.tone(MOVED_HZ, 10), to=to, payload_type=payload_type)
+            part(call)
 
     return calls.live(call, speak)
 
@@ -278,11 +320,11 @@ def test_a_caller_who_changes_codec_in_the_talk_is_recorded_on(calls: Calls):
     left, right = call.was_recorded()
     before, after = audio.tone_spans(left, CALLER_HZ), audio.tone_spans(left, MOVED_HZ)
 
-    assert len(before) == 1
-    assert after[0][0] - before[0][1] < 0.5
-    assert sum(end - start for start, end in after) > 1.5
-    assert audio.share(right, STAFF_HZ) > 0.9
-    assert audio.share(call.media[0].heard[-RATE:], STAFF_HZ) > 0.9
+    assert audio.share(left[: round(before[-1][1] * RATE)], CALLER_HZ) > 0.8
+    assert after[0][0] - before[-1][1] < 1
+    assert sum(end - start for start, end in after) > 1
+    assert audio.share(right, STAFF_HZ) > 0.85
+    assert audio.share(call.media[0].heard[-2 * RATE :], STAFF_HZ) > 0.7
     assert call.media[0].packets[-1].payload_type == PCMU
 
 
@@ -291,29 +333,26 @@ def test_what_comes_from_another_address_in_the_talk_is_not_recorded_under_the_f
     left, right = call.line.recording()
 
     assert [one["decision"] for one in call.line.wait_told("call.closed")["segments"]] == ["RECORDED", "NOT_RECORDED"]
-    assert audio.tone_spans(left, MOVED_HZ) == []
-    assert audio.share(left, CALLER_HZ) > 0.9
-    assert audio.share(right, STAFF_HZ) > 0.9
+    assert audio.share(left, MOVED_HZ) == 0
+    assert audio.share(left, CALLER_HZ) > 0.75
+    assert audio.share(right, STAFF_HZ) > 0.75
 
 
 @way
 def offerless_reinvite(calls: Calls, line: Line) -> Call:
-    return calls.talking(line, reinvite_without_offer(ONE), talk(AFTER_MS))
+    return calls.talking(line, reinvite_without_offer(ONE))
 
 
 def test_a_reinvite_without_a_description_is_offered_one_and_the_recording_goes_on(calls: Calls):
     call = calls["offerless-reinvite"].went_well()
 
     assert "m=audio" in call.caller.received("SIP/2.0 200")[1].body
-    left, right = call.was_recorded()
-    assert audio.share(left, CALLER_HZ) > 0.9
-    assert audio.share(right, STAFF_HZ) > 0.9
-    assert len(left) / RATE >= 4
+    assert both_sound(*call.was_recorded(), seconds=4)
 
 
 @way
 def foreign_codec(calls: Calls, line: Line) -> Call:
-    return calls.talking(line, reinvite_refused(sdp(codecs=[G729]), 488), talk(AFTER_MS))
+    return calls.talking(line, reinvite_refused(sdp(codecs=[G729]), 488))
 
 
 def test_a_codec_that_is_not_ours_is_refused_in_the_talk_and_the_recording_goes_on(calls: Calls):
@@ -329,8 +368,16 @@ def test_a_codec_that_is_not_ours_is_refused_in_the_talk_and_the_recording_goes_
 def referred_by_staff(calls: Calls, line: Line) -> Call:
     third = line.raw()
     asks = refer(f"sip:third@{LOOPBACK}:{third.port}", refused_with=603)
-    staff = (take(), answer(offer=ONE), calls.staff_say, talk(4000), asks, until_bye())
-    call = calls.talking(line, staff=staff)
+    staff = (take(), answer(offer=ONE), calls.staff_say, until_told(), asks, until_told(), until_bye())
+
+    def ask(call: Call) -> None:
+        line.records(TALK_S)
+        call.staff.go_on()
+        call.staff.waits(within_s=PATIENCE_S)
+        call.staff.go_on()
+        converse(call)
+
+    call = calls.talking(line, staff=staff, act=ask)
     call.third = third
     return call
 
@@ -364,21 +411,22 @@ def test_a_callee_who_redirects_is_not_followed_and_the_caller_is_told(calls: Ca
 @way
 def replaced(calls: Calls, line: Line) -> Call:
     """In the talk somebody else asks to take the caller's place (RFC 3891)."""
-    call = calls.talking(line)
-    call.third = line.raw()
+    raw = line.raw()
 
     def take_over(call: Call) -> None:
-        line.wait_told("recording.started")
+        line.records(TALK_S)
         of = call.caller.received("SIP/2.0 200")[0]
         tags = [of.header(name).partition("tag=")[2] for name in ("To", "From")]
         place = f"Replaces: {of.header('Call-ID')};to-tag={tags[0]};from-tag={tags[1]}"
-        raw = call.third
         asked = raw.request("INVITE", line.dialled, body=raw.sdp(), headers=(place, "Require: replaces"))
         raw.send(asked)
-        raw.waits_for("SIP/2.0 603", "INVITE", seconds=5)
+        raw.waits_for("SIP/2.0 603", "INVITE", seconds=15)
         raw.send(raw.acknowledge_refusal(asked, raw.heard[-1]))
+        converse(call)
 
-    return calls.live(call, take_over)
+    call = calls.talking(line, act=take_over)
+    call.third = raw
+    return call
 
 
 def test_nobody_takes_a_callers_place_and_the_recording_is_the_callers_alone(calls: Calls):
@@ -404,11 +452,11 @@ class Bare:
         """INVITE, and the first 200."""
         self.asked = self.raw.request("INVITE", self.line.dialled, body=self.raw.sdp(media_port=self.media.port))
         self.raw.send(self.asked)
-        return self.raw.waits_for("SIP/2.0 200", "INVITE", seconds=5)
+        return self.raw.waits_for("SIP/2.0 200", "INVITE", seconds=15)
 
     def hangs_up(self, answer: str) -> None:
         self.raw.send(self.raw.in_dialog("BYE", self.asked, answer, number=2))
-        self.raw.waits_for("SIP/2.0 200", "BYE", seconds=5)
+        self.raw.waits_for("SIP/2.0 200", "BYE", seconds=15)
 
 
 @pytest.fixture
@@ -443,13 +491,12 @@ def late_acknowledgement(calls: Calls, line: Line) -> Call:
 
     def act(call: Call) -> None:
         answered = bare.calls()
-        bare.raw.waits_for("SIP/2.0 200", "INVITE", seconds=5, count=3)
+        bare.raw.waits_for("SIP/2.0 200", "INVITE", seconds=15, count=3)
         assert bare.media.packets == []
         bare.raw.send(bare.raw.in_dialog("ACK", bare.asked, answered))
         to = (LOOPBACK, int(answered.partition("m=audio ")[2].split(" ")[0]))
         bare.media.speak(audio.tone(CALLER_HZ, 10), to=to)
-        line.wait_told("recording.started")
-        bare.media.heard_so_far(len(bare.media.packets) / 50 + 2, within_s=PATIENCE_S)
+        line.records(TALK_S)
         bare.hangs_up(answered)
 
     return calls.live(call, act)
@@ -470,8 +517,8 @@ def test_an_invite_that_comes_by_two_ways_is_one_call(bare: Bare):
     merged = bare.raw.again(bare.asked)
     bare.raw.send(bare.asked)
     bare.raw.send(merged)
-    bare.raw.waits_for("SIP/2.0 482", "INVITE", seconds=5)
-    answered = bare.raw.waits_for("SIP/2.0 200", "INVITE", seconds=5)
+    bare.raw.waits_for("SIP/2.0 482", "INVITE", seconds=15)
+    answered = bare.raw.waits_for("SIP/2.0 200", "INVITE", seconds=15)
     bare.raw.send(bare.raw.in_dialog("ACK", bare.asked, answered))
     bare.hangs_up(answered)
 
@@ -484,7 +531,7 @@ def test_a_cancel_that_crosses_the_answer_changes_nothing_and_the_caller_hangs_u
     """RFC 3261 section 9.2: what was answered is not cancelled."""
     answered = bare.calls()
     bare.raw.send(bare.raw.cancel(bare.asked))
-    told = bare.raw.waits_for("SIP/2.0", "CANCEL", seconds=5)
+    told = bare.raw.waits_for("SIP/2.0", "CANCEL", seconds=15)
     bare.raw.send(bare.raw.in_dialog("ACK", bare.asked, answered))
     bare.hangs_up(answered)
 
@@ -509,13 +556,13 @@ def test_an_invite_that_cannot_be_served_is_refused_by_name_and_written_down(
     described = "{}" if body == "json" else bare.raw.sdp(kind=body)
     before = len(bare.line.house.entries("call.closed"))
     bare.raw.send(bare.raw.request("INVITE", bare.line.dialled, body=described, headers=headers))
-    bare.raw.waits_for(f"SIP/2.0 {status}", "INVITE", seconds=5)
+    bare.raw.waits_for(f"SIP/2.0 {status}", "INVITE", seconds=15)
 
     def written() -> bool:
         newest = [one.body["reason"] for one in bare.line.house.entries("call.closed")[before:]]
         return bool({"REQUEST_REFUSED", "NO_COMMON_CODEC"} & set(newest))
 
-    assert ports.until(written, seconds=5, what="the row of the call that was refused")
+    assert ports.until(written, seconds=15, what="the row of the call that was refused")
     assert bare.line.told("call.answered") == []
 
 
@@ -523,7 +570,7 @@ def test_an_invite_that_cannot_be_served_is_refused_by_name_and_written_down(
 def test_a_cancel_of_nothing_is_answered_so(bare: Bare):
     bare.raw.send(bare.raw.request("CANCEL", bare.line.dialled))
 
-    assert bare.raw.waits_for("SIP/2.0 481", "CANCEL", seconds=5)
+    assert bare.raw.waits_for("SIP/2.0 481", "CANCEL", seconds=15)
 
 
 BY_HAND = ["min-se", "never-acknowledged", "doubled", "crossing", "refused"]

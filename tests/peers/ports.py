@@ -88,12 +88,14 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def until(ask: Callable[[], T | None], *, seconds: float, what: str) -> T:
-    """Ask until the answer is true, and return it. PeerFailed, saying `what` was awaited, after `seconds`."""
+def until(ask: Callable[[], T | None], *, seconds: float, what: str | Callable[[], str]) -> T:
+    """Ask until the answer is true, and return it. PeerFailed, saying `what` was awaited, after `seconds`; a function
+    is asked only then.
+    """
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         if time.monotonic() > deadline:
-            raise PeerFailed(f"not within {seconds:g} s: {what}")
+            raise PeerFailed(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.01)
     return answer
 
