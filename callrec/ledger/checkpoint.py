@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -70,7 +71,7 @@ class LogKey:
     @property
     def log_id(self) -> str:
         """SHA-256 of the public key, hexadecimal: the log's identity in every entry, and the key's fingerprint."""
-        return hashlib.sha256(self.raw).hexdigest()
+        return _fingerprint(self.raw)
 
     @property
     def key_id(self) -> bytes:
@@ -80,6 +81,11 @@ class LogKey:
     def vkey(self) -> str:
         """The verifier key as one line: name+id+base64(algorithm and key)."""
         return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(_ED25519 + self.raw).decode()}"
+
+
+@lru_cache(maxsize=16)
+def _fingerprint(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
 
 
 def key_of(signing_key: Ed25519PrivateKey) -> LogKey:
@@ -101,9 +107,9 @@ def parse_vkey(text: str) -> LogKey:
     return key
 
 
-def sign(checkpoint: Checkpoint, signing_key: Ed25519PrivateKey) -> bytes:
-    """The signed note. Its origin must be the key's name: one log, one name."""
-    key = key_of(signing_key)
+def sign(checkpoint: Checkpoint, signing_key: Ed25519PrivateKey, key: LogKey | None = None) -> bytes:
+    """The signed note. Its origin must be the key's name: one log, one name. `key` is its public side."""
+    key = key or key_of(signing_key)
     if checkpoint.origin != key.name:
         raise ValueError(f"the key of {key.name} does not sign for {checkpoint.origin}")
     signed = base64.b64encode(key.key_id + signing_key.sign(checkpoint.text())).decode()

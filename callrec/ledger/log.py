@@ -123,8 +123,8 @@ class SqlLedger:
         check(entry)
         return await self._append(entry, timeout_s)
 
-    async def _append(self, entry: Entry, timeout_s: float) -> Receipt:
-        future = self._writer.submit(entry)
+    async def _append(self, entry: Entry, timeout_s: float, *, patient: bool = False) -> Receipt:
+        future = self._writer.submit(entry, patient=patient)
         try:
             if await self._ended(future, timeout_s):
                 return future.result()
@@ -162,12 +162,14 @@ class SqlLedger:
         return Unavailable(f"the ledger did not answer within {timeout_s:g} s", next_step="look at the ledger's disk")
 
     async def note(self, entry: Entry, *, timeout_s: float = 2.0) -> Receipt | None:
-        """See `ports.Ledger`. Takes `timeout_s` and two seconds more at the longest."""
+        """See `ports.Ledger`. Takes `timeout_s` and two seconds more at the longest. Nothing waits for a note, so that
+        it waits a little for other entries to be written with.
+        """
         check(entry)
         moment = now(self._clock)
         if self.writable():
             try:
-                return await self._append(entry, timeout_s)
+                return await self._append(entry, timeout_s, patient=True)
             except Unavailable:
                 pass
         until_ns = self._clock.boottime_ns()

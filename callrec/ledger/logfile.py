@@ -149,7 +149,7 @@ class LogFile:
             tables.add(session, rows)
             tables.keep_salts(session, [(row["seq"], fact.entry) for row, fact in zip(rows, facts, strict=True)])
             checkpoint = Checkpoint(origin=self.key.name, size=tip.frontier.size, root=tip.frontier.root())
-            note = sign(checkpoint, self._secret)
+            note = sign(checkpoint, self._secret, self.key)
             tables.store_tip(session, tip, note)
         self._tip, self.newest_note = tip, note
         if any(fact.entry.kind is Kind.SALT_ERASED for fact in facts):

@@ -1,6 +1,7 @@
 """The one thread that writes a log: whatever waits goes into one commit. Also the health of it, and the replay.
 
-No delay is added to gather a batch: while one commit is on its way to the disk, the next batch gathers by itself.
+No delay is added to gather a batch for whoever waits: while one commit is on its way to the disk, the next batch
+gathers by itself. What nobody waits for waits a little itself, for company: a commit costs more than what is in it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from callrec.ports import Clock, Entry
 BATCH: Final = 64
 """Entries in one commit, at most."""
 _QUEUE: Final = 10_000
+PATIENCE_S: Final = 0.02
+"""So long a patient entry waits for one that is not, or for others like it."""
 _PROBE_S: Final = 1.0
 _OVERDUE_S: Final = 2.0
 """A commit that takes longer than this hangs, for all that callers can see."""
@@ -71,6 +74,7 @@ class Health:
 class _Job:
     entry: Entry
     result: Future[Receipt]
+    patient: bool
 
 
 class Writer:
@@ -81,7 +85,7 @@ class Writer:
         self._log = log
         self._journal = journal
         self._clock = clock
-        self._queue: queue.Queue[_Job | Callable[[], None]] = queue.Queue(_QUEUE)
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self.replayed = threading.Event()
         """Set once nothing waits in the side journal that an earlier run, or this one, left there."""
@@ -90,23 +94,25 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="ledger writer", daemon=True)
         self._thread.start()
 
-    def submit(self, entry: Entry) -> Future[Receipt]:
-        """Queue one entry. Cancelling the future withdraws it where its commit did not begin. `Unavailable` if full."""
+    def submit(self, entry: Entry, *, patient: bool = False) -> Future[Receipt]:
+        """Queue one entry. Cancelling the future withdraws it where its commit did not begin. `Unavailable` if full.
+
+        Entries are written in the order in which they were queued, a `patient` one up to PATIENCE_S later.
+        """
         result: Future[Receipt] = Future()
         if self._closing.is_set():
             raise Unavailable("the ledger is closed", next_step="open it again")
-        try:
-            self._queue.put_nowait(_Job(entry=entry, result=result))
-        except queue.Full as error:
+        if self._queue.qsize() >= _QUEUE:
             self.health.doubt()
-            raise Unavailable("too many entries wait for the ledger", next_step="look at the disk") from error
+            raise Unavailable("too many entries wait for the ledger", next_step="look at the disk")
+        self._queue.put(_Job(entry=entry, result=result, patient=patient))
         return result
 
     def wake(self) -> None:
         """Look at the state of things now: probe where writing failed, replay where notes wait."""
-        try:
-            self._queue.put_nowait(_nothing)
-        except queue.Full:
+        if self._queue.qsize() < _QUEUE:
+            self._queue.put(None)
+        else:
             self.health.doubt()
 
     def close(self, timeout_s: float) -> bool:
@@ -128,14 +134,23 @@ class Writer:
         self._log.close()
 
     def _gather(self) -> list[_Job]:
-        items: list[_Job | Callable[[], None]] = []
+        items: list[_Job | None] = []
         try:
             items.append(self._queue.get(timeout=None if self.health.good() else _PROBE_S))
+            until_s = time.monotonic() + PATIENCE_S
             while len(items) < BATCH:
-                items.append(self._queue.get_nowait())
+                newest = items[-1]
+                if newest is None or not newest.patient:
+                    until_s = 0.0
+                items.append(self._next(until_s))
         except queue.Empty:
             pass
-        return [item for item in items if isinstance(item, _Job) and item.result.set_running_or_notify_cancel()]
+        return [item for item in items if item is not None and item.result.set_running_or_notify_cancel()]
+
+    def _next(self, until_s: float) -> _Job | None:
+        """What was queued next. queue.Empty where nothing is until then."""
+        left_s = until_s - time.monotonic()
+        return self._queue.get(timeout=left_s) if left_s > 0 else self._queue.get_nowait()
 
     def _write(self, jobs: list[_Job]) -> None:
         written: list[Written] = []
@@ -175,10 +190,6 @@ class Writer:
 
 def _told(error: CallrecError) -> str:
     return f"{error}; {error.next_step}" if error.next_step else str(error)
-
-
-def _nothing() -> None:
-    """Wakes the writer."""
 
 
 def _late(note: Note) -> Fact:
