@@ -268,10 +268,10 @@ class Agent:
     async def check_lines(self) -> None:
         """Ask for every line whether a call now could be recorded; and how long the store has been away."""
         for line in self.config.lines:
-            _, reason, why = await first_obstacle(self.services, line, line.languages[0] if line.languages else "")
-            wanted = reason is not None and REASON_CLASS[reason].value == "our fault"
-            utc = self.services.utc_text()
-            self.board.checked(line.name, f"{reason.value}: {why}" if wanted and reason else None, utc=utc)
+            found = await first_obstacle(self.services, line, line.languages[0] if line.languages else "")
+            wanted = found.obstacle is not None and REASON_CLASS[found.obstacle].value == "our fault"
+            what = f"{found.obstacle.value}: {found.why}" if wanted and found.obstacle else None
+            self.board.checked(line.name, what, utc=self.services.utc_text())
         await self.store_watch.look()
 
     async def _heartbeat(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from callrec import config
@@ -18,7 +20,7 @@ from callrec.core.numbers import comparable
 from callrec.core.proposals import proposed
 from callrec.core.reasons import Reason
 from callrec.core.values import CallDirection, Leg, Order
-from callrec.errors import CallrecError
+from callrec.errors import CallrecError, Unavailable
 from callrec.notice.register import ApprovedPrompt, Unusable
 from callrec.ports import Invite
 
@@ -58,24 +60,25 @@ async def prepare(services: Services, line: Line, invite: Invite, *, chosen: Cho
     language, source = choose_language(line, invite, country=services.config.sip.country_code)
     if chosen is not None:
         language, source = chosen.language, chosen.source
-    prompt, obstacle, why = await first_obstacle(services, line, language)
-    refused = False
-    if obstacle is None:
-        refused, obstacle, why = await _refused_for_good(services, line, invite)
+    found = await _ask(services, line, language, partial(_people, services, line, invite))
+    obstacle = found.obstacle
     asked = proposed(invite.headers, call_id=invite.sip_call_id, secret=services.purpose_secret, line=line.purposes)
-    plan = replace(_plan(services, line, obstacle, prompt), purposes=asked.purposes, declined_before=refused)
     script = await _script(services, line, language) if obstacle is None else None
-    plan = replace(plan, script=script_of(script) if script else None)
-    uninformed = await asyncio.to_thread(_uninformed, services, line, invite) if obstacle is None else ()
-    if services.config.staff.not_informed is NotInformed.REFUSE:
-        plan = replace(plan, uninformed=frozenset(uninformed))
+    must_know = services.config.staff.not_informed is NotInformed.REFUSE
+    plan = replace(
+        _plan(services, line, obstacle, found.prompt),
+        purposes=asked.purposes,
+        declined_before=found.people.refused,
+        script=script_of(script) if script else None,
+        uninformed=frozenset(found.people.uninformed if must_know else ()),
+    )
     return Prepared(
         plan=plan,
-        uninformed=uninformed,
-        prompt=prompt,
+        uninformed=found.people.uninformed,
+        prompt=found.prompt,
         language=language,
         language_source=source,
-        why=why,
+        why=found.why,
         denied=asked.denied,
         script=script,
     )
@@ -111,15 +114,15 @@ def script_of(prompt: ApprovedPrompt) -> Script:
     )
 
 
-async def _refused_for_good(services: Services, line: Line, invite: Invite) -> tuple[bool, Reason | None, str]:
-    """Whether the outside party has a standing refusal (R39). Where that cannot be told, nothing is recorded."""
+def _people(services: Services, line: Line, invite: Invite) -> People:
+    """What stands written of those in this call (R39, R53). Blocking; `Unavailable` where it cannot be told whether the
+    outside party has a standing refusal: nothing is recorded then.
+    """
     try:
-        asked = asyncio.to_thread(services.standing.refuses, numbers_of(invite, line))
-        return await asyncio.wait_for(asked, ASK_S), None, ""
-    except TimeoutError:
-        return False, Reason.STORE_UNAVAILABLE, f"standing refusals could not be asked within {ASK_S:g} s"
+        refused = services.standing.refuses(numbers_of(invite, line))
     except CallrecError as error:
-        return False, Reason.STORE_UNAVAILABLE, f"standing refusals cannot be asked: {error}"
+        raise Unavailable(f"standing refusals cannot be asked: {error}", next_step=error.next_step) from error
+    return People(refused=refused, uninformed=_uninformed(services, line, invite))
 
 
 def _uninformed(services: Services, line: Line, invite: Invite) -> tuple[int, ...]:
@@ -192,39 +195,62 @@ def choose_language(line: Line, invite: Invite, *, country: str) -> tuple[str, s
     return line.languages[0] if line.languages else "", "line default"
 
 
-Found = tuple[ApprovedPrompt | None, Reason | None, str]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """Whether the outside party refused for good, and destinations where nobody acknowledged the policy."""
+
+    refused: bool = False
+    uninformed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The prompt that would be played, or why a call would be carried unrecorded, with a sentence for people."""
+
+    prompt: ApprovedPrompt | None = None
+    obstacle: Reason | None = None
+    why: str = ""
+    people: People = field(default_factory=People)
 
 
 async def first_obstacle(services: Services, line: Line, language: str) -> Found:
     """The prompt that would be played now, or why this line's calls are carried unrecorded."""
+    return await _ask(services, line, language, People)
+
+
+async def _ask(services: Services, line: Line, language: str, people: Callable[[], People]) -> Found:
     if line.record is Record.NEVER or line.notice is None:
-        return None, Reason.LINE_NOT_RECORDED, "the line is configured so"
+        return Found(obstacle=Reason.LINE_NOT_RECORDED, why="the line is configured so")
     if standing := services.standing_obstacle():
-        return None, *standing
+        return Found(obstacle=standing[0], why=standing[1])
     if trouble := services.ledger.trouble():
-        return None, Reason.LEDGER_UNAVAILABLE, f"the ledger cannot be written: {trouble}"
+        return Found(obstacle=Reason.LEDGER_UNAVAILABLE, why=f"the ledger cannot be written: {trouble}")
     if services.unsettled:
-        return None, Reason.LEDGER_UNAVAILABLE, f"what an earlier run left is not settled yet: {services.unsettled}"
+        why = f"what an earlier run left is not settled yet: {services.unsettled}"
+        return Found(obstacle=Reason.LEDGER_UNAVAILABLE, why=why)
     if language not in line.languages:
-        return None, Reason.WRONG_LANGUAGE, f"the caller chose {language}, and this line has {line.languages}"
-    return await _disks(services, line.notice, language)
+        why = f"the caller chose {language}, and this line has {line.languages}"
+        return Found(obstacle=Reason.WRONG_LANGUAGE, why=why)
+    return await _disks(partial(_ask_disks, services, line.notice, language, people))
 
 
-async def _disks(services: Services, notice: str, language: str) -> Found:
+async def _disks(ask: Callable[[], Found]) -> Found:
+    """All disks in one go: each way to a worker and back costs a call more than the answers."""
     try:
-        found = await asyncio.wait_for(asyncio.to_thread(_ask_disks, services, notice, language), ASK_S)
+        return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, ask), ASK_S)
     except TimeoutError:
-        return None, Reason.STORE_UNAVAILABLE, f"prompt and spool did not answer within {ASK_S:g} s"
+        why = f"prompt, spool and standing refusals did not answer within {ASK_S:g} s"
+        return Found(obstacle=Reason.STORE_UNAVAILABLE, why=why)
     except CallrecError as error:
-        return None, Reason.STORE_UNAVAILABLE, str(error)
-    if isinstance(found, Unusable):
-        return None, found.reason, f"{found.what}; {found.next_step}"
-    return found, None, ""
+        return Found(obstacle=Reason.STORE_UNAVAILABLE, why=str(error))
 
 
-def _ask_disks(services: Services, notice: str, language: str) -> ApprovedPrompt | Unusable:
+def _ask_disks(services: Services, notice: str, language: str, people: Callable[[], People]) -> Found:
     services.spool.reserve()
-    return services.choose_prompt(notice, language)
+    found = services.choose_prompt(notice, language)
+    if isinstance(found, Unusable):
+        return Found(obstacle=found.reason, why=f"{found.what}; {found.next_step}")
+    return Found(prompt=found, people=people())
 
 
 def _plan(services: Services, line: Line, obstacle: Reason | None, prompt: ApprovedPrompt | None) -> CallPlan:

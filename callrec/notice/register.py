@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,6 +26,8 @@ from callrec.notice.manifest import NAME, Approvers, PromptKind, PromptRecord, S
 from callrec.notice.mask import mask_from_hex
 from callrec.notice.verify import Template
 
+_sha256_of: Final = lru_cache(maxsize=16)(sha256_hex)
+"""One prompt is played in many calls."""
 RECORDED: Final = "staff-recorded"
 NOT_RECORDED: Final = "staff-not-recorded"
 TO_STAFF: Final = (RECORDED, NOT_RECORDED)
@@ -55,7 +58,7 @@ class ApprovedPrompt:
             version=record.version,
             language=record.language,
             language_source=language_source,
-            pcm_sha256=sha256_hex(self.pcm),
+            pcm_sha256=_sha256_of(self.pcm),
             samples=len(self.pcm) // 2,
             approval_leaf=record.approved.leaf if record.approved else "",
             approved=record.status is Status.APPROVED,
@@ -87,6 +90,8 @@ class Register:
     folder: Path
     records: tuple[PromptRecord, ...]
     approvers: Approvers = field(default_factory=dict)
+    _whole: dict[str, tuple[bytes, ApprovedPrompt]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By name, what was read and found to be what was approved, with all bytes of its file."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -136,10 +141,19 @@ class Register:
         return found if isinstance(found, ApprovedPrompt) else None
 
     def read(self, record: PromptRecord) -> ApprovedPrompt | Unusable:
-        """This prompt with its bytes, or why it is not what was approved."""
+        """This prompt with its bytes, or why it is not what was approved. Its file is read each time: where it is byte
+        for byte the one that was found to be what was approved, so it still is.
+        """
+        held = self._whole.get(record.name)
+        if held is not None and held[1].record is record and held[0] == _bytes_of(self.folder / record.file):
+            return held[1]
         if sealed := self.unproven(record):
             return Unusable(reason=Reason.NOTICE_UNAPPROVED, what=sealed, next_step=_NEW_VERSION)
-        return self.intact(record)
+        data = _bytes_of(self.folder / record.file)
+        found = self.intact(record)
+        if isinstance(found, ApprovedPrompt) and data is not None and data == _bytes_of(self.folder / record.file):
+            self._whole[record.name] = (data, found)
+        return found
 
     def unproven(self, record: PromptRecord) -> str:
         """Why its approval does not hold: no ledger entry, other words than were approved, no good signature."""
@@ -211,6 +225,13 @@ class Shelf:
         if seen is not None and seen == _identity(self.folder / NAME):
             self._held = (seen, register)
         return register
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

@@ -24,6 +24,8 @@ FRAME_MS: Final = 20
 HEADER: Final = 44
 """Bytes before the samples in the files of player and recorder."""
 _DRAWER_S: Final = 2.0
+_MOST_PLAYED: Final = 64
+"""Prompts whose files are known; more are hardly in use at one time."""
 
 Cadence = tuple[tuple[int, int, int, int], ...]
 """Hz, Hz, ms on, ms off; over and over. Frequencies and cadences: ITU-T E.180 as used in the United Kingdom."""
@@ -58,6 +60,15 @@ def finished_size(path: Path) -> int:
 def finished_pcm(path: Path) -> bytes:
     """The samples of a recorder's file whose header is complete."""
     return path.read_bytes()[HEADER : HEADER + finished_size(path)]
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Another one where the file was replaced or changed; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class Player(pj.AudioMediaPlayer):
@@ -127,6 +138,7 @@ class Media:
             _durable.remove(left)
         self._call_later = call_later
         self._drawer: dict[int, object] = {}
+        self._played: dict[bytes, tuple[Path, tuple[int, ...]]] = {}
         self._idle_tones: list[pj.ToneGenerator] = []
         self._silence: pj.AudioMediaPlayer | None = None
         self.wire: Additions | None = None
@@ -148,12 +160,24 @@ class Media:
         return self._silence
 
     def player(self, pcm: bytes, on_end: Callable[[], None]) -> Player:
-        """A player of this very copy. Its file is named by its hash, and written again where it is not that copy."""
+        """A player of this very copy. Its file is named by its hash, and written again where it is not that copy: it is
+        read to see that, unless it is the file, unchanged, that was read before.
+        """
+        path, seen = self._played.get(pcm, (None, None))
+        if path is None or seen is None or seen != _identity(path):
+            path = self._written(pcm)
+        return Player(path, on_end)
+
+    def _written(self, pcm: bytes) -> Path:
         path = self._prompts / f"{hashlib.sha256(pcm).hexdigest()}.wav"
         content = wav(pcm)
         if not path.exists() or path.read_bytes() != content:
             _durable.write_file(path, content)
-        return Player(path, on_end)
+        if len(self._played) >= _MOST_PLAYED:
+            self._played.clear()
+        if (seen := _identity(path)) is not None and path.read_bytes() == content:
+            self._played[pcm] = (path, seen)
+        return path
 
     def recorder(self, path: Path) -> pj.AudioMediaRecorder:
         """A recorder of 16-bit PCM into this file; its header is complete soon after it was dropped."""
