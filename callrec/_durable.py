@@ -55,6 +55,8 @@ def fsync_dir(path: Path) -> None:
 
 def make_dir(path: Path, *, mode: int = 0o700) -> None:
     """Make this folder, and the ones above that are missing, durable. Harmless where it exists."""
+    if path.is_dir():
+        return
     missing = [p for p in (path, *path.parents) if not p.exists()]
     for folder in reversed(missing):
         with _explained(folder):
@@ -73,20 +75,48 @@ def make_dir_in(parent: Path, name: str, *, mode: int = 0o700) -> Path:
     return path
 
 
-def write_file(path: Path, data: bytes, *, mode: int = 0o600, exclusive: bool = False) -> None:
+@contextmanager
+def new_folders(*paths: Path) -> Iterator[None]:
+    """Make these new folders, each in one that is there or among those before it, for what is put into them with
+    `settled=False` meanwhile. All of it is durable once this ends, and counts from then on: before, a crash may leave
+    any part of it. `Unavailable` where one exists.
+    """
+    for path in paths:
+        with _explained(path):
+            path.mkdir(mode=0o700)
+    yield
+    for path in (*reversed(paths), paths[0].parent):
+        fsync_dir(path)
+
+
+def write_files(files: Mapping[Path, bytes], *, mode: int = 0o600, exclusive: bool = False) -> None:
+    """As `write_file` for each, one after the other; a reader never sees one without those before it. All are durable
+    on return, and until then any of them may be lost.
+    """
+    for path, data in files.items():
+        write_file(path, data, mode=mode, exclusive=exclusive, settled=False)
+    for folder in {path.parent for path in files}:
+        fsync_dir(folder)
+
+
+def write_file(path: Path, data: bytes, *, mode: int = 0o600, exclusive: bool = False, settled: bool = True) -> None:
     """Put the whole of `data` at `path`, or leave what was there: a reader never sees a part.
 
     With `exclusive`, an existing file is never replaced: `Refused`. Otherwise `Unavailable` where it cannot be written.
+    Where it is not to be `settled`, its name is durable only once the folder was synced.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    moved = False
     try:
         with _explained(path):
             _write_temporary(temporary, data, mode)
-            _publish(temporary, path, exclusive=exclusive)
+            moved = _publish(temporary, path, exclusive=exclusive)
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    fsync_dir(path.parent)
+        if not moved:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    if settled:
+        fsync_dir(path.parent)
 
 
 def write_new_folder(folder: Path, files: Mapping[str, bytes], *, mode: int = 0o600) -> None:
@@ -110,14 +140,16 @@ def _write_temporary(temporary: Path, data: bytes, mode: int) -> None:
         os.close(descriptor)
 
 
-def _publish(temporary: Path, path: Path, *, exclusive: bool) -> None:
+def _publish(temporary: Path, path: Path, *, exclusive: bool) -> bool:
+    """Whether the temporary name is gone with it."""
     if not exclusive:
         temporary.replace(path)
-        return
+        return True
     try:
         os.link(temporary, path)
     except FileExistsError as error:
         raise Refused(f"{path} exists and is never overwritten", next_step="choose another name") from error
+    return False
 
 
 def rename(source: Path, target: Path) -> None:
@@ -129,11 +161,12 @@ def rename(source: Path, target: Path) -> None:
         fsync_dir(source.parent)
 
 
-def remove(path: Path) -> None:
-    """Remove a file, durably. Harmless where it is gone."""
+def remove(path: Path, *, settled: bool = True) -> None:
+    """Remove a file, durably, or without waiting for the disk: in memory there is none. Harmless where it is gone."""
     with _explained(path):
         path.unlink(missing_ok=True)
-    fsync_dir(path.parent)
+    if settled:
+        fsync_dir(path.parent)
 
 
 def preallocate(path: Path, size: int) -> None:
@@ -165,13 +198,14 @@ def _allocate(path: Path, size: int) -> None:
 class DurableFile:
     """A file that is written in pieces. What was written is durable when `sync` returned, not before.
 
-    With `exclusive` the file must be new. One owner at a time; not safe for concurrent writers.
+    With `exclusive` the file must be new. One owner at a time; not safe for concurrent writers. Where it is not to be
+    `settled`, the name of a new one is durable only once its folder was synced.
     """
 
-    def __init__(self, path: Path, *, mode: int = 0o600, exclusive: bool = False) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o600, exclusive: bool = False, settled: bool = True) -> None:
         self.path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if exclusive else 0)
-        created = not path.exists()
+        created = settled and not path.exists()
         with _explained(path):
             self._descriptor = os.open(path, flags, mode)
         if created:

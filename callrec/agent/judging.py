@@ -154,6 +154,5 @@ def keep(folder: Path, judged: Judged) -> None:
     binding = judged.evidence.binding
     _durable.make_dir(folder)
     path = folder / f"{binding.call_uid}-{binding.attempt}.json"
-    if judged.window:
-        _durable.write_file(path.with_suffix(wire_window.SUFFIX), judged.window, mode=0o440, exclusive=True)
-    _durable.write_file(path, judged.document(), mode=0o440, exclusive=True)
+    window = {path.with_suffix(wire_window.SUFFIX): judged.window} if judged.window else {}
+    _durable.write_files({**window, path: judged.document()}, mode=0o440, exclusive=True)

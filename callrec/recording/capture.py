@@ -116,8 +116,8 @@ class Tail:
     def unlink(self) -> None:
         """Release and remove the files: plain audio is gone from memory."""
         self.close()
-        remove(self._paths.caller)
-        remove(self._paths.staff)
+        remove(self._paths.caller, settled=False)
+        remove(self._paths.staff, settled=False)
 
 
 class Capture:

@@ -74,8 +74,10 @@ class Described:
     wrapped: bytes
 
 
-def write_description(folder: Path, header: SegmentHeader, wrapped: bytes, facts: SegmentFacts) -> None:
-    """Write down what the segment is, durably, before its first sample. Blocking."""
+def write_description(
+    folder: Path, header: SegmentHeader, wrapped: bytes, facts: SegmentFacts, *, settled: bool = True
+) -> None:
+    """Write down what the segment is, durably, before its first sample; `settled` as in `write_file`. Blocking."""
     purposes = sorted(purpose.value for purpose in facts.purposes)
     body = {
         "format": SEGMENT_FORMAT,
@@ -83,7 +85,7 @@ def write_description(folder: Path, header: SegmentHeader, wrapped: bytes, facts
         "wrapped": wrapped.hex(),
         "facts": {**_plain(facts), "purposes": purposes},
     }
-    write_file(folder / SEGMENT_FILE, canonical(body))
+    write_file(folder / SEGMENT_FILE, canonical(body), settled=settled)
 
 
 def _plain(facts: SegmentFacts) -> dict[str, Any]:
@@ -131,7 +133,7 @@ class Progress:
 
 
 class OpenSegment:
-    """A live segment's encrypted file. Made by `Spool.open_segment`.
+    """A live segment's encrypted file. Made by `Spool.open_segment`, which syncs its folders.
 
     `append`, `mark_*` and `close` block on the disk (call them with asyncio.to_thread) and are safe from any thread.
     """
@@ -149,7 +151,7 @@ class OpenSegment:
         self._samples = self._written = self._reserved = 0
         self._hash = hashlib.sha256()
         self._writer = StreamWriter(key.secret, binding(header, Role.SPOOL), role=Role.SPOOL)
-        self._file = DurableFile(folder / SPOOL_FILE, exclusive=True)
+        self._file = DurableFile(folder / SPOOL_FILE, exclusive=True, settled=False)
         try:
             self._reserve_to(self._ahead)
             self._file.append(self._writer.preamble)
@@ -160,7 +162,7 @@ class OpenSegment:
 
     def _reserve_to(self, size: int) -> None:
         """Room for this much in the spool, and for the object that will be sealed from it."""
-        with DurableFile(self.folder / SEALED_FOLDER / AUDIO_FILE) as sealed_object:
+        with DurableFile(self.folder / SEALED_FOLDER / AUDIO_FILE, settled=False) as sealed_object:
             files = (self._file.fileno(), sealed_object.fileno())
             can = all(reserve(file, self._reserved, size - self._reserved) for file in files)
         self._reserved = size if can else _UNKNOWN_ROOM

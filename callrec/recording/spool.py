@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from callrec._durable import fsync_dir, make_dir, remove, rename, write_file
+from callrec._durable import fsync_dir, make_dir, new_folders, remove, rename, write_file
 from callrec.errors import Unavailable
 from callrec.ports import SEALED_LEAF_FILE, CapturePaths, DataKey, SegmentHeader
 from callrec.recording.ballast import Ballast
@@ -118,12 +118,15 @@ class Spool:
         recording_id = header.recording_id
         folder = self.tmp(recording_id)
         self._claim(recording_id, folder)
+        segment: OpenSegment | None = None
         try:
-            make_dir(folder / SEALED_FOLDER)
-            write_description(folder, header, key.wrapped, facts)
-            write_file(self.live_key(recording_id), key.secret)
-            segment = OpenSegment(folder, header, key, facts, ahead_s=self._reserve_s)
+            with new_folders(folder, folder / SEALED_FOLDER):
+                write_description(folder, header, key.wrapped, facts, settled=False)
+                write_file(self.live_key(recording_id), key.secret, settled=False)
+                segment = OpenSegment(folder, header, key, facts, ahead_s=self._reserve_s)
         except Unavailable:
+            if segment is not None:
+                segment.close()
             self.clear(recording_id)
             raise
         self._syncing.add(segment)
@@ -147,10 +150,9 @@ class Spool:
 
     def clear(self, recording_id: str) -> None:
         """Remove whatever a live recording left: its key first, then plain audio in memory, then its folder."""
-        remove(self.live_key(recording_id))
         paths = self.capture_paths(recording_id)
-        remove(paths.caller)
-        remove(paths.staff)
+        for in_memory in (self.live_key(recording_id), paths.caller, paths.staff):
+            remove(in_memory, settled=False)
         self.remove_tree(self.tmp(recording_id))
         with self._lock:
             self._open.discard(recording_id)
