@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -46,6 +46,8 @@ from tests.peers.ports import LOOPBACK, Process
 _WHY = ("reasons", "reason", "what", "choice")
 ROOT = Path(__file__).resolve().parents[2]
 CALLREC = Path(sys.executable).with_name("callrec")
+NOTICES_S = 75
+"""A notice, played again for as long as it may be, and the talk after it."""
 RTP_PORTS = 60
 """Ports for audio of one agent: two calls, and some that a peer took."""
 
@@ -84,7 +86,7 @@ def settings(*, sip_port: int, rtp: int, staff: str, fallback: tuple[str, ...] =
                 "subject": "adult",
             }
         },
-        "notice": {"max_wait_s": 45, "decide_within_ms": 1000},
+        "notice": {"max_wait_s": 45, "attempts": 5, "decide_within_ms": 1000},  # a busy machine disturbs some
         "spool": {"path": "var/spool", "reserve_s": 60},
         "ledger": {"url": "sqlite:///var/ledger.db", "anchors": [{"kind": "directory", "path": "anchors"}]},
         "store": {"kind": "filesystem", "path": "var/store"},
@@ -241,6 +243,22 @@ class House:
     def entries(self, kind: str | None = None) -> list[Any]:
         """Ledger entries, of this kind or all."""
         return [entry for entry in read_entries(self.ledger) if kind in (None, entry.kind)]
+
+    def records(self, call_uid: Callable[[], str], seconds: float, *, segment: int = 0) -> None:
+        """Wait until so much more of this segment was captured, from its start on where it has not begun. By the size
+        of the recorder's file, which can be asked often.
+        """
+        folder = self.runtime / "capture"
+
+        def captured_s() -> float:
+            with suppress(FileNotFoundError):
+                return (folder / f"{uid}-{segment}.caller.wav").stat().st_size / (2 * audio.RATE)
+            return 0.0
+
+        uid = ports.until(call_uid, seconds=10, what="the call is offered")
+        wanted_s = captured_s() + seconds
+        what = lambda: f"{seconds:g} s of segment {segment} are captured: {self.story(uid)}"  # noqa: E731
+        ports.until(lambda: captured_s() >= wanted_s, seconds=NOTICES_S, what=what)
 
     def story(self, call_uid: str) -> str:
         """What the ledger tells of this call: for whoever reads why something did not come."""

@@ -157,15 +157,21 @@ class Office:
 
     def told(self, kind: str) -> Sequence[Mapping[str, Any]]:
         """Bodies of this kind, of the newest call."""
-        newest = self.house.entries("call.offered")[-1].call_uid
+        newest = self.uid
         return [entry.body for entry in self.house.entries(kind) if entry.call_uid == newest]
 
     def wait_told(self, kind: str) -> Mapping[str, Any]:
         """The first body of this kind, of the newest call, once it is there."""
-        return ports.until(lambda: self.told(kind), seconds=PATIENCE_S, what=kind)[0]
+        what = lambda: f"{kind}: {self.house.story(self.uid)}"  # noqa: E731
+        return ports.until(lambda: self.told(kind), seconds=PATIENCE_S, what=what)[0]
+
+    @property
+    def uid(self) -> str:
+        """Of the newest call."""
+        return self.house.entries("call.offered")[-1].call_uid
 
     def recording(self, segment: int = 0) -> tuple[Samples, Samples]:
         """What was kept of the newest call, in this segment."""
         ports.until(lambda: len(self.told("recording.kept")) > segment, seconds=PATIENCE_S, what="it is kept")
-        stereo = self.house.open(f"{self.house.entries('call.offered')[-1].call_uid}-{segment}")
+        stereo = self.house.open(f"{self.uid}-{segment}")
         return stereo[:, 0], stereo[:, 1]

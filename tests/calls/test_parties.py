@@ -10,14 +10,15 @@ from tests.calls.office import CALLER_HZ, PATIENCE_S, RECORDED, STAFF_HZ, Office
 from tests.peers import audio, ports
 from tests.peers.audio import RATE, Samples
 from tests.peers.rtp import Media
-from tests.peers.sipp_steps import PCMA, bye, invite, reinvite, sdp, talk, until_bye, update
+from tests.peers.sipp import Sipp
+from tests.peers.sipp_steps import PCMA, bye, invite, reinvite, sdp, until_bye, until_told, update
 
 pytestmark = pytest.mark.calls
 
 OTHER_HZ = 700
-TALKING_MS = 14_000
-"""From the answer on: the notice (7.6 s), the choice window (1 s), and talk for as long as a slow machine needs."""
-SECOND_NOTICE_MS = 12_000
+LIMIT_S = 180
+TALK_S = 2.0
+"""Of each party, as far as it is recorded."""
 
 
 def segments(office: Office) -> list[tuple[int, str, str]]:
@@ -29,12 +30,14 @@ def opened(office: Office, segment: int) -> tuple[Samples, Samples]:
     ports.until(
         lambda: len(office.told("recording.kept")) > segment, seconds=PATIENCE_S, what=f"segment {segment} is kept"
     )
-    stereo = office.house.open(f"{office.house.entries('call.offered')[-1].call_uid}-{segment}")
+    stereo = office.house.open(f"{office.uid}-{segment}")
     return stereo[:, 0], stereo[:, 1]
 
 
-def wait_told(office: Office, kind: str, count: int) -> None:
-    ports.until(lambda: len(office.told(kind)) >= count, seconds=PATIENCE_S, what=f"{count} x {kind}")
+def records(office: Office, caller: Sipp, *, segment: int = 0) -> None:
+    """Wait until this segment has some talk in it, however often its notice had to be played."""
+    assert caller.alive
+    office.house.records(lambda: office.uid, TALK_S, segment=segment)
 
 
 def shown_by(office: Office) -> list[str]:
@@ -44,17 +47,15 @@ def shown_by(office: Office) -> list[str]:
 def test_a_stream_of_somebody_else_on_the_callers_leg_gets_the_notice_before_it_is_recorded(office: Office):
     with office.staff() as staff, Media() as ear:
         steps = [invite(offer=sdp(codecs=[PCMA], port=str(ear.port))), until_bye()]
-        with office.caller(*steps, dialled=RECORDED) as caller:
+        with office.caller(*steps, dialled=RECORDED, limit_s=LIMIT_S) as caller:
             to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
             ear.speak(audio.tone(CALLER_HZ, 60), to=to)
-            wait_told(office, "recording.started", 1)
-            ear.heard_so_far(len(ear.heard) / RATE + 1, within_s=PATIENCE_S)
+            records(office, caller)
             before_s = len(ear.heard) / RATE
 
             ear.become_another()
 
-            wait_told(office, "recording.started", 2)
-            ear.heard_so_far(len(ear.heard) / RATE + 1, within_s=PATIENCE_S)
+            records(office, caller, segment=1)
             staff.hang_up()
             caller.succeed(within_s=10)
 
@@ -64,29 +65,34 @@ def test_a_stream_of_somebody_else_on_the_callers_leg_gets_the_notice_before_it_
     assert second.share >= 0.99
     for segment in (0, 1):
         left, right = opened(office, segment)
-        assert audio.share(left, CALLER_HZ) > 0.9
-        assert audio.share(right, STAFF_HZ) > 0.9
+        assert audio.share(left, CALLER_HZ) > 0.7
+        assert audio.share(right, STAFF_HZ) > 0.7
 
 
 def test_another_media_address_and_another_identity_are_asked_each_and_decided_each(office: Office):
     with office.staff(), Media() as ear, Media() as other:
         steps = [
             invite(offer=sdp(codecs=[PCMA], port=str(ear.port))),
-            talk(TALKING_MS),
+            until_told(),
             reinvite(offer=sdp(codecs=[PCMA], port=str(other.port))),
-            talk(SECOND_NOTICE_MS),
+            until_told(),
             update("P-Asserted-Identity: <sip:07700900777@127.0.0.1>"),
-            talk(2000),
+            until_told(),
             bye(),
         ]
-        with office.caller(*steps, dialled=RECORDED) as caller:
+        with office.caller(*steps, dialled=RECORDED, limit_s=LIMIT_S) as caller:
             to = caller.wait_received("SIP/2.0 200", seconds=10).media_address
             ear.speak(audio.tone(CALLER_HZ, 60), to=to)
-            wait_told(office, "recording.started", 1)
-            ear.heard_so_far(len(ear.heard) / RATE + 1, within_s=PATIENCE_S)
+            records(office, caller)
             ear.be_quiet()  # from the re-INVITE on its packets would be a stranger's
             other.speak(audio.tone(OTHER_HZ, 60), to=to)
-            caller.succeed(within_s=60)
+            caller.go_on()
+            records(office, caller, segment=1)
+            caller.go_on()
+            caller.waits(within_s=PATIENCE_S)
+            ports.until(lambda: len(shown_by(office)) == 2, seconds=PATIENCE_S, what="another identity is told")
+            caller.go_on()
+            caller.succeed(within_s=PATIENCE_S)
 
     first, second, third = segments(office)
     assert (first, second) == ((0, "RECORDED", ""), (1, "RECORDED", ""))
@@ -94,10 +100,10 @@ def test_another_media_address_and_another_identity_are_asked_each_and_decided_e
     assert shown_by(office) == ["media address", "asserted identity"]
     assert audio.find(other.heard, office.house.prompt_samples()).share >= 0.99
     left, _ = opened(office, 0)
-    assert not audio.tone_spans(left, OTHER_HZ)
+    assert audio.share(left, OTHER_HZ) == 0
     left, _ = opened(office, 1)
-    assert not audio.tone_spans(left, CALLER_HZ)
-    assert audio.share(left, OTHER_HZ) > 0.9
+    assert audio.share(left, CALLER_HZ) == 0
+    assert audio.share(left, OTHER_HZ) > 0.7
 
 
 def test_a_call_that_the_pbx_brings_back_after_a_no_hears_no_notice_and_is_not_recorded(office: Office):

@@ -52,7 +52,7 @@ class Scene:
         self.house = house = House(
             folder / "house", staff=f"{ports.LOOPBACK}:{self._staff_port}", module="tests.calls.faulty_agent"
         )
-        house.settings["notice"] = {"longest_s": 8, "max_wait_s": LONGEST_WAIT_S}
+        house.settings["notice"] = {"longest_s": 8, "max_wait_s": LONGEST_WAIT_S, "decide_within_ms": 1000}
         self._fault = folder / "fault"
         self._calls = 0
         house.environment[faulty_agent.VARIABLE] = str(self._fault)

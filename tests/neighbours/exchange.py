@@ -126,7 +126,8 @@ class Exchange:
 
     def wait_told(self, kind: str) -> Mapping[str, Any]:
         """The first body of this kind, once it is there."""
-        return ports.until(lambda: self.told(kind), seconds=PATIENCE_S, what=kind)[0]
+        what = lambda: f"{kind}: {self.house.story(self.uid)}"  # noqa: E731
+        return ports.until(lambda: self.told(kind), seconds=PATIENCE_S, what=what)[0]
 
     def closed(self) -> Mapping[str, Any]:
         """The summary."""

@@ -7,7 +7,7 @@ are recorded where the notice is proven.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,12 @@ from typing import Any
 from tests.calls.house import House
 from tests.calls.office import CALLER_HZ, PATIENCE_S, STAFF_HZ
 from tests.peers import audio, ports, sipp
-from tests.peers.audio import RATE, Samples
+from tests.peers.audio import Samples
 from tests.peers.ports import LOOPBACK
 from tests.peers.rawsip import RawSip
 from tests.peers.sipp import Sipp
 
 MOST_CALLS = 30
-NOTICES_S = 75
-"""A notice, played again for as long as it may be, and the talk after it."""
 
 
 class Line:
@@ -33,7 +31,6 @@ class Line:
         self.folder = lines.folder / name
         self.port = ports.free_port()
         self.house = lines.house
-        self._call = ""
 
     def settings(self, pattern: Mapping[str, Any]) -> dict[str, Any]:
         """Its part of the configuration."""
@@ -85,20 +82,7 @@ class Line:
 
     def records(self, seconds: float) -> None:
         """Wait until so much more of its call was captured, from its start on where it has not begun."""
-        before_s = self._captured_s()
-
-        def what() -> str:
-            return f"{seconds:g} s of {self.name} are captured: {[self.house.story(call) for call in self.calls()]}"
-
-        ports.until(lambda: self._captured_s() >= before_s + seconds, seconds=NOTICES_S, what=what)
-
-    def _captured_s(self) -> float:
-        """By the size of the recorders' files, which is asked often; the ledger is asked once, for which call it is."""
-        self._call = self._call or next(iter(self.calls()), "")
-        files = (self.house.runtime / "capture").glob(f"{self._call}-*.caller.wav") if self._call else ()
-        with suppress(FileNotFoundError):
-            return sum(file.stat().st_size for file in files) / (2 * RATE)
-        return 0.0
+        self.house.records(lambda: next(iter(self.calls()), ""), seconds)
 
     def decided(self) -> tuple[str, str]:
         """Decision and reason of its one call, which is over."""
@@ -124,7 +108,6 @@ class Lines:
         rtp = ports.free_range(8 * MOST_CALLS)
         self.house.settings["sip"]["rtp_ports"] = f"{rtp}-{rtp + 8 * MOST_CALLS - 1}"
         self.house.settings["agent"]["max_calls"] = MOST_CALLS
-        self.house.settings["notice"]["attempts"] = 5  # many play at once, and one that was disturbed proves nothing
         self.house.settings["lines"] |= {name: one.settings(self.house.line) for name, one in self.by_name.items()}
         self.caller_file = audio.write_alaw(folder / "caller.alaw", audio.tone(CALLER_HZ, 10))
         self.staff_file = audio.write_alaw(folder / "staff.alaw", audio.tone(STAFF_HZ, 10))
