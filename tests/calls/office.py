@@ -26,7 +26,7 @@ CONSENTING = "5006"
 OUTSIDE = "07700900222"
 """Somebody outside, whom staff call by dialling 81 first."""
 CALLER_HZ, STAFF_HZ = 600, 800
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 def verified(house: House) -> Verification:
@@ -162,8 +162,13 @@ class Office:
 
     def wait_told(self, kind: str) -> Mapping[str, Any]:
         """The first body of this kind, of the newest call, once it is there."""
-        what = lambda: f"{kind}: {self.house.story(self.uid)}"  # noqa: E731
+        what = lambda: f"{kind}: {self.story}"  # noqa: E731
         return ports.until(lambda: self.told(kind), seconds=PATIENCE_S, what=what)[0]
+
+    @property
+    def story(self) -> str:
+        """What is told of the newest call so far."""
+        return self.house.story(self.uid)
 
     @property
     def uid(self) -> str:

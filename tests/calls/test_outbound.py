@@ -45,8 +45,7 @@ def test_who_is_called_is_told_after_the_code_and_recorded_from_there(office: Of
     with office.outside(soft(CALLER_HZ)) as outside:
         called(office, staff, outside)
         assert office.told("recording.started") == []
-        staff.press("*77")
-        office.wait_told("recording.started")
+        staff.press_until("*77", lambda: office.told("recording.started"), what=lambda: office.story)
         more(staff, 2)
         staff.hang_up()
         outside.closed(within_s=PATIENCE_S)
@@ -70,7 +69,7 @@ def check_evidence(office: Office, outside: Ear) -> None:
     (proven,) = office.told("notice.proven")
     assert (proven["next_hop"], proven["leg_ends_at"]) == (outside.address, "phone")
     uid = office.house.entries("call.offered")[-1].call_uid
-    judged = parse((office.house.var / "evidence" / f"{uid}-1.json").read_bytes())["evidence"]
+    judged = parse((office.house.var / "evidence" / f"{uid}-{proven['attempt']}.json").read_bytes())["evidence"]
     assert (judged["binding"]["leg"], judged["binding"]["next_hop"]) == ("caller", outside.address)
     assert judged["caller"]["sdp_address"].startswith("127.0.0.1:")
     (answered,) = office.told("call.answered")

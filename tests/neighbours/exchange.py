@@ -22,7 +22,7 @@ from tests.peers.audio import RATE, Samples
 from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 _WORDS = "Test recorded to help check train press 2 no same see web"
 _PHRASES = ("who=Test", "recorded=recorded", "decline=press 2 no", "same_help=same", "more=see web")
 _PURPOSES = ("medico-legal=help", "audit=check", "training=train")
@@ -124,9 +124,14 @@ class Exchange:
         """Bodies of this kind."""
         return [entry.body for entry in self.house.entries(kind) if entry.call_uid == self.uid]
 
+    @property
+    def story(self) -> str:
+        """What is told of it so far."""
+        return self.house.story(self.uid)
+
     def wait_told(self, kind: str) -> Mapping[str, Any]:
         """The first body of this kind, once it is there."""
-        what = lambda: f"{kind}: {self.house.story(self.uid)}"  # noqa: E731
+        what = lambda: f"{kind}: {self.story}"  # noqa: E731
         return ports.until(lambda: self.told(kind), seconds=PATIENCE_S, what=what)[0]
 
     def closed(self) -> Mapping[str, Any]:

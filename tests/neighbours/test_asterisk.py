@@ -339,8 +339,7 @@ def test_who_is_called_from_the_pbx_is_told_by_code_and_recorded_and_the_records
         outside.established(within_s=PATIENCE_S)
         more(staff, LONGER_THAN_RTP_TIMEOUT_S)
         assert exchange.told("notice.proven") == []
-        staff.press("*77")
-        exchange.wait_told("recording.started")
+        staff.press_until("*77", lambda: exchange.told("recording.started"), what=lambda: exchange.story)
         more(staff, 1)
         staff.hang_up()
         outside.closed(within_s=PATIENCE_S)

@@ -19,9 +19,10 @@ import json
 import re
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from tests.peers import audio, ports
 from tests.peers.audio import Samples
 from tests.peers.certificates import Identity
 from tests.peers.ports import LOOPBACK, PeerFailed, Process
+
+T = TypeVar("T")
 
 _MODULES = Path("/usr/lib/baresip/modules")
 _CONFIG = """\
@@ -142,6 +145,17 @@ class Ear:
         """Press these keys (RFC 4733 where the other side offered it, else nothing is sent)."""
         for key in keys:
             self.command("sndcode", key)
+
+    def press_until(self, keys: str, come: Callable[[], T | None], *, what: str | Callable[[], str]) -> T:
+        """Press these keys until this has come of them: a key that a busy machine sent in pieces is lost. PeerFailed
+        where they were pressed three times in vain.
+        """
+        for _ in range(2):
+            self.press(keys)
+            with suppress(PeerFailed):
+                return ports.until(come, seconds=25, what=what)
+        self.press(keys)
+        return ports.until(come, seconds=25, what=what)
 
     def answer(self) -> None:
         """Take the call that rings."""

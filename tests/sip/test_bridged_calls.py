@@ -104,10 +104,12 @@ def test_a_suspended_capture_keeps_time_and_holds_no_voice(calls, tmp_path):
 
 def test_capture_goes_on_through_a_hold_and_a_change_of_codec(calls, tmp_path):
     staff = calls.speaking_staff()
-    steps = [talk(1200), reinvite("inactive"), talk(1200), reinvite(offer=sdp(codecs=[8, 0])), until_bye()]
-    calls.caller(invite(), stream(calls.voices["caller"]), *steps)
+    steps = [until_told(), reinvite("inactive"), talk(1200), reinvite(offer=sdp(codecs=[8, 0])), until_bye()]
+    caller = calls.caller(invite(), stream(calls.voices["caller"]), *steps)
     uid = calls.bridged(staff)
     start_capture(calls, uid, tmp_path)
+    grown(tmp_path, 0.75)
+    caller.go_on()
     calls.engine.wait("LegHeld", uid)
     calls.engine.wait("LegResumed", uid)
     grown(tmp_path, 0.75)
@@ -123,10 +125,12 @@ def test_capture_goes_on_through_a_hold_and_a_change_of_codec(calls, tmp_path):
 
 def test_a_capture_ends_with_the_call_however_late_anybody_orders_it_and_none_begins_after(calls, tmp_path):
     staff = calls.speaking_staff()
-    calls.caller(invite(), stream(calls.voices["caller"]), talk(1500), bye())
+    caller = calls.caller(invite(), stream(calls.voices["caller"]), until_told(), bye())
     uid = calls.bridged(staff)
     start_capture(calls, uid, tmp_path)
+    grown(tmp_path, 0.75)
 
+    caller.go_on()
     calls.engine.wait("LegEnded", uid)
     files = [tmp_path / "caller.wav", tmp_path / "staff.wav"]
     whole = lambda file: finished_size(file) == file.stat().st_size - HEADER > 0  # noqa: E731
@@ -385,9 +389,10 @@ def cancelled_at_once() -> str:
 
 def test_keys_are_told_and_those_of_ours_are_not_passed_on(calls):
     staff = calls.speaking_staff()
-    calls.caller(invite(), stream(calls.voices["caller"]), talk(1500), keys_by_info("2*57"), until_bye())
+    caller = calls.caller(invite(), stream(calls.voices["caller"]), until_told(), keys_by_info("2*57"), until_bye())
     uid = calls.bridged(staff)
     calls.engine.order("swallow_keys", uid, leg="caller", keys="2 **2 999")
+    caller.go_on()
 
     pressed = [calls.engine.wait("KeyPressed", uid)["fact"] for _ in range(4)]
 
