@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import rfc8785
@@ -94,6 +95,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_number)
+value_at: Final[Callable[[str, int], tuple[Any, int]]] = json.scanner.make_scanner(_DECODER)  # type: ignore[attr-defined]
+"""The value that begins right there in a text, read as strictly as by `parse`, and where it ends. StopIteration where
+none does, ValueError where it is no strict JSON, RecursionError where it is nested too deep.
+"""
 
 
 def _decoded(text: str) -> Any:

@@ -8,12 +8,14 @@ from typing import Final
 from callrec.audit.findings import Findings
 from callrec.errors import Broken
 from callrec.ledger.checkpoint import Checkpoint, LogKey, verify
-from callrec.ledger.entry import NO_LEAF, LogEntry, read
+from callrec.ledger.entry import NO_LEAF, LogEntry, read_leaf
 from callrec.ledger.merkle import Frontier, leaf_hash
 from callrec.ledger.reading import LogReader
 
 ALL_SIGNATURES_UP_TO: Final = 20_000
 """Up to so many checkpoints every signature is checked; beyond, the newest and others evenly spread. Roots always."""
+_TOGETHER: Final = 4_096
+"""Leaves that are put into the tree at once, where no root is asked for before."""
 
 
 class ChainCheck:
@@ -31,6 +33,7 @@ class ChainCheck:
         self._notes = log.notes()
         self._note: tuple[int, bytes] | None = next(self._notes, None)
         self._newest = 0
+        self._look_at = 0
         self._every = 1 + log.checkpoints() // ALL_SIGNATURES_UP_TO
         self._seen_notes = 0
         self.signatures = 0
@@ -40,14 +43,15 @@ class ChainCheck:
 
     @property
     def size(self) -> int:
-        """Entries read so far."""
+        """Entries of which all was looked at."""
         return self._frontier.size
 
     def root(self) -> bytes:
-        """Root over the entries read so far, recomputed from their bytes."""
+        """Root over these entries, recomputed from their bytes."""
         return self._frontier.root()
 
-    def _read_anchors(self, notes: Sequence[bytes]) -> dict[int, bytes]:
+    def _read_anchors(self, notes: Sequence[bytes]) -> list[tuple[int, bytes]]:
+        """(size, root) of each, the largest first: they are taken from the end as the log grows."""
         held: dict[int, bytes] = {}
         for note in notes:
             try:
@@ -57,49 +61,55 @@ class ChainCheck:
                 continue
             if held.setdefault(checkpoint.size, checkpoint.root) != checkpoint.root:
                 self._findings.add(4, f"the log was signed twice at size {checkpoint.size}: it was forked")
-        return held
+        return sorted(held.items(), reverse=True)
 
     def entries(self) -> Iterator[LogEntry]:
         """Every entry that can be read, in order; findings are added on the way and at the end."""
         self._at_size(0)
+        held: list[bytes] = []
         for position, (seq, leaf, call_uid, body) in enumerate(self._log.rows()):
+            computed = leaf_hash(body)
             if seq != position:
                 self._findings.add(1, f"entry {seq} stands at position {position}", seq)
-            entry = self._read(seq, leaf, call_uid, body)
-            self._at_size(self._frontier.size)
+            name = computed.hex()
+            entry = self._read(seq, name, call_uid, body)
+            if computed != leaf:
+                self._findings.add(1, f"entry {seq} was changed: its bytes do not give its leaf", seq)
+            self._prev = name
+            held.append(computed)
+            if self._look_at <= position + 1:
+                self._frontier.extend(held)
+                held.clear()
+                self._at_size(position + 1)
             if entry is not None:
                 yield entry
+        self._frontier.extend(held)
         self._finish()
 
-    def _read(self, seq: int, leaf: bytes, call_uid: str, body: bytes) -> LogEntry | None:
+    def _read(self, seq: int, name: str, call_uid: str, body: bytes) -> LogEntry | None:
         try:
-            entry = read(body)
+            entry = read_leaf(body, name)
         except Broken as error:
             self._findings.add(1, str(error), seq)
-            self._advance(leaf_hash(body).hex(), leaf, seq)
             return None
         self._utc = entry.utc
         if entry.seq != seq or entry.prev != self._prev:
             self._findings.add(1, f"entry {seq} does not follow the entry before it", seq)
         if entry.call_uid != call_uid or entry.log_id != self._log_id:
             self._findings.add(1, f"entry {seq} is filed under another call or belongs to another log", seq)
-        self._advance(entry.leaf, leaf, seq)
         return entry
-
-    def _advance(self, name: str, stored: bytes, seq: int) -> None:
-        computed = bytes.fromhex(name)
-        if computed != stored:
-            self._findings.add(1, f"entry {seq} was changed: its bytes do not give its leaf", seq)
-        self._frontier.append(computed)
-        self._prev = name
 
     def _at_size(self, size: int) -> None:
         while self._note is not None and self._note[0] <= size:
             self._check_note(*self._note, size)
             self._note = next(self._notes, None)
-        anchored = self._anchors.pop(size, None)
-        if anchored is None:
-            return
+        while self._anchors and self._anchors[-1][0] <= size:
+            self._compare(self._anchors.pop()[1], size)
+        self._look_at = size + _TOGETHER
+        for later in (*self._anchors[-1:], *(() if self._note is None else (self._note,))):
+            self._look_at = min(self._look_at, later[0])
+
+    def _compare(self, anchored: bytes, size: int) -> None:
         if anchored == self._frontier.root():
             self.anchored = Checkpoint(origin=self._key.name, size=size, root=anchored)
             self.anchored_utc = self._utc
@@ -131,5 +141,5 @@ class ChainCheck:
         if self._newest != size:
             self._findings.add(2, f"the newest right checkpoint is of {self._newest} entries, but there are {size}")
         self._check_signature(self._log.newest_note(), size)
-        for missing in sorted(self._anchors):
+        for missing, _ in reversed(self._anchors):
             self._findings.add(4, f"the log is shorter than the {missing} entries anchored outside")

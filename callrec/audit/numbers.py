@@ -45,7 +45,7 @@ class RunningNumbers:
             return
         if number - run.highest > _WIDEST_GAP:
             self._findings.add(8, f"the numbers jump from {run.highest} to {number}", seq)
-        else:
+        elif number > run.highest + 1:
             run.gaps |= dict.fromkeys(range(run.highest + 1, number), seq)
         run.highest = number
 

@@ -80,7 +80,12 @@ REQUIRED: Final[Mapping[Kind, frozenset[str]]] = {
 _NONE: Final[frozenset[str]] = frozenset()
 
 
+def required_fields(kind: Kind) -> frozenset[str]:
+    """Names of the fields that a body of this kind must have."""
+    return REQUIRED.get(kind, _NONE)
+
+
 def missing_fields(kind: Kind, body: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of required fields that the body lacks, in order."""
-    wanted = REQUIRED.get(kind, _NONE)
+    wanted = required_fields(kind)
     return () if body.keys() >= wanted else tuple(sorted(wanted - body.keys()))

@@ -84,8 +84,7 @@ class VerifiedLookup:
         """Hash what is new up to the newest checkpoint, and compare roots."""
         checkpoint = verify(log.newest_note(), self._key)
         frontier = self._frontier.copy()
-        for body in log.bodies(frontier.size, checkpoint.size):
-            frontier.append(leaf_hash(body))
+        frontier.extend(leaf_hash(body) for body in log.bodies(frontier.size, checkpoint.size))
         if frontier.size != checkpoint.size or frontier.root() != checkpoint.root:
             raise Broken("the ledger's entries are not those its newest checkpoint signs", next_step=_STEP)
         self._frontier = frontier

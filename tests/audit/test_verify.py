@@ -341,6 +341,7 @@ RECORDED, NOT = ({"decision": decision, "reason": ""} for decision in ("RECORDED
         ([], "one after the other, from 0 on"),
         ("all", "one after the other, from 0 on"),
         ([{"segment": 1, **RECORDED}], "one after the other, from 0 on"),
+        ([{"segment": 0, **NOT}, {"segment": 0, **RECORDED}], "one after the other, from 0 on"),
         ([{"segment": True, **RECORDED}], "one after the other, from 0 on"),
         ([{"segment": 0, **RECORDED}, {"segment": 2, **NOT}], "one after the other, from 0 on"),
         ([{"segment": 0, **RECORDED}], "decides nothing of segment 1"),
