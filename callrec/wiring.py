@@ -34,6 +34,7 @@ from callrec.places import anchors, evidence_dir, index_database, key_file, open
 from callrec.ports import Clock, Invite, Kept, Sealed, Telephony
 from callrec.recording.memory import memory_hazards, share_memory_pools, wipe_freed_memory
 from callrec.recording.mover import Mover
+from callrec.recording.sealing import SealingProcess
 from callrec.recording.spool import Spool
 from callrec.store.configured import store_of
 from callrec.store.index import Index, row_from_manifest
@@ -114,6 +115,7 @@ def _services(
         log_id=ledger.log_id,
         keys=FileKeyRing(key_file(config, "keeper")),
         spool=spool,
+        sealer=SealingProcess(spool),
         mover=mover,
         choose_prompt=_chooser(config, clock),
         rules=rules(config),

@@ -80,6 +80,7 @@ class Agent:
         self.store_watch = StoreWatch(mover, late_after_s=late_after_s, tell=self._alert)
         self.traffic = TrafficWatch(self.services.telephony.traffic, self._note)
         self.services.mishap = self._mishap
+        self.services.sealer.tell = self._alert
         self._tidying = Tidying()
         self.lateness = Lateness()
 
@@ -87,7 +88,16 @@ class Agent:
 
     async def run(self, stop: asyncio.Event, *, ready: Callable[[], None] = lambda: None) -> None:
         """Settle what an earlier run left, then take calls until `stop`, then drain and end in order."""
-        self.number = await settle_if_possible(self.services, self.house.read_back) or 0
+        starts = asyncio.create_task(self._start_sealer())
+        try:
+            self.number = await settle_if_possible(self.services, self.house.read_back) or 0
+            await starts
+            await self._take_calls(stop, ready)
+        finally:
+            await end_all([starts])
+            await self.services.sealer.close()
+
+    async def _take_calls(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
         self.services.spool.start()
         self.engine = self.services.telephony.start(self)
         await self._note(Kind.AGENT_STARTED, self._started_body(self.engine))
@@ -109,6 +119,11 @@ class Agent:
         finally:
             await end_all(loops)
             await self._end()
+
+    async def _start_sealer(self) -> None:
+        """Also where it has ended. Where it cannot be started, calls are carried unrecorded, and the check says why."""
+        with contextlib.suppress(Unavailable):
+            await self.services.sealer.start()
 
     async def _hand_over(self) -> None:
         """Hand recordings over for ever, once an earlier run's are settled: they are among them."""
@@ -145,6 +160,7 @@ class Agent:
             await asyncio.wait(self._tasks.values(), timeout=END_S)
         with contextlib.suppress(CallrecError):
             await self.services.mover.sweep()
+        await self.services.sealer.close()
         await self.traffic.write()
         await self._note(Kind.AGENT_STOPPED, {"why": "told to stop", "calls_offered": self.number})
         await self._ship(force=True)
@@ -267,6 +283,7 @@ class Agent:
 
     async def check_lines(self) -> None:
         """Ask for every line whether a call now could be recorded; and how long the store has been away."""
+        await self._start_sealer()
         for line in self.config.lines:
             found = await first_obstacle(self.services, line, line.languages[0] if line.languages else "")
             wanted = found.obstacle is not None and REASON_CLASS[found.obstacle].value == "our fault"

@@ -221,6 +221,16 @@ async def first_obstacle(services: Services, line: Line, language: str) -> Found
 async def _ask(services: Services, line: Line, language: str, people: Callable[[], People]) -> Found:
     if line.record is Record.NEVER or line.notice is None:
         return Found(obstacle=Reason.LINE_NOT_RECORDED, why="the line is configured so")
+    if standing := _whatever_the_line(services):
+        return standing
+    if language not in line.languages:
+        why = f"the caller chose {language}, and this line has {line.languages}"
+        return Found(obstacle=Reason.WRONG_LANGUAGE, why=why)
+    return await _disks(partial(_ask_disks, services, line.notice, language, people))
+
+
+def _whatever_the_line(services: Services) -> Found | None:
+    """What forbids recording on every line now."""
     if standing := services.standing_obstacle():
         return Found(obstacle=standing[0], why=standing[1])
     if trouble := services.ledger.trouble():
@@ -228,10 +238,10 @@ async def _ask(services: Services, line: Line, language: str, people: Callable[[
     if services.unsettled:
         why = f"what an earlier run left is not settled yet: {services.unsettled}"
         return Found(obstacle=Reason.LEDGER_UNAVAILABLE, why=why)
-    if language not in line.languages:
-        why = f"the caller chose {language}, and this line has {line.languages}"
-        return Found(obstacle=Reason.WRONG_LANGUAGE, why=why)
-    return await _disks(partial(_ask_disks, services, line.notice, language, people))
+    if services.sealer.trouble:
+        why = f"no recording could be sealed: {services.sealer.trouble}"
+        return Found(obstacle=Reason.STORE_UNAVAILABLE, why=why)
+    return None
 
 
 async def _disks(ask: Callable[[], Found]) -> Found:

@@ -28,7 +28,7 @@ from callrec.errors import CallrecError, Unavailable
 from callrec.ports import DataKey, Entry, Json, Sealed, SegmentHeader
 from callrec.recording.capture import Capture
 from callrec.recording.manifest import Ending
-from callrec.recording.seal import discard, forget_discarded, seal
+from callrec.recording.seal import discard, forget_discarded
 from callrec.recording.segment import OpenSegment, SegmentFacts
 
 APPEND_S: Final = 2.0
@@ -267,7 +267,7 @@ class SegmentRecorder:
         self._services.mover.expect(running.header.recording_id)
         try:
             async with self._services.sealing:
-                sealed = await asyncio.to_thread(seal, self._services.spool, running.segment, ending)
+                sealed = await self._services.sealer.seal(running.segment, ending)
         except Unavailable as error:
             self._services.mover.forget(running.header.recording_id)
             self.outcome = Outcome.LEFT

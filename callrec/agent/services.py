@@ -18,11 +18,12 @@ from callrec.ledger.entry import utc_text
 from callrec.notice.register import ApprovedPrompt, Unusable
 from callrec.ports import Clock, KeyRing, Ledger, Telephony
 from callrec.recording.mover import Mover
+from callrec.recording.sealing import Sealer
 from callrec.recording.spool import Spool
 from callrec.rights.standing import Standing
 from callrec.store.contacts import ContactSealer
 
-SEALS_AT_ONCE: Final = 2
+SEALS_AT_ONCE: Final = 1
 ChoosePrompt = Callable[[str, str], ApprovedPrompt | Unusable]
 """(prompt id, language) -> the prompt to play now, read and hashed now. Blocking."""
 
@@ -47,6 +48,7 @@ class Services:
     log_id: str
     keys: KeyRing
     spool: Spool
+    sealer: Sealer
     mover: Mover
     choose_prompt: ChoosePrompt
     rules: tuple[Rule, ...]

@@ -50,8 +50,14 @@ def salvage(spool: Spool, *, declined: Container[str] = ()) -> tuple[Salvaged, .
 
     `declined` are calls (call_uid) whose caller said no: what was captured of them is destroyed, whatever came between.
 
-    `Unavailable` only where the spool itself is gone. What lies in `ready` is the mover's. Blocking.
+    `Unavailable` only where the spool itself is gone, or another process still works on it. What lies in `ready` is the
+    mover's. Blocking.
     """
+    with spool.working_on_tmp(alone=True):
+        return _salvaged(spool, declined)
+
+
+def _salvaged(spool: Spool, declined: Container[str]) -> tuple[Salvaged, ...]:
     for recording_id in spool.ids_in("done"):
         spool.hand_off(recording_id)
     found = [

@@ -24,7 +24,7 @@ from callrec.errors import Broken, Unavailable
 from callrec.ports import AUDIO_FILE, KEY_FILE, MANIFEST_FILE, Sealed
 from callrec.recording.audio import FRAME_BYTES, encode_flac, pcm_sha256
 from callrec.recording.capture import Tail
-from callrec.recording.manifest import Ending, Measured, after_crash, build, sealed
+from callrec.recording.manifest import Ending, Measured, after_crash, build, read_sealed, sealed
 from callrec.recording.segment import (
     SEALED_FOLDER,
     SPOOL_FILE,
@@ -76,6 +76,17 @@ def seal_left(
     )
     ending = ending or after_crash(described.facts.started_utc, source.samples)
     return _commit(spool, described, build(described, ending, read_gaps(folder), measured))
+
+
+def seal_again(spool: Spool, recording_id: str, secret: bytes, ending: Ending, *, samples: int) -> Sealed | None:
+    """As `seal_left`, also where an earlier attempt was killed at any point: what it committed, or destroyed, is so."""
+    if spool.ready(recording_id).exists():
+        spool.clear(recording_id)
+        return read_sealed(spool.ready(recording_id))
+    if discard_mark(spool, recording_id).exists():
+        destroy(spool, recording_id, Reason.CAPTURE_FAILED.value)
+        return None
+    return seal_left(spool, recording_id, secret, ending, samples=samples)
 
 
 def _commit(spool: Spool, described: Described, manifest: dict[str, object]) -> Sealed:

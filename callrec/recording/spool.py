@@ -12,11 +12,13 @@ Every method blocks on the disk; from asyncio, call them with asyncio.to_thread.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,9 @@ from callrec.recording.tailing import TailThread
 FOLDERS: Final = ("tmp", "ready", "done", "corrupt", "parked", "discarded")
 MARGIN_BYTES: Final = 16 * 1024 * 1024
 """Never promised to a recording: manifests, journals and the file system's own needs."""
+
+_OTHERS_END_S: Final = 5.0
+_ASK_AGAIN_S: Final = 0.05
 
 
 class Spool:
@@ -148,14 +153,48 @@ class Spool:
         self._syncing.drop(segment)
         segment.close()
 
+    def let_go(self, recording_id: str) -> None:
+        """Another process has sealed or destroyed what was live here. Idempotent. Does not block."""
+        with self._lock:
+            self._open.discard(recording_id)
+
+    @contextmanager
+    def working_on_tmp(self, *, alone: bool = False) -> Iterator[None]:
+        """Held while what is in `tmp`, and live no longer, is sealed or, `alone`, salvaged: a process that seals may
+        outlive its agent by a moment, and the next agent salvages. Ends with the process, however that ends.
+
+        `Unavailable` where others keep us waiting for seconds, or the spool is gone.
+        """
+        try:
+            lock = os.open(self.folder / "tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"the spool is gone: {error.strerror}", next_step="mount it again") from error
+        try:
+            self._wait_for(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(lock)
+
+    def _wait_for(self, lock: int, kind: int) -> None:
+        until = time.monotonic() + _OTHERS_END_S
+        while True:
+            try:
+                fcntl.flock(lock, kind | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    step = "two agents share it, or a process that seals does not end: look for it, and at the disk"
+                    raise Unavailable(f"another process works on {self.folder / 'tmp'}", next_step=step) from error
+                time.sleep(_ASK_AGAIN_S)
+            else:
+                return
+
     def clear(self, recording_id: str) -> None:
         """Remove whatever a live recording left: its key first, then plain audio in memory, then its folder."""
         paths = self.capture_paths(recording_id)
         for in_memory in (self.live_key(recording_id), paths.caller, paths.staff):
             remove(in_memory, settled=False)
         self.remove_tree(self.tmp(recording_id))
-        with self._lock:
-            self._open.discard(recording_id)
+        self.let_go(recording_id)
 
     # ------------------------------------------------------------ sealed
 

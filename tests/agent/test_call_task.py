@@ -95,6 +95,34 @@ async def test_a_proven_call_is_recorded_sealed_and_summed_up(services):
     assert services.spool.ready_ids() == (f"{UID}-0",)
 
 
+async def test_a_call_whose_recording_could_not_be_sealed_goes_through_unrecorded(services):
+    services.sealer.trouble = "the sealing process cannot be started: no memory; look at it"
+    async with a_call(services) as call:
+        await services.telephony.asked("answer")
+        call.happened(e.CallerAnswered(at_ns=1))
+        await services.telephony.asked("dial")
+
+    assert summary(services)["reason"] == Reason.STORE_UNAVAILABLE.value
+    assert nothing_was_captured(services)
+
+
+async def test_a_recording_that_no_process_seals_is_left_for_the_next_start(services, monkeypatch):
+    async def lost(_segment, _ending):
+        raise Unavailable("the sealing process was ended by SIGSEGV, 2 times over", next_step="start again")
+
+    monkeypatch.setattr(services.sealer, "seal", lost)
+    told = []
+    services.mishap = lambda _uid, what: told.append(what)
+    async with a_call(services) as call:
+        await bridged(call)
+        await services.telephony.asked("start_capture")
+
+    assert summary(services)["decision"] == "RECORDED"
+    assert services.ledger.of(Kind.RECORDING_SEALED) == []
+    assert services.spool.ids_in("tmp") == (f"{UID}-0",)
+    assert [what for what in told if "the next start seals it" in what]
+
+
 async def test_a_judge_that_raises_costs_the_recording_and_not_the_call(services):
     def raises(*_evidence, **_more):
         raise RuntimeError("broken judge")

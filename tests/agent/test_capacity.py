@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from callrec.agent.agent import Agent, House
 from callrec.agent.leftovers import Leftovers
+from callrec.agent.services import SEALS_AT_ONCE
 from callrec.core.kinds import Kind
 from callrec.core.values import Tap
 from callrec.ports import EngineFacts, Traffic
@@ -27,7 +29,9 @@ def room_for_one(services) -> Agent:
 
 async def test_a_call_that_has_ended_takes_no_place_while_its_recording_waits_to_be_sealed(services):
     agent = room_for_one(services)
-    async with services.sealing, services.sealing:
+    async with AsyncExitStack() as busy:
+        for _ in range(SEALS_AT_ONCE):
+            await busy.enter_async_context(services.sealing)
         agent.invited(INVITE)
         await bridged(agent.calls[UID])
         await services.telephony.asked("start_capture")

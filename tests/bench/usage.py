@@ -12,6 +12,8 @@ from typing import Self
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _EVERY_S = 0.5
+STARTED = "processes it started"
+"""All of them together, beside its threads."""
 
 
 def family(pid: int) -> list[int]:
@@ -42,13 +44,17 @@ def cpu_s(pid: int) -> float:
 
 
 def threads_cpu_s(pid: int) -> dict[str, float]:
-    """Seconds of CPU by thread name: threads of one name together."""
+    """Seconds of CPU by thread name: threads of one name together, and all processes that it started."""
     used: dict[str, float] = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         fields = _stat(task / "stat")
         if fields:
             name = (task / "comm").read_text().strip()
             used[name] = used.get(name, 0.0) + sum(map(int, fields[11:13])) * _TICK_S
+    for child in family(pid)[1:]:
+        fields = _stat(Path(f"/proc/{child}/stat"))
+        if fields:
+            used[STARTED] = used.get(STARTED, 0.0) + sum(map(int, fields[11:13])) * _TICK_S
     return used
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bench.usage import family
 from tests.calls.house import House
 from tests.peers import audio, ports
 from tests.peers.audio import FRAME, Samples
@@ -87,7 +88,7 @@ def files_of(*folders: Path) -> list[Path]:
     return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 
 
-def forced_core(process: Process, folder: Path) -> Path:
+def forced_core(pid: int, folder: Path) -> Path:
     """A whole core of the living process, also of what it asked the kernel to leave out."""
     all_of_it = [
         "-iex",
@@ -98,7 +99,7 @@ def forced_core(process: Process, folder: Path) -> Path:
         "set dump-excluded-mappings on",
     ]
     core = folder / "core"
-    words = ["gdb", "-batch", "-nx", *all_of_it, "-p", str(process.pid), "-ex", f"generate-core-file {core}"]
+    words = ["gdb", "-batch", "-nx", *all_of_it, "-p", str(pid), "-ex", f"generate-core-file {core}"]
     with Process(words, folder=folder, name="gdb") as gdb:
         gdb.wait(60)
         assert core.exists(), gdb.output[-2000:]
@@ -225,7 +226,7 @@ def test_number_and_keys_are_in_no_file_and_in_no_log(after):
 
 
 def test_a_forced_core_of_the_agent_holds_no_more_of_the_call_than_its_last_frames(after, tmp_path):
-    core = forced_core(after.house.process, tmp_path)
+    core = forced_core(after.house.process.pid, tmp_path)
     spoken = sum(after.marker.times_in(part) for part in in_parts(core))
     held = {
         what: sum(part.count(what.encode()) for part in in_parts(core))
@@ -236,6 +237,20 @@ def test_a_forced_core_of_the_agent_holds_no_more_of_the_call_than_its_last_fram
     assert spoken * PIECE / audio.RATE < STILL_IN_USE_S
     assert held[KEYS] == 0
     assert held[NUMBER] > 0, "deploy/README.md says that the number is there"
+
+
+def test_a_forced_core_of_the_process_that_sealed_it_holds_nothing_of_the_call(after, tmp_path):
+    [sealing] = [pid for pid in family(after.house.process.pid) if pid != after.house.process.pid]
+    core = forced_core(sealing, tmp_path)
+    spoken = sum(after.marker.times_in(part) for part in in_parts(core))
+    held = {
+        what: sum(part.count(what.encode()) for part in in_parts(core))
+        for what in ("callrec.recording.seal", "callrec.agent.agent", KEYS, NUMBER)
+    }
+
+    assert held.pop("callrec.recording.seal") > 0
+    assert set(held.values()) == {0}
+    assert spoken * PIECE / audio.RATE < STILL_IN_USE_S
 
 
 # ---------------------------------------------------------------- and there is no core

@@ -1,4 +1,5 @@
-"""All of an agent but telephony, as one process: it settles what it finds, records, seals and hands over.
+"""All of an agent but telephony, with the process that seals for it: it settles what it finds, records, seals and
+hands over.
 
 It says `up` once what an earlier one left is settled, and `acknowledged ID SHA256` (of the PCM) once a recording is
 sealed and durable in the spool; then it waits to be killed. With `finish` it records nothing, hands everything over
@@ -29,7 +30,6 @@ from callrec.core.values import Purpose
 from callrec.errors import Unavailable
 from callrec.ports import Entry, SegmentHeader, Traffic
 from callrec.recording.manifest import Ending
-from callrec.recording.seal import seal
 from callrec.recording.segment import SegmentFacts
 from callrec.wiring import build_agent
 from tests.core.builders import GOOD_EVIDENCE
@@ -66,7 +66,7 @@ class Recorder:
         for _ in range(self.dice.randint(1, 5)):
             await asyncio.to_thread(live.append, self._talk())
         ending = Ending(ended_utc=self.services.utc_text(), stop_reason="", stopped_by="caller")
-        sealed = await asyncio.to_thread(seal, self.services.spool, live, ending)
+        sealed = await self.services.sealer.seal(live, ending)
         say("acknowledged", sealed.recording_id, sealed.pcm_sha256)
         await self.services.mover.announce(sealed)
         decided = {"decision": "RECORDED", "reason": ""}
