@@ -229,8 +229,7 @@ class Telephony(Protocol):
     def start_capture(self, call_uid: str, paths: CapturePaths, *, heard_ns: int) -> None:
         """Start both recorders in one job, aligned to the sample; their files grow with time whatever the legs do.
         RecordingFailed(CAPTURE_FAILED) where it cannot be. `heard_ns` (boottime) is when the notice that permits it
-        ended: a PartyChanged(CALLER) ends what runs before it is told, and nothing begins that an earlier notice
-        permits.
+        ended: a PartyChanged(CALLER) ends what runs, and what an earlier notice permits does not begin any more.
         """
 
     def suspend_capture(self, call_uid: str) -> None:

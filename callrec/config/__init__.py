@@ -1,11 +1,11 @@
 """The configuration: one YAML file into frozen data. A mistake is an error that names file, line, key and mend."""
 
+from callrec.config.choices import CaptureFrom, NotInformed, OnNoNotice, PbxEvents, Record
 from callrec.config.load import load, loads
 from callrec.config.models import (
     Agent,
     Alerts,
     Anchor,
-    CaptureFrom,
     Config,
     Http,
     Keys,
@@ -13,11 +13,7 @@ from callrec.config.models import (
     Line,
     LineKeys,
     Notice,
-    NotInformed,
-    OnNoNotice,
-    PbxEvents,
     Person,
-    Record,
     Responsible,
     Retention,
     Sip,

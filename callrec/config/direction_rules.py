@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from callrec.config.models import CaptureFrom, Config, Line, OnNoNotice, Record, Target
+from callrec.config.choices import CaptureFrom, OnNoNotice, Record
+from callrec.config.models import Config, Line, Target
 from callrec.config.outside import NUMBER
 from callrec.core.values import CallDirection, NoticeWhen
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import Enum, unique
 from pathlib import Path
 
 from callrec._sql import Database
+from callrec.config.choices import CaptureFrom, NotInformed, OnNoNotice, PbxEvents, Record
 from callrec.config.outside import NUMBER, is_callable, within
 from callrec.config.stores import Store
 from callrec.config.values import HttpListen, Listen, Network, PortRange, Reference, SipUri
@@ -15,38 +15,6 @@ from callrec.core.numbers import comparable
 from callrec.core.purposes import Role
 from callrec.core.retention import LineKind, Nation, Subject
 from callrec.core.values import CallDirection, Grade, NoticeWhen, Purpose
-
-
-@unique
-class Record(Enum):
-    """Whether a line's calls may be recorded. There is no `always`: only a proven notice starts a recording (R41)."""
-
-    IF_PROVEN = "if_proven"
-    NEVER = "never"
-
-
-@unique
-class CaptureFrom(Enum):
-    """When a bridged call's talk begins."""
-
-    ANSWER = "answer"
-    STAFF_JOINED = "staff_joined"
-
-
-@unique
-class OnNoNotice(Enum):
-    """What becomes of a call whose notice was not proven."""
-
-    CONNECT = "connect"
-    REJECT = "reject"
-
-
-@unique
-class PbxEvents(Enum):
-    """Who tells callrec what only the PBX sees: who joined, left, was held or transferred behind it."""
-
-    NONE = "none"
-    HTTP = "http"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,14 +168,6 @@ class StaffCodes:
         """The key after the prefix, for each order that has one."""
         pairs = ((each.name, getattr(self, each.name)) for each in fields(self) if each.name != "prefix")
         return {name: key for name, key in pairs if key is not None}
-
-
-@unique
-class NotInformed(Enum):
-    """What becomes of a recording where staff did not acknowledge the policy (R53)."""
-
-    WARN = "warn"
-    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from callrec.config import direction_rules
+from callrec.config.choices import CaptureFrom, PbxEvents, Record
 from callrec.config.direction_rules import Wrong, targets
-from callrec.config.models import CaptureFrom, Config, PbxEvents, Record
+from callrec.config.models import Config
 from callrec.config.outside import target_uri
 from callrec.config.stores import StoreKind
 from callrec.config.values import LONGEST_LOG_NAME, SipUri, Transport

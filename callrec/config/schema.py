@@ -12,8 +12,8 @@ from enum import Enum, unique
 from typing import Final
 
 from callrec.config import outside, values
+from callrec.config.choices import CaptureFrom, NotInformed, OnNoNotice, PbxEvents, Record
 from callrec.config.kinds import Choice, Flag, Kind, ListOf, Share, Text, Whole
-from callrec.config.models import CaptureFrom, NotInformed, OnNoNotice, PbxEvents, Record
 from callrec.config.stores import StoreKind
 from callrec.core.purposes import Role
 from callrec.core.retention import LineKind, Nation, Subject

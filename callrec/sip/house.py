@@ -47,3 +47,7 @@ class Side:
     held: bool = False
     streams: int = 0
     keys: KeyRelay = field(default_factory=KeyRelay)
+
+    def begin_again(self) -> None:
+        """Before another attempt to reach it; what its keys mean stays."""
+        self.call, self.up, self.held, self.streams = None, False, False, 0

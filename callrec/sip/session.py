@@ -13,12 +13,13 @@ import pjsua2 as pj
 from callrec.core import events as e
 from callrec.core.evidence import Interruption, Observation
 from callrec.core.reasons import Reason
-from callrec.core.values import CallDirection, DialFailure, KeyMethod, Leg, Tone
+from callrec.core.values import CallDirection, KeyMethod, Leg, Tone
 from callrec.errors import CallrecError
 from callrec.ports import CapturePaths, Destination, Invite
 from callrec.sip import parameters
 from callrec.sip.caller_watch import CallerWatch, identity_of_caller
 from callrec.sip.counters import Counters
+from callrec.sip.dialling import Dialler, Dialling
 from callrec.sip.house import House, Side
 from callrec.sip.leg import NOT_ACCEPTABLE, LegCall
 from callrec.sip.listening import CallKeys
@@ -28,12 +29,9 @@ from callrec.sip.parking import Parking
 from callrec.sip.play import NoticePlay
 from callrec.sip.reports import ReportWatch
 from callrec.sip.sound import Sound
-from callrec.sip.translate import dial_failure_of, dialled_uri, ending_of, status_of
+from callrec.sip.translate import dial_failure_of, ending_of, status_of
 
 TONE_S: Final = 4.0
-_TOO_MANY: Final = 70010
-_RETRY_S: Final = 0.2
-_RETRIES: Final = 10
 
 
 class Session:
@@ -53,7 +51,8 @@ class Session:
         self._parking = Parking(house.thread, lambda: self.caller)
         self._telling: set[NoticePlay] = set()
         self._waiting: list[e.Event] = []
-        self._dial_number = 0
+        dialler = Dialler(legs=self, may_dial=self._may_dial, release=self._release, tell=self._tell)
+        self._dialling = Dialling(house, invite, dialler, self._dialled, self._sides)
         self._reports = ReportWatch(house, lambda: self.caller, self._tell)
 
     def adopt(self, call: LegCall) -> None:
@@ -134,60 +133,16 @@ class Session:
 
     # ------------------------------------------------------------ orders: who is to be called
 
-    def dial(self, destination: Destination, tries: int = _RETRIES) -> None:
+    def dial(self, destination: Destination) -> None:
         """Call it; one at a time."""
-        if self._over or self._offering is None or self._sides[self._dialled].call is not None:
-            return
-        self._dial_number += 1
-        number = self._dial_number
-        self._sides[self._dialled] = Side(keys=self._sides[self._dialled].keys)
-        try:
-            self._place(destination)
-        except pj.Error as error:
-            if number == self._dial_number:  # else the library has told already
-                self._not_placed(destination, number, tries if error.status == _TOO_MANY else 0)
-            return
-        self._house.thread.call_later(destination.timeout_s, lambda: self._dial_timeout(number))
-
-    def _place(self, destination: Destination) -> None:
-        """An INVITE with the From of whoever called us, or without where the library cannot parse it."""
-        house = self._house
-        uri = dialled_uri(destination.uri, house.settings.trunks)
-        call = LegCall(house.account_for(destination.uri), self, self._dialled, house.settings)
-        self._sides[self._dialled].call = call
-        try:
-            call.makeCall(uri, parameters.dialling(self._invite, destination))
-        except pj.Error as error:
-            if error.status == _TOO_MANY:
-                raise
-            call.makeCall(uri, parameters.dialling(self._invite, destination, with_from=False))
-
-    def _not_placed(self, destination: Destination, number: int, tries: int) -> None:
-        """No free slot: the one of an attempt just given up is on its way back. Anything else is a failure."""
-        self._release(self._dialled)
-        if tries <= 0:
-            self._tell(e.DialFailed(at_ns=self._now(), failure=DialFailure.UNREACHABLE))
-            return
-        again = lambda: self.dial(destination, tries - 1) if number == self._dial_number else None  # noqa: E731
-        self._house.thread.call_later(_RETRY_S, again)
-
-    def _dial_timeout(self, number: int) -> None:
-        side = self._sides[self._dialled]
-        if number != self._dial_number or side.up or side.call is None:
-            return
-        failure = DialFailure.NO_ANSWER if side.call.alerted else DialFailure.UNREACHABLE
-        self.cancel_dial()
-        self._tell(e.DialFailed(at_ns=self._now(), failure=failure))
+        self._dialling.begin(destination)
 
     def cancel_dial(self) -> None:
         """Give the attempt up, silently."""
-        self._dial_number += 1
-        side = self._sides[self._dialled]
-        if side.up or side.call is None:
-            return
-        call = side.call
-        self._release(self._dialled)
-        call.hangup(parameters.ending(0, "normal"))
+        self._dialling.cancel()
+
+    def _may_dial(self) -> bool:
+        return not self._over and self._offering is not None
 
     def bridge(self, *, pass_holds: bool) -> None:
         """Connect both legs from now on."""
@@ -243,7 +198,7 @@ class Session:
     def hang_up(self, leg: Leg, cause: str) -> None:
         """End this leg."""
         if leg is self._dialled:
-            self._dial_number += 1
+            self._dialling.forget()
         self._end(leg, cause)
 
     def _end(self, leg: Leg, cause: str) -> None:
@@ -258,12 +213,12 @@ class Session:
         """The destination rings. Whether it sends audio is known when the library is done with this message."""
         if leg is self._dialled and not self._ringing and not self._sides[leg].up:
             self._ringing = True
-            number = self._dial_number
+            number = self._dialling.newest
             self._house.thread.post(lambda: self._alert(number))
 
     def _alert(self, number: int) -> None:
         side = self._sides[self._dialled]
-        if number != self._dial_number or side.up or side.call is None:
+        if number != self._dialling.newest or side.up or side.call is None:
             return
         self._sound.early = early = side.call.media.negotiated
         self._tell(e.DestinationRinging(at_ns=self._now(), early_media=early))
@@ -359,7 +314,7 @@ class Session:
             self._keys.forget()
         self._release(leg)
         if dialling and self._offering is not None:
-            self._dial_number += 1
+            self._dialling.forget()
             self._tell(e.DialFailed(at_ns=self._now(), failure=dial_failure_of(status, replied=replied)))
         else:
             self._sound.part()
