@@ -15,6 +15,7 @@ from callrec.config import Config
 from callrec.config.people import account, whose
 from callrec.core.kinds import Kind
 from callrec.core.people import About, parse_about
+from callrec.core.purposes import Widening
 from callrec.core.values import COMMANDS, FLAGS, Order
 from callrec.errors import ConfigError, Refused
 from callrec.ports import Entry
@@ -67,7 +68,8 @@ def handlers(agent: Agent) -> Mapping[str, Handler]:
         return {}
 
     orders = {order.value: _ordering(agent, order) for order in COMMANDS}
-    desk = {"status": status, "calls": calls, "flag": flag, "subject": subject}
+    desk: dict[str, Handler] = {"status": status, "calls": calls, "flag": flag, "subject": subject}
+    desk |= {"tag": partial(_widen, agent)}
     desk |= {"reload": reload, "append": append, "event": event, "standing": partial(_standing, agent)}
     return {name: _by_linked_id(agent, handler) for name, handler in {**desk, **orders}.items()}
 
@@ -102,6 +104,17 @@ def _about(args: Mapping[str, Any]) -> About:
         return parse_about(args)
     except ValueError as error:
         raise ConfigError(str(error), next_step="say it again as written there; nothing was changed") from None
+
+
+async def _widen(agent: Agent, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Never done: `Refused`, and written down with who tried."""
+    try:
+        wanted = Widening(str(args.get("add", "")))
+    except ValueError as error:
+        raise ConfigError(str(error), next_step="name it in `add`; `flag` takes one away") from None
+    await agent.order(str(args.get("call", "")), wanted, str(args["actor"]))
+    step = "let whoever talks to the caller ask for their consent by a code (staff_codes.training)"
+    raise Refused(f"{wanted.word} is not added, and it is written down: {wanted.why_not}", next_step=step)
 
 
 def _by_linked_id(agent: Agent, handler: Handler) -> Handler:

@@ -26,9 +26,9 @@ from urllib.parse import parse_qsl
 from callrec.asking import Handler, Questions, reply_for
 from callrec.errors import CallrecError, ConfigError, Refused, Unavailable
 
-ASKED: Final = ("stop", "pause", "resume", "flag", "subject", "notice", "event")
+ASKED: Final = ("stop", "pause", "resume", "flag", "subject", "tag", "notice", "event")
 """What may be asked by HTTP, as far as the agent answers it. No path reads recordings, and none starts one: `notice`
-has the outside party told, and a recording then needs its proof as ever.
+has the outside party told, and a recording then needs its proof as ever; `tag` is refused, and written down.
 """
 HEAD_LIMIT: Final = 8 * 1024
 """Bytes of the request line with its headers."""

@@ -18,6 +18,7 @@ from callrec.agent.lateness import Lateness
 from callrec.agent.loops import Tidying, end_all
 from callrec.agent.noes import Noes
 from callrec.agent.opening import ReadBack, settle_if_possible, until_settled
+from callrec.agent.ordering import Given
 from callrec.agent.pbx import Told
 from callrec.agent.plan import first_obstacle
 from callrec.agent.services import Services
@@ -26,9 +27,8 @@ from callrec.agent.traffic import TRAFFIC_S, TrafficWatch
 from callrec.config import Line, PbxEvents
 from callrec.core import events as e
 from callrec.core.kinds import Kind
-from callrec.core.people import About
 from callrec.core.reasons import REASON_CLASS, Reason
-from callrec.core.values import CallDirection, Leg, Order
+from callrec.core.values import CallDirection, Leg
 from callrec.errors import CallrecError, Refused, Unavailable
 from callrec.ledger.anchor import AnchorShipper
 from callrec.ports import EngineFacts, Entry, Invite, TelephonySink
@@ -381,8 +381,8 @@ class Agent:
             raise Refused(f"there is no one call {call_uid!r}", next_step="see `callrec call list`")
         return matches[0]
 
-    async def order(self, call_uid: str, order: Order | About, actor: str) -> dict[str, Any]:
-        """`callrec call stop|pause|resume|flag|subject`: how the call stands then. `Refused` where there is none."""
+    async def order(self, call_uid: str, order: Given, actor: str) -> dict[str, Any]:
+        """`callrec call stop|pause|...`: how the call stands then. `Refused` where there is none."""
         return await self._the_call(call_uid).ordered(order, actor)
 
     def list_calls(self) -> list[dict[str, Any]]:

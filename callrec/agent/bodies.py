@@ -51,7 +51,7 @@ def tags(order: c.ChangeTags | c.RecordWithdrawal, call_uid: str) -> tuple[Kind,
 def denied(order: c.RecordDenial, call_uid: str, *, person: str) -> dict[str, Any]:
     """`access.denied`: somebody in the call wanted a purpose added, and why it was not (R22)."""
     named = {"recording_id": f"{call_uid}-{order.segment}", "person": person, "action": "propose"}
-    return {**named, "purpose": order.purpose.value, "why": order.why}
+    return {**named, "purpose": order.purpose, "why": order.why}
 
 
 def answered(invite: Invite, *, offered_leaf: str, hop: NextHop) -> tuple[dict[str, Any], dict[str, str]]:

@@ -15,7 +15,7 @@ from callrec.agent import bodies
 from callrec.agent.clocks import CallClocks, seconds_of
 from callrec.agent.leg_changes import change_of
 from callrec.agent.notice_desk import NoticeDesk, receipt_of
-from callrec.agent.ordering import Ended, InLanguage, Moved, Ordered, said, standing
+from callrec.agent.ordering import Ended, Given, InLanguage, Moved, Ordered, said, standing
 from callrec.agent.outgoing import destination
 from callrec.agent.pbx import Told, fact
 from callrec.agent.plan import (
@@ -53,11 +53,10 @@ from callrec.core.call import (
 from callrec.core.consent import Agreed, ConsentKind, Taken
 from callrec.core.kinds import Kind
 from callrec.core.outoforder import OutOfOrder
-from callrec.core.people import About
 from callrec.core.permission import Permission
 from callrec.core.proof import Receipt
 from callrec.core.reasons import Reason
-from callrec.core.values import Leg, Order
+from callrec.core.values import Leg
 from callrec.ledger.entry import utc_text
 from callrec.ports import Invite
 
@@ -134,7 +133,7 @@ class CallTask:
         elif (event := fact(told, self._now())) is not None:
             self.happened(await self._staff.joined(event, told.identity))
 
-    async def ordered(self, order: Order | About, actor: str) -> dict[str, Any]:
+    async def ordered(self, order: Given, actor: str) -> dict[str, Any]:
         """Somebody's order, or word of who the call is about, and how the call stands once it was carried out.
         `Refused` where the call is over.
         """

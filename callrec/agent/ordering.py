@@ -11,9 +11,14 @@ from callrec.config import Line
 from callrec.core import events as e
 from callrec.core.call import Call, Notice
 from callrec.core.people import About
+from callrec.core.purposes import Widening
 from callrec.core.values import Order
 from callrec.errors import Refused
 
+Given = Order | About | Widening
+"""What somebody outside the call may order, say of it, or try."""
+Said = e.OrderGiven | e.SubjectTold | e.WideningAsked
+"""The same, as a fact."""
 WAIT_S: Final = 2.0
 """How long whoever orders waits for a call that may just be ending."""
 
@@ -22,7 +27,7 @@ WAIT_S: Final = 2.0
 class Ordered:
     """An order on its way. Make it on the event loop."""
 
-    event: e.OrderGiven | e.SubjectTold
+    event: Said
     done: asyncio.Future[dict[str, Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def carried_out(self, standing: dict[str, Any]) -> None:
@@ -59,8 +64,10 @@ class Ended:
     """Telephony's last word on the call."""
 
 
-def said(order: Order | About, actor: str, at_ns: int) -> e.OrderGiven | e.SubjectTold:
+def said(order: Given, actor: str, at_ns: int) -> Said:
     """The fact that this is, said now by whoever it is."""
+    if isinstance(order, Widening):
+        return e.WideningAsked(at_ns=at_ns, wanted=order, actor=actor)
     if isinstance(order, About):
         return e.SubjectTold(at_ns=at_ns, about=order, actor=actor)
     return e.OrderGiven(at_ns=at_ns, order=order, actor=actor)

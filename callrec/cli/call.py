@@ -1,4 +1,4 @@
-"""`callrec call list|notice|stop|pause|resume|flag|subject`."""
+"""`callrec call list|notice|stop|pause|resume|flag|subject|tag`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from callrec.cli.desk import Desk
 from callrec.core.people import OLDEST, SUBJECTS, Answer, Speaker
+from callrec.core.purposes import WIDENINGS
 from callrec.core.values import FLAGS
 
 _ANSWER = click.Choice([each.value for each in Answer])
@@ -81,6 +82,19 @@ def flag(desk: Desk, call_id: str, what: str) -> None:
     """Say what must be known of this call: it only ever takes uses away."""
     desk.agent.ask("flag", call=call_id, what=what)
     click.echo(f"Noted: {what}.")
+
+
+@call_group.command()
+@click.argument("call_id")
+@click.option(
+    "--add", type=click.Choice(WIDENINGS), required=True, help="Refused, and in the ledger: only the caller widens."
+)
+@click.pass_obj
+def tag(desk: Desk, call_id: str, add: str) -> None:
+    """Ask that this call may be used for more. It never is: that needs the caller's consent, which whoever talks to
+    them asks for by a code. `call flag` takes a purpose away.
+    """
+    desk.agent.ask("tag", call=call_id, add=add)
 
 
 @call_group.command()

@@ -26,7 +26,7 @@ from callrec.core.authority import Act
 from callrec.core.fields import text, texts
 from callrec.core.holds import Person
 from callrec.core.kinds import Kind
-from callrec.core.purposes import SECONDARY, TagSource
+from callrec.core.purposes import SECONDARY, WIDENINGS, TagSource, Widening
 from callrec.core.tags import REMOVED, RESTORED, Tags
 from callrec.core.values import Purpose
 from callrec.disposal.lists import drawn_for_withdrawal
@@ -77,7 +77,7 @@ def _find(desk: Desk, prefix: str) -> _Found:
 @click.argument("prefix", metavar="ID")
 @click.option("--remove", type=_PURPOSE, help="Take this purpose away for good.")
 @click.option("--restore", type=_PURPOSE, help="Reviewed: a suspended purpose may be used again.")
-@click.option("--add", type=_PURPOSE, help="Refused, and in the ledger: no command widens what a caller was told.")
+@click.option("--add", type=click.Choice(WIDENINGS), help="Refused, and in the ledger: no command widens it.")
 @click.option("--reason", default="", help="Why: a reference, or words with hyphens. No names.")
 @basis_options
 @json_option
@@ -91,11 +91,11 @@ def tag(
     for them, or, where nobody may, why it is necessary; to that another person agrees.
     """
     given = [each for each in (remove, restore, add) if each]
-    if len(given) > 1 or (given and not reason):
+    if len(given) > 1 or (given and not add and not reason):
         raise ConfigError("say one thing, with --reason", next_step="see `callrec recordings tag --help`")
     found = _find(desk, prefix)
     if add:
-        _deny(desk, found, Purpose(add), "no command adds a purpose; that needs the caller's consent, on a call")
+        _deny(desk, found, Widening(add))
     elif remove:
         _remove(desk, found, Purpose(remove), words(reason, "--reason"))
     elif restore:
@@ -117,7 +117,7 @@ def _remove(desk: Desk, found: _Found, purpose: Purpose, reason: str) -> None:
 def _restore(desk: Desk, found: _Found, purpose: Purpose, reason: str, said: dict[str, Any]) -> None:
     """Only what is tagged and suspended; and what a caller withdrew, once somebody decided that it must be kept."""
     if purpose not in found.tags.suspended and not (found.tags.withdrawn and purpose in found.tags.live):
-        _deny(desk, found, purpose, f"{purpose.value} is not suspended: there is nothing to lift")
+        _deny(desk, found, Widening(purpose.value), f"{purpose.value} is not suspended: there is nothing to lift")
     person = desk.decides(Act.REVIEW)
     body: dict[str, Any] = {"purposes": [purpose.value], "source": TagSource.AUTHORITY.value, "why": reason}
     people = watched(found.of_call, found.row.recording_id)
@@ -132,9 +132,9 @@ def _restore(desk: Desk, found: _Found, purpose: Purpose, reason: str, said: dic
     click.echo(f"Reviewed: it may be used for {purpose.value} again.")
 
 
-def _deny(desk: Desk, found: _Found, purpose: Purpose, why: str) -> None:
-    person = desk.person()
-    body = {"recording_id": found.row.recording_id, "purpose": purpose.value, "person": person, "action": "widen"}
+def _deny(desk: Desk, found: _Found, wanted: Widening, why: str = "") -> None:
+    person, why = desk.person(), why or wanted.why_not
+    body = {"recording_id": found.row.recording_id, "purpose": wanted.word, "person": person, "action": "widen"}
     entry = Entry(
         kind=Kind.ACCESS_DENIED,
         call_uid=found.row.call_uid,

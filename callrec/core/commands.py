@@ -108,10 +108,12 @@ class RecordConsent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDenial:
-    """Append `access.denied`: somebody tried to add this purpose, and why it was not even asked for (R22)."""
+    """Append `access.denied`: somebody tried to add this purpose, in their word for it, and why it was not added, nor
+    even asked for (R22).
+    """
 
     segment: int
-    purpose: Purpose
+    purpose: str
     actor: str
     why: str
 

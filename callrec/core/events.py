@@ -9,6 +9,7 @@ from callrec.core.consent import Consent
 from callrec.core.evidence import Observation
 from callrec.core.people import About
 from callrec.core.proof import Granted, NoticeProof
+from callrec.core.purposes import Widening
 from callrec.core.reasons import Reason
 from callrec.core.values import DialFailure, KeyMethod, Leg, Order
 from callrec.core.wire_records import TakenWindow
@@ -247,6 +248,14 @@ class OrderGiven(Event):
     """Somebody who is not the caller ordered something about the recording; `actor` is who, as in "uid:1000"."""
 
     order: Order
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WideningAsked(Event):
+    """Somebody who is not the caller wants a purpose added (R22); `actor` is who."""
+
+    wanted: Widening
     actor: str
 
 

@@ -29,6 +29,30 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
 """Purposes people ask for, and why the answer is no (R32)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Widening:
+    """What somebody wants added to what a recording is for: a purpose, or a use that people ask for and there is none
+    of. ValueError where it is neither. It is refused whatever it is (R22, R24).
+    """
+
+    word: str
+
+    def __post_init__(self) -> None:
+        if self.word not in WIDENINGS:
+            raise ValueError(
+                f"there is no purpose {self.word!r}; the purposes are {', '.join(each.value for each in Purpose)}"
+            )
+
+    @property
+    def why_not(self) -> str:
+        """Why it is not added, as a sentence."""
+        return UNSUPPORTED.get(self.word, "no command adds a purpose; that needs the caller's consent, on a call")
+
+
+WIDENINGS: Final = (*(purpose.value for purpose in Purpose), *UNSUPPORTED)
+"""Whatever may be asked for, in words."""
+
+
 def parse_purposes(names: Iterable[object], *, at: str) -> frozenset[Purpose]:
     """The purposes that were configured at this place. ValueError names the place, the wrong name and the reason."""
     return frozenset(_parse(name, at=at) for name in names)

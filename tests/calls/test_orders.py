@@ -197,6 +197,27 @@ def test_an_operator_pauses_goes_on_and_says_that_it_is_about_a_child(office: Of
     assert shown["manifest"]["retention"]["facts"]["subject"] == "child"
 
 
+def test_nobody_but_the_caller_widens_what_a_call_is_for_and_who_tried_is_written_down(office: Office, talk):
+    caller, staff = talk
+    (up,) = json.loads(office.house.callrec("call", "list", "--json"))
+    said = office.house.callrec("call", "tag", up["call"], "--add", "training", code=10)
+    office.house.callrec("call", "tag", up["call"], "--add", "publication", code=10)
+    unknown = office.house.callrec("call", "tag", up["call"], "--add", "science", code=2)
+    more(staff, 1)
+    caller.hang_up()
+
+    assert "needs the caller's consent" in said
+    assert "staff_codes.training" in said
+    assert "'science' is not one of" in unknown
+    office.wait_told("recording.kept")
+    written = office.told("access.denied")
+    assert [(one["purpose"], one["action"], one["person"]) for one in written] == [
+        (word, "propose", f"uid:{os.getuid()}") for word in ("training", "publication")
+    ]
+    assert "that publication" in written[1]["why"]
+    assert office.told("tag.changed") == []
+
+
 def test_a_code_that_means_nothing_changes_nothing_and_is_written_down(office: Office, talk):
     caller, staff = talk
     staff.press("*7#")

@@ -120,7 +120,7 @@ SILENT = {
     c.ResumeRecording, c.HangUp, c.CloseCall,
     e.OrderGiven, e.PartyChanged, e.OutsideJoined, e.OutsideLeft, e.HeldBehind, e.ResumedBehind, e.StaffLeft,
     e.StaffTransferred, e.ReportsHeard, e.ProofContradicted, c.SignalStaff, c.ChangeTags, c.ClassifySubject,
-    c.RecordWithdrawal, e.SubjectTold, c.SkipNotice, c.ChooseLanguage, c.RecordStop,
+    c.RecordWithdrawal, e.SubjectTold, e.WideningAsked, c.SkipNotice, c.ChooseLanguage, c.RecordStop,
     c.RecordConsent, c.RecordDenial, e.ConsentRecorded, e.ConsentUnrecorded,
 }  # fmt: skip
 """What says nothing to a listener that another line does not say, or does not happen in these two calls."""

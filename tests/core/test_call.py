@@ -33,7 +33,7 @@ from callrec.core.call import (
 from callrec.core.evidence import Interruption, KeyHeard
 from callrec.core.outoforder import OutOfOrder
 from callrec.core.permission import PERMISSIONS, Permission, PermissionFact
-from callrec.core.purposes import SECONDARY, TagSource
+from callrec.core.purposes import SECONDARY, WIDENINGS, TagSource, Widening
 from callrec.core.reasons import Reason
 from callrec.core.values import DialFailure, Grade, KeyMethod, Leg, Order, Purpose, Tone
 from tests.core.builders import GOOD_OBSERVATION, a_granted_verdict, a_plan, a_proof
@@ -94,6 +94,7 @@ EVERY_ORDER = (
     key("9"),
     *(e.OrderGiven(at_ns=8, order=order, actor="uid:0") for order in Order),
     *(key(digit, leg=Leg.STAFF, at_ns=8) for digit in "*7012345689"),
+    *(e.WideningAsked(at_ns=8, wanted=Widening(word), actor="http") for word in WIDENINGS),
 )
 """Beside the alphabet, where chance seeks and not every state is visited."""
 

@@ -14,6 +14,7 @@ from callrec.core.kinds import Kind
 from callrec.core.people import A_CHILD, About, Answer, Speaker
 from callrec.core.permission import Permission
 from callrec.core.proof import NoticeProof
+from callrec.core.purposes import WIDENINGS, Widening
 from callrec.core.reasons import Reason
 from callrec.core.retention import Subject
 from callrec.core.values import Grade, KeyMethod, Leg, Order, Purpose, Signal
@@ -100,6 +101,22 @@ def test_the_same_code_pressed_by_staff_and_no_other_way():
         assert [type(each) for each in orders] == [c.RecordDenial, c.SignalStaff]
 
 
+@pytest.mark.parametrize("word", WIDENINGS)
+def test_who_but_the_caller_wants_a_call_to_be_for_more_is_denied_whenever_it_is_and_staff_hear_nothing(word):
+    wanted = e.WideningAsked(at_ns=23, wanted=Widening(word), actor="http")
+    for call in (
+        open_call(PLAN)[0],
+        talk()[0],
+        talk(code())[0],
+        talk(e.LegEnded(at_ns=22, leg=Leg.CALLER, cause=""))[0],
+    ):
+        after, (denial,) = advance(call, wanted)
+        assert after == call
+        assert (denial.purpose, denial.actor, denial.why) == (word, "http", wanted.wanted.why_not)
+    with pytest.raises(ValueError, match="the purposes are"):
+        Widening("anything")
+
+
 @pytest.mark.parametrize(
     ("plan", "before", "why"),
     [
@@ -122,7 +139,7 @@ def test_who_must_not_be_asked_is_not_asked_and_the_attempt_is_written_down(plan
 
     assert after == call
     assert why in denial.why
-    assert (denial.purpose, denial.actor) == (Purpose.TRAINING, "staff")
+    assert (denial.purpose, denial.actor) == (Purpose.TRAINING.value, "staff")
     assert signal == c.SignalStaff(signal=Signal.REFUSED)
 
 

@@ -119,10 +119,14 @@ def test_a_purpose_that_was_taken_away_never_comes_back(office, ended):
 
     for way in ("--restore", "--add"):
         refused(office.run("guardian", "tag", name, way, "audit", "--reason", "wanted"), "denied")
-    refused(office.run("guardian", "tag", name, "--add", "training", "--reason", "wanted"), "no command adds a purpose")
+    refused(office.run("guardian", "tag", name, "--add", "training"), "no command adds a purpose")
+    refused(
+        office.run("guardian", "tag", name, "--add", "marketing"), "a caller asking for advice is never an audience"
+    )
 
     denied = office.entries(Kind.ACCESS_DENIED)
-    assert [one.body["action"] for one in denied] == ["widen"] * 3
+    assert [one.body["action"] for one in denied] == ["widen"] * 4
+    assert [one.body["purpose"] for one in denied] == ["audit", "audit", "training", "marketing"]
     assert json.loads(office.run("claims", "tag", name, "--json"))["usable_for"] == ["medico-legal"]
 
 

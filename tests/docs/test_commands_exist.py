@@ -13,7 +13,7 @@ PROMISED = {
     "init": (),
     "agent": ("run", "status", "reload"),
     "demo": (),
-    "call": ("list", "stop", "pause", "resume", "flag", "subject"),
+    "call": ("list", "stop", "pause", "resume", "flag", "subject", "tag"),
     "config": ("check", "codes"),
     "prompts": ("list", "check", "add", "approve", "retire", "find", "key", "export", "import"),
     "selftest": (),
@@ -39,7 +39,7 @@ _WITH_MORE = ("evidence", "tag-history", "reconcile")
 BUILT = {
     "keys": ("callrec.cli.keys:keys_group", ("create", "list", "rotate")),
     "agent": ("callrec.cli.agent:agent_group", ("run", "status", "reload")),
-    "call": ("callrec.cli.call:call_group", ("list", "stop", "pause", "resume", "flag", "subject")),
+    "call": ("callrec.cli.call:call_group", ("list", "stop", "pause", "resume", "flag", "subject", "tag")),
     "demo": ("callrec.cli.demo:demo", ()),
     "init": ("callrec.cli.init:init", ()),
     "audit": ("callrec.cli.audit:audit", ("call", "sample", "report", "pack", "testcall", "verify", *_WITH_MORE)),

@@ -74,7 +74,7 @@ def _barred(call: Call) -> str:
 def _denied(call: Call, event: e.OrderGiven, why: str) -> tuple[c.Command, ...]:
     wanted = call.plan.script.asks if call.plan.script is not None else frozenset({Purpose.TRAINING})
     denials = (
-        c.RecordDenial(segment=call.segment, purpose=purpose, actor=event.actor, why=why)
+        c.RecordDenial(segment=call.segment, purpose=purpose.value, actor=event.actor, why=why)
         for purpose in sorted(wanted, key=lambda each: each.value)
     )
     return (*denials, *_signal(call))

@@ -183,6 +183,12 @@ def subject_told(call: Call, event: e.SubjectTold) -> Step:
     return replace(call, about=event.about, about_by=event.actor), (*told, *_signal(call, Signal.DONE))
 
 
+def widening_asked(call: Call, event: e.WideningAsked) -> Step:
+    """R22: nobody but the caller widens. Whoever tries is told so, and it is written down; staff hear nothing of it."""
+    wanted = event.wanted
+    return call, (c.RecordDenial(segment=call.segment, purpose=wanted.word, actor=event.actor, why=wanted.why_not),)
+
+
 def _status(call: Call, _event: e.OrderGiven) -> Step:
     """R53: asked on a line that is never recorded as well, and changes nothing."""
     return call, (status(call),) if call.staff_up else ()

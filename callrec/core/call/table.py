@@ -32,7 +32,7 @@ from callrec.core.call.legs import (
     staff_transferred,
 )
 from callrec.core.call.notice import answered, granted, notice_ended, notice_timer, refused
-from callrec.core.call.orders import order_given, subject_told, with_pauses
+from callrec.core.call.orders import order_given, subject_told, widening_asked, with_pauses
 from callrec.core.call.segments import given_up, outside_joined, outside_left, party_changed
 from callrec.core.call.state import Call, CallPlan, Handler, Stage, Step, nothing
 from callrec.core.outoforder import OutOfOrder
@@ -69,6 +69,7 @@ _ALWAYS: Final[Mapping[type[e.Event], Handler]] = {
     e.ProofContradicted: proof_contradicted,
     e.OrderGiven: order_given,
     e.SubjectTold: subject_told,
+    e.WideningAsked: widening_asked,
     e.StaffJoined: staff_joined,
     e.StaffLeft: staff_left,
     e.StaffTransferred: staff_transferred,
@@ -117,17 +118,20 @@ TABLE: Final[Mapping[Stage, Mapping[type[e.Event], Handler]]] = {
         e.LegsBridged: nothing,
         e.RecordingFailed: recording_failed,
     },
-    Stage.CLOSED: dict.fromkeys(
-        (
-            *_AFTER_NOTICE,
-            e.CallerAnswered,
-            e.DestinationRinging,
-            e.StaffAnswered,
-            e.DialFailed,
-            e.LegsBridged,
-            e.RecordingFailed,
+    Stage.CLOSED: {
+        **dict.fromkeys(
+            (
+                *_AFTER_NOTICE,
+                e.CallerAnswered,
+                e.DestinationRinging,
+                e.StaffAnswered,
+                e.DialFailed,
+                e.LegsBridged,
+                e.RecordingFailed,
+            ),
+            nothing,
         ),
-        nothing,
-    ),
+        e.WideningAsked: widening_asked,
+    },
 }
 """Which fact may happen when. Legs close in their own time, so that a closed call still hears of them."""
