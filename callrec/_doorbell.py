@@ -24,8 +24,18 @@ class Doorbell:
         """Have this done soon. Never blocks. RuntimeError where the loop is closed. What the job raises goes to the
         loop's exception handler, and the jobs behind it are done all the same.
         """
+        self.lay_in(job)
+        self.ring()
+
+    def lay_in(self, job: Job) -> None:
+        """As `hand_in`, for whoever has more to hand in, and rings after that: a loop that wakes meanwhile takes the
+        interpreter away, only to find the first of it. Never blocks and never raises.
+        """
         self._waiting.append(job)
-        if not self._rung:
+
+    def ring(self) -> None:
+        """Have done what was laid in. RuntimeError where the loop is closed."""
+        if self._waiting and not self._rung:
             self._ring()
 
     def _ring(self) -> None:

@@ -30,6 +30,21 @@ async def test_what_waits_is_done_in_order_after_one_wake():
     assert (done, loop.wakes) == (list(range(100)), 1)
 
 
+async def test_what_is_laid_in_waits_for_the_ring_and_wakes_nobody_before():
+    loop, done = CountingLoop(asyncio.get_running_loop()), []
+    bell = Doorbell(loop)
+    bell.ring()
+    bell.lay_in(lambda: done.append("first"))
+    await asyncio.sleep(0)
+    assert (done, loop.wakes) == ([], 0)
+
+    bell.hand_in(lambda: done.append("second"))
+    bell.ring()
+    await asyncio.sleep(0)
+
+    assert (done, loop.wakes) == (["first", "second"], 1)
+
+
 async def test_nothing_is_lost_when_many_threads_hand_in_while_the_loop_answers():
     loop, finished = asyncio.get_running_loop(), asyncio.Event()
     bell, heard = Doorbell(loop), []

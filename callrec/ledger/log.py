@@ -81,8 +81,8 @@ class SqlLedger:
         except BaseException:
             self._give_back()
             raise
-        self._writer = Writer(self._log, self._journal, clock)
         self._bell: Doorbell | None = None
+        self._writer = Writer(self._log, self._journal, clock, told=self._ring)
         self._side = _SideThread()
         self._writer.wake()
 
@@ -139,12 +139,19 @@ class SqlLedger:
             self._bell = Doorbell(loop)
         bell = self._bell
         ended: asyncio.Future[bool] = loop.create_future()
-        future.add_done_callback(lambda _: _hand_in(bell, lambda: _settle(ended, in_time=True)))
+        future.add_done_callback(lambda _: bell.lay_in(lambda: _settle(ended, in_time=True)))
+        bell.ring()  # where the writer was quicker, it has rung before
         timer = loop.call_later(timeout_s, lambda: _settle(ended, in_time=False))
         try:
             return await ended
         finally:
             timer.cancel()
+
+    def _ring(self) -> None:
+        bell = self._bell
+        if bell is not None:
+            with suppress(RuntimeError):  # a loop that is closed waits for nothing any more
+                bell.ring()
 
     def append_blocking(self, entry: Entry, *, timeout_s: float = 10.0) -> Receipt:
         """As `append`, for programs without an event loop."""
@@ -221,12 +228,6 @@ def _beside(database: Database, suffix: str) -> Path:
 def _settle(ended: asyncio.Future[bool], *, in_time: bool) -> None:
     if not ended.done():
         ended.set_result(in_time)
-
-
-def _hand_in(bell: Doorbell, job: Callable[[], None]) -> None:
-    """A loop that is closed waits for nothing any more."""
-    with suppress(RuntimeError):
-        bell.hand_in(job)
 
 
 class _SideThread:

@@ -78,10 +78,13 @@ class _Job:
 
 
 class Writer:
-    """Owns the log file from now on. `close` gives it back."""
+    """Owns the log file from now on. `close` gives it back. `told` is called, on its thread, whenever all that waited
+    for one commit have their results.
+    """
 
-    def __init__(self, log: LogFile, journal: PendingJournal, clock: Clock) -> None:
+    def __init__(self, log: LogFile, journal: PendingJournal, clock: Clock, *, told: Callable[[], None]) -> None:
         self.health = Health()
+        self._tell = told
         self._log = log
         self._journal = journal
         self._clock = clock
@@ -127,6 +130,7 @@ class Writer:
             jobs = self._gather()
             if jobs:
                 self._write(jobs)
+                self._tell()
             elif not self.health.good():
                 self._attempt(self._log.probe)
             if self.health.good() and not self._closing.is_set():

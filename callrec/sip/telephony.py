@@ -58,7 +58,7 @@ class PjsuaTelephony:
         self._direction_of = direction_of
         settings.sockets()  # a mistake in them is told before anything is started
         self.media = Media(settings.runtime_dir, self._call_later)
-        self.thread = SipThread(self._poll)
+        self.thread = SipThread(self._poll, self._tell)
         self._endpoint: SipEndpoint | None = None
         self._engine: Engine | None = None
         self._sessions: dict[str, Session] = {}
@@ -166,8 +166,12 @@ class PjsuaTelephony:
         self._soon(lambda: sink.refused(source, "INVITE", why, invite=invite, status=status, key=key))
 
     def _soon(self, tell: Callable[[], None]) -> None:
+        if self._bell is not None:
+            self._bell.lay_in(tell)
+
+    def _tell(self) -> None:
         if self._bell is not None and not self._bell.loop.is_closed():
-            self._bell.hand_in(tell)
+            self._bell.ring()
 
     # ------------------------------------------------------------ incoming
 

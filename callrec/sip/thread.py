@@ -43,10 +43,13 @@ def place_of(error: BaseException) -> str:
 
 
 class SipThread:
-    """A door with two sides. `post`, `run` and `stop` may be called from any thread, everything else on this one."""
+    """A door with two sides. `post`, `run` and `stop` may be called from any thread, everything else on this one.
 
-    def __init__(self, poll: Callable[[int], object]) -> None:
-        self._poll = poll
+    `after` is called at the end of each turn: what a poll and its jobs have to tell is told at once.
+    """
+
+    def __init__(self, poll: Callable[[int], object], after: Job) -> None:
+        self._poll, self._after = poll, after
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._timers: list[tuple[float, int, Job]] = []
         self._number = count()
@@ -85,12 +88,14 @@ class SipThread:
         """The jobs that wait and the timers that are due."""
         self._drain()
         self._fire()
+        attempt(self._after)
 
     def _live(self) -> None:
         while not self._stopping.is_set():
             attempt(self._wait)
             self.turn()
         self._drain()
+        attempt(self._after)
 
     def _wait(self) -> None:
         self._poll(POLL_MS)

@@ -85,6 +85,23 @@ async def test_what_nobody_waits_for_is_written_with_what_somebody_does(tmp_path
     world.close()
 
 
+async def test_an_entry_that_was_written_before_anybody_could_wait_for_it_is_told_all_the_same(tmp_path, monkeypatch):
+    world = World(tmp_path, None)
+    ledger = world.ledger()
+    submit = ledger._writer.submit
+
+    def written(one, **words):
+        future = submit(one, **words)
+        future.result(20)
+        assert ledger.wait_replayed(20)
+        return future
+
+    monkeypatch.setattr(ledger._writer, "submit", written)
+
+    assert (await ledger.append(entry(), timeout_s=20)).seq == 0
+    world.close()
+
+
 def test_a_log_that_is_closed_has_written_what_was_patient(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "PATIENCE_S", 30.0)
     world = World(tmp_path, None)

@@ -131,7 +131,7 @@ def test_a_file_is_finished_once_its_header_says_how_long_it_is(tmp_path):
 
 async def test_jobs_run_in_order_on_the_one_thread_and_a_failing_one_stops_nothing():
     polled = threading.Event()
-    thread = SipThread(lambda _: polled.set())
+    thread = SipThread(lambda _: polled.set(), lambda: None)
     thread.start()
     names: list[str] = []
 
