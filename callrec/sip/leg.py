@@ -104,6 +104,7 @@ class LegCall(pj.Call):
         self.streams = 0
         self.signalling: tuple[SipText, ...] = ()
         self._streaming = False
+        self._negotiated: Counters | None = None
         self.media = LegMedia()
 
     def detach(self) -> None:
@@ -138,24 +139,32 @@ class LegCall(pj.Call):
             return Counters()
 
     def _read_counters(self) -> Counters:
+        if self._negotiated is None:
+            self._negotiated = self._read_negotiated()
         statistics = self.getStreamStat(0)  # kept in a name: its parts live inside it
         rtcp = statistics.rtcp
-        info, transport = self.getStreamInfo(0), self.getMedTransportInfo(0)
         sent, received = rtcp.txStat, rtcp.rxStat
-        return Counters(
+        return replace(
+            self._negotiated,
             sent=int(sent.pkt),
             octets=int(sent.bytes),
             received=int(received.pkt),
             reports=int(sent.updateCount),
             last_sequence=int(rtcp.rtpTxLastSeq),
             last_timestamp=int(rtcp.rtpTxLastTs),
+            source_address=str(self.getMedTransportInfo(0).srcRtpName) if received.pkt else "",
+        )
+
+    def _read_negotiated(self) -> Counters:
+        """What is the same until something is negotiated anew. To ask takes longer than for what is counted."""
+        info = self.getStreamInfo(0)
+        return Counters(
             payload_type=int(info.txPt),
             codec=str(info.codecName),
             telephone_event=info.audRxEventPt > 0 and info.audTxEventPt > 0,
             packet_ms=_packet_ms(info.audCodecParam),
             sdp_address=str(info.remoteRtpAddress),
             sdp_rtcp_address=str(info.remoteRtcpAddress),
-            source_address=str(transport.srcRtpName) if received.pkt else "",
         )
 
     # ------------------------------------------------------------ callbacks
@@ -182,6 +191,7 @@ class LegCall(pj.Call):
     @guarded
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: ARG002, N802
         """Follow the media."""
+        self._negotiated = None
         info = self.getInfo()  # kept in a name: its media live inside it
         if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             return
@@ -194,7 +204,7 @@ class LegCall(pj.Call):
     def onStreamCreated(self, prm: pj.OnStreamCreatedParam) -> None:  # noqa: ARG002, N802
         """Count incarnations: a change of this number is a re-negotiation."""
         self.streams += 1
-        self._streaming = True
+        self._streaming, self._negotiated = True, None
 
     @guarded
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: ARG002, N802

@@ -29,6 +29,9 @@ from callrec.sip.wire import WireWindow, room_for
 LEVEL_TRIES: Final = 4
 """How often the leg's level is read, a frame apart, before loud prompt and silent leg count as a miss."""
 POLL_S: Final = 0.1
+"""Between two looks at a player whose output is tapped: each look is part of the proof."""
+WIRE_POLL_S: Final = 0.25
+"""Where the wire is tapped it proves more than a look could; only a stall is to be seen in time."""
 SETTLE_S: Final = 0.01
 STALL_S: Final = 1.0
 """A player that does not advance for so long has stalled; and one that nobody could watch for so long may have: a
@@ -118,7 +121,7 @@ class NoticePlay:
             self._tap = self._media.recorder(self._tap_path)
         self._player = self._media.player(self._pcm, lambda: self._thread.post(self._end_of_file))
         self._stage.rewire()
-        self._thread.call_later(POLL_S, self._poll)
+        self._thread.call_later(self._poll_s, self._poll)
 
     def _open_window(self, call: LegCall) -> None:
         """Where there is none, the caller hears the notice, and nothing will be proven."""
@@ -150,7 +153,11 @@ class NoticePlay:
         if max(unwatched_s, monotonic() - self._moved_s) > STALL_S:
             self.interrupt(Interruption.STALLED)
             return
-        self._thread.call_later(POLL_S, self._poll)
+        self._thread.call_later(self._poll_s, self._poll)
+
+    @property
+    def _poll_s(self) -> float:
+        return POLL_S if self._media.wire is None else WIRE_POLL_S
 
     def _look(self) -> None:
         call, player = self._stage.caller, self._player
@@ -168,8 +175,16 @@ class NoticePlay:
     def skip(self, after_ms: int) -> None:
         """End it once so much was played and left, not before; what is beyond its end is its end."""
         self._skip_at = (after_ms + SKIP_LATER_MS) * RATE // 1000
-        if self._player is not None and not self._ending:
-            self._look()
+        self._look_for_skip()
+
+    def _look_for_skip(self) -> None:
+        """Now, and when so much will have been played."""
+        if self._player is None or self._ending or self._cut or self._outplayed:
+            return
+        self._look()
+        left_s = (self._skip_at - self._position) / RATE
+        if left_s > 0:
+            self._thread.call_later(max(left_s, FRAME_MS / 1000), self._look_for_skip)
 
     def _cut_off(self, call: LegCall) -> None:
         """Nothing feeds the leg any more; the packet that waits for its last samples leaves with silence in it."""
