@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -13,6 +15,11 @@ from callrec._sql.session import NONE, Row, Session, SqlDamaged, SqlFailed, SqlR
 
 BUSY_MS: Final = 2_000
 """How long to wait where another program locks the file; longer is an answer of its own."""
+
+_ONE_ROW: Final = re.compile(r"(?P<insert>INSERT INTO \w+ \([\w, ]+\) VALUES )(?P<row>\((:\w+(, )?)+\))")
+_NAME: Final = re.compile(r":(\w+)")
+_TOGETHER: Final = 900
+"""Values in one statement, at most: older libraries take 999."""
 
 
 class SqliteSession:
@@ -42,9 +49,21 @@ class SqliteSession:
             return self._connection.execute(statement, values).rowcount
 
     def run_many(self, statement: str, values: Iterable[Values]) -> None:
-        """See Session."""
+        """See Session. Rows of one table go in together: each statement that is run gives the interpreter up, and waits
+        for it again.
+        """
+        row = _ONE_ROW.fullmatch(statement)
         with _explained():
-            self._connection.executemany(statement, values)
+            if row is None:
+                self._connection.executemany(statement, values)
+                return
+            names = _NAME.findall(row["row"])
+            many = [[one[name] for name in names] for one in values]
+            count = max(1, _TOGETHER // len(names))
+            for start in range(0, len(many), count):
+                some = many[start : start + count]
+                places = ", ".join([f"({', '.join('?' * len(names))})"] * len(some))
+                self._connection.execute(row["insert"] + places, list(chain.from_iterable(some)))
 
     def script(self, statements: str) -> None:
         """See Session. `executescript` would commit first: statements are told apart and run one by one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from callrec.agent.next_hop import NextHop
@@ -12,15 +11,9 @@ from callrec.core.call import STAFF
 from callrec.core.kinds import Kind
 from callrec.core.tags import REMOVED, SUSPENDED
 from callrec.core.values import BEFORE_RECORDING, CallDirection, Leg
-from callrec.ledger.entry import commitment
+from callrec.ledger.entry import commitments
 from callrec.ports import Invite
 from callrec.store.contacts import NAME, ContactSealer
-
-
-def committed(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Commitments by name, and the salts that open them, which can be erased later."""
-    pairs = {name: commitment(value) for name, value in values.items()}
-    return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
 
 
 def choice(order: c.RecordChoice | c.RecordStop) -> tuple[dict[str, Any], str]:
@@ -56,12 +49,12 @@ def denied(order: c.RecordDenial, call_uid: str, *, person: str) -> dict[str, An
 
 def answered(invite: Invite, *, offered_leaf: str, hop: NextHop) -> tuple[dict[str, Any], dict[str, str]]:
     """`call.answered`: to which next hop the outside party's leg goes, and what that is."""
-    commitments, salts = committed({"from_tag": invite.from_tag})
+    committed, salts = commitments({"from_tag": invite.from_tag})
     body = {
         "offered_leaf": offered_leaf,
         "next_hop": hop.address,
         "leg_ends_at": hop.ends_at,
-        "commitments": commitments,
+        "commitments": committed,
     }
     return body, salts
 
@@ -70,7 +63,7 @@ def offered(
     invite: Invite, *, number: int, line: str, direction: CallDirection, config_sha256: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """`call.offered`: which call this is, to whoever holds its Call-ID or number."""
-    commitments, salts = committed(
+    committed, salts = commitments(
         {
             "sip_call_id": invite.sip_call_id,
             "from_tag": invite.from_tag,
@@ -86,7 +79,7 @@ def offered(
         "direction": direction.value,
         "transport": invite.transport,
         "config_sha256": config_sha256,
-        "commitments": commitments,
+        "commitments": committed,
     }
     return body, salts
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from callrec.agent import bodies, judging
+from callrec.agent import judging
 from callrec.agent.next_hop import NextHop, of_source, of_target
 from callrec.agent.plan import Prepared
 from callrec.agent.services import Services
@@ -26,6 +26,7 @@ from callrec.core.reasons import Reason
 from callrec.core.values import CallDirection, Grade, Leg
 from callrec.core.wire_records import TakenWindow
 from callrec.errors import CallrecError
+from callrec.ledger.entry import commitments
 from callrec.notice import wire
 from callrec.notice.register import ApprovedPrompt
 from callrec.ports import Entry, Invite
@@ -198,9 +199,9 @@ class NoticeDesk:
         digits = "".join(key.digit for key in judged.evidence.keys if key.leg is Leg.CALLER)
         if len(digits) != TESTCALL_DIGITS or not digits.isdecimal():
             return
-        commitments, salts = bodies.committed({"digits": digits})
+        committed, salts = commitments({"digits": digits})
         named = {"attempt": judged.evidence.binding.attempt, "evidence_sha256": judged.evidence_sha256}
-        self._writer.note(Kind.TESTCALL_MATCHED, {**named, "commitments": commitments}, salts=salts)
+        self._writer.note(Kind.TESTCALL_MATCHED, {**named, "commitments": committed}, salts=salts)
 
     # ------------------------------------------------------------ reports that come later
 

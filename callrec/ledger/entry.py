@@ -43,6 +43,7 @@ _AFTER_BODY: Final = re.compile(
     rf',"utc":{_TEXT_FORM},"v":{VERSION}\}}'
 )
 """The two sides of an entry that `stamp` wrote in time: every name once and in its order, text without an escape."""
+_SALT_BYTES: Final = 32
 LONGEST_BODY: Final = 60_000
 """Bytes of one body; evidence is kept beside the log, not in it."""
 
@@ -199,7 +200,20 @@ def _well_typed(e: LogEntry) -> bool:
 
 def commitment(value: str) -> tuple[str, str]:
     """Bind `value` without showing it: (commitment, salt), both hexadecimal. Without the salt it opens to nobody."""
-    salt = secrets.token_bytes(32)
+    return _committed(value, secrets.token_bytes(_SALT_BYTES))
+
+
+def commitments(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """As `commitment` for each of them: commitments and salts by name. The system is asked for randomness once."""
+    salts = secrets.token_bytes(_SALT_BYTES * len(values))
+    starts = range(0, len(salts), _SALT_BYTES)
+    pairs = {
+        name: _committed(values[name], salts[at : at + _SALT_BYTES]) for name, at in zip(values, starts, strict=True)
+    }
+    return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
+
+
+def _committed(value: str, salt: bytes) -> tuple[str, str]:
     return hashlib.sha256(salt + value.encode()).hexdigest(), salt.hex()
 
 
