@@ -254,7 +254,7 @@ class NoticeDesk:
     async def _append(self, attempt: int, verdict: Granted) -> Receipt:
         judged = self._judged[attempt]
         until_ns = verdict.ended_ns + RECEIPT_MAX_AGE_NS
-        keeping = asyncio.to_thread(judging.keep, self._services.evidence_dir, judged)
+        keeping = asyncio.get_running_loop().run_in_executor(None, judging.keep, self._services.evidence_dir, judged)
         await asyncio.wait_for(keeping, max((until_ns - self._now()) / 1e9, 0.0))
         binding = judged.evidence.binding
         body = {
