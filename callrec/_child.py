@@ -53,12 +53,15 @@ class _Living:
 
 
 class Child:
-    """Runs `python -m module *words`, which calls `serve`. For one event loop, whose thread must outlive it: the kernel
-    ends the child with the thread that started it (prctl(2), PR_SET_PDEATHSIG).
+    """Runs `python -m module *words`, which calls `serve`. `tell` hears what a person should. For one event loop, whose
+    thread must outlive it: the kernel ends the child with the thread that started it (prctl(2), PR_SET_PDEATHSIG).
     """
 
-    def __init__(self, name: str, module: str, *words: str, start_s: float = START_S) -> None:
+    def __init__(
+        self, name: str, module: str, *words: str, tell: Callable[[str], None], start_s: float = START_S
+    ) -> None:
         self.name = name
+        self._tell = tell
         self.trouble = ""
         """Why it could not be started last, and what to do; empty where it could."""
         self._command = (sys.executable, "-P", "-m", module, *words)
@@ -108,6 +111,7 @@ class Child:
 
     async def _started(self) -> _Living:
         if self._living is not None and self._living.gone:
+            self._tell(f"{self.name} {await _how_it_ended(self._living.process)} while it had nothing to do")
             await self._end(self._living)
         if self._living is None:
             try:

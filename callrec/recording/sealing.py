@@ -23,7 +23,10 @@ from callrec.recording.spool import Spool
 
 NAME: Final = "the sealing process"
 PATIENCE_S: Final = 60.0
-"""How long sealing may take beside the length of its audio: a hundred times what it takes on a busy machine."""
+PATIENCE_PART: Final = 0.1
+"""How long sealing may take: so many seconds, and such a part of the length of its audio. That is a hundred times what
+it takes; others wait meanwhile.
+"""
 ATTEMPTS: Final = 2
 _MODULE: Final = "callrec.recording.sealing_process"
 _KINDS: Final = {kind.__name__: kind for kind in (Unavailable, Broken)}
@@ -55,13 +58,17 @@ class SealingProcess:
     def __init__(self, spool: Spool, *, patience_s: float = PATIENCE_S) -> None:
         self._spool = spool
         self._patience_s = patience_s
-        self._child = Child(NAME, _MODULE, str(spool.folder.absolute()), str(spool.runtime_dir.absolute()))
         self.tell: Callable[[str], None] = lambda _message: None
+        folders = (str(spool.folder.absolute()), str(spool.runtime_dir.absolute()))
+        self._child = Child(NAME, _MODULE, *folders, tell=self._say)
 
     @property
     def trouble(self) -> str:
         """See `Sealer`."""
         return self._child.trouble
+
+    def _say(self, message: str) -> None:
+        self.tell(message)
 
     @property
     def pid(self) -> int | None:
@@ -86,7 +93,7 @@ class SealingProcess:
             "ending": asdict(ending),
             "samples": samples,
         }
-        answer = await self._answer(job, within_s=self._patience_s + samples / RATE)
+        answer = await self._answer(job, within_s=self._patience_s + PATIENCE_PART * samples / RATE)
         if kind := _KINDS.get(answer.get("error", "")):
             raise kind(answer["what"], next_step=answer["next_step"])
         self._spool.let_go(segment.recording_id)

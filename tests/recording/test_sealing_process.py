@@ -62,7 +62,7 @@ def instead(monkeypatch, fault):
     """From now on sealing processes are of this kind."""
     monkeypatch.setattr("callrec.recording.sealing._MODULE", BAD)
     real = Child.__init__
-    monkeypatch.setattr(Child, "__init__", lambda self, *words: real(self, *words, fault))
+    monkeypatch.setattr(Child, "__init__", lambda self, *words, **more: real(self, *words, fault, **more))
 
 
 def is_gone(pid):
@@ -183,7 +183,8 @@ async def test_a_process_that_hangs_is_replaced_after_a_while(spool):
 
 
 async def test_one_that_died_while_it_had_nothing_to_do_is_replaced_at_the_next_look(sealer):
-    first = sealer.pid
+    told, first = [], sealer.pid
+    sealer.tell = told.append
     os.kill(first, signal.SIGKILL)
     await asyncio.to_thread(until, lambda: is_gone(first), seconds=10, what="it is gone")
 
@@ -191,6 +192,7 @@ async def test_one_that_died_while_it_had_nothing_to_do_is_replaced_at_the_next_
 
     assert sealer.pid != first
     assert sealer.trouble == ""
+    assert told == [f"{NAME} was ended by SIGKILL while it had nothing to do"]
 
 
 @pytest.mark.parametrize(("fault", "how"), [("hangs", "had not answered"), ("dies", "was ended by SIGABRT")])
@@ -230,6 +232,26 @@ def test_what_was_killed_anywhere_in_the_middle_is_sealed_by_the_next(tmp_path, 
         assert not sealed.manifest["truncated"]
         assert spool.ids_in("tmp") == ()
     assert at > 10
+
+
+async def test_no_second_process_is_started_beside_one_that_a_disk_holds(sealer, monkeypatch):
+    async def goes_on(_process, _within_s):
+        return None
+
+    first = sealer.pid
+    with monkeypatch.context() as patch:
+        patch.setattr("callrec._child._ended", goes_on)
+        await sealer._child._end(sealer._child._living)
+    held = sealer._child._stuck
+    with monkeypatch.context() as patch:
+        patch.setattr(held, "poll", lambda: None)
+        with pytest.raises(Unavailable, match=f"process {first} was killed and does not end"):
+            await sealer.start()
+        assert "kernel log" in sealer.trouble
+
+    await asyncio.to_thread(held.wait, 10)
+    await sealer.start()
+    assert sealer.pid not in (None, first)
 
 
 # ---------------------------------------------------------------- it ends with its owner
