@@ -246,16 +246,16 @@ class House:
 
     def records(self, call_uid: Callable[[], str], seconds: float, *, segment: int = 0) -> None:
         """Wait until so much more of this segment was captured, from its start on where it has not begun. By the size
-        of the recorder's file, which can be asked often.
+        of the recorder's file, which can be asked often; `call_uid` is empty until the call is offered.
         """
-        folder = self.runtime / "capture"
+        uid = ports.until(call_uid, seconds=30, what="a call is offered")
+        file = self.runtime / "capture" / f"{uid}-{segment}.caller.wav"
 
         def captured_s() -> float:
             with suppress(FileNotFoundError):
-                return (folder / f"{uid}-{segment}.caller.wav").stat().st_size / (2 * audio.RATE)
+                return file.stat().st_size / (2 * audio.RATE)
             return 0.0
 
-        uid = ports.until(call_uid, seconds=10, what="the call is offered")
         wanted_s = captured_s() + seconds
         what = lambda: f"{seconds:g} s of segment {segment} are captured: {self.story(uid)}"  # noqa: E731
         ports.until(lambda: captured_s() >= wanted_s, seconds=NOTICES_S, what=what)

@@ -1,9 +1,10 @@
-"""One agent with five lines for many calls, and callees that come and go at two addresses known beforehand.
+"""One agent with some lines for many calls, and callees that come and go at two addresses known beforehand.
 
 5000 and 5003 are recorded where the notice is proven, 5001 and 5002 never; 5000 and 5001 have a fallback. 81 before a
 number calls that number outside; after 82 the notice plays as soon as somebody answers. Staff of 5005 hear whether a
-call is recorded. 5004, where it is wanted, has a notice that may be shortened and one in Welsh, which a test brings
-(`test_choices.py`); 5006 a notice that names no training, and a prompt that asks for it (`test_orders.py`).
+call is recorded, callers of 5007 have longer to choose. 5004, where it is wanted, has a notice that may be shortened
+and one in Welsh, which a test brings (`test_choices.py`); 5006 a notice that names no training, and a prompt that asks
+for it (`test_orders.py`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from tests.peers.baresip import Ear
 from tests.peers.ports import LOOPBACK
 
 RECORDED, PLAIN, PLAIN_ALONE, RECORDED_ALONE, CHOOSING, NOBODYS = "5000", "5001", "5002", "5003", "5004", "5999"
-WHISPERING = "5005"
+WHISPERING, PATIENT = "5005", "5007"
 CONSENTING = "5006"
 OUTSIDE = "07700900222"
 """Somebody outside, whom staff call by dialling 81 first."""
 CALLER_HZ, STAFF_HZ = 600, 800
 PATIENCE_S = 60
+PATIENT_S = 4
+"""In which callers of the patient line may choose, once the notice has ended."""
 
 
 def verified(house: House) -> Verification:
@@ -50,7 +53,7 @@ class Office:
         self.first, self.second = ports.free_port(), ports.free_port()
         self.folder = folder
         self.peers = 0
-        self._closed = 0
+        self._closed = self._before = 0
         self.house = House(folder / "house", staff=f"{LOOPBACK}:{self.first}", fallback=(f"{LOOPBACK}:{self.second}",))
         self._lines(self.house.settings)
         if choosing:
@@ -83,6 +86,7 @@ class Office:
         match = {"prefix": "82", "from": [LOOPBACK]}
         added["told"] = {**added["outside"], "match": match, "notice_when": "answer"}
         added["whispering"] = {**added["alone"], "match": {"dialled": [WHISPERING]}, "staff_whisper": True}
+        added["patient"] = {**added["alone"], "match": {"dialled": [PATIENT]}, "choice_window_s": PATIENT_S}
         settings["lines"] |= {name: deepcopy(line) for name, line in added.items()}
 
     def _line_with_choices(self, settings: dict[str, Any]) -> None:
@@ -142,6 +146,7 @@ class Office:
         """A new test: calls so far are not its own."""
         self.folder = folder
         self._closed = len(self.house.entries("call.closed"))
+        self._before = len(self.house.entries("call.offered"))
 
     def closed(self, count: int = 1) -> Mapping[str, Any]:
         """The summary of the newest call of this test, once there are `count` of them, and no more."""
@@ -174,6 +179,17 @@ class Office:
     def uid(self) -> str:
         """Of the newest call."""
         return self.house.entries("call.offered")[-1].call_uid
+
+    def records(self, seconds: float, *, segment: int = 0) -> None:
+        """Wait until so much more of this segment of the newest call was captured, from its start on where it has not
+        begun.
+        """
+
+        def uid() -> str:
+            offered = self.house.entries("call.offered")[self._before :]
+            return offered[-1].call_uid if offered else ""
+
+        self.house.records(uid, seconds, segment=segment)
 
     def recording(self, segment: int = 0) -> tuple[Samples, Samples]:
         """What was kept of the newest call, in this segment."""

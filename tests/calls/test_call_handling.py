@@ -321,7 +321,7 @@ def test_who_calls_arrives_at_staff_and_what_they_forge_does_not(office: Office)
 def test_a_late_offer_is_answered_and_the_notice_proven(office: Office):
     with office.staff() as staff, heard_by(office, dialled=RECORDED, late_offer=True) as (caller, media):
         staff.established(within_s=PATIENCE_S)
-        office.wait_told("recording.started")
+        office.records(0.5)
         media.heard_so_far(len(media.packets) / 50 + 1, within_s=PATIENCE_S)
         staff.hang_up()
         caller.succeed(within_s=10)

@@ -127,7 +127,7 @@ def test_after_malformed_messages_of_every_kind_a_good_call_is_recorded(office: 
 
     with office.staff() as staff, office.phone() as caller:
         caller.dial(office.house.uri(RECORDED))
-        office.wait_told("recording.started")
+        office.records(0.5)
         staff.heard_so_far(2, within_s=PATIENCE_S)
         caller.hang_up()
         staff.closed(within_s=5)

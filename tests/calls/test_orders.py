@@ -45,7 +45,7 @@ def _talking(office: Office, dialled: str = RECORDED) -> Iterator[tuple[Ear, Ear
     with office.staff(soft(STAFF_HZ)) as staff, office.phone(soft(CALLER_HZ)) as caller:
         caller.dial(office.house.uri(dialled))
         staff.established(within_s=PATIENCE_S)
-        office.wait_told("recording.started")
+        office.records(0.5)
         more(staff, 1)
         yield caller, staff
 

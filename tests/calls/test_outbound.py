@@ -116,7 +116,7 @@ def test_who_answers_hears_the_notice_at_once_where_the_line_says_so_and_chooses
             staff.dial(office.house.uri(f"82{OUTSIDE}"))
             to = called.wait_received("INVITE", seconds=PATIENCE_S).media_address
             outside.speak(audio.over(soft(CALLER_HZ), audio.key("3", 0.12, dbfs=-18), at_s=3), to=to)
-            office.wait_told("recording.started")
+            office.records(0.5)
             more(staff, 1)
             staff.hang_up()
             called.succeed(within_s=PATIENCE_S)

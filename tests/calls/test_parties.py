@@ -37,7 +37,7 @@ def opened(office: Office, segment: int) -> tuple[Samples, Samples]:
 def records(office: Office, caller: Sipp, *, segment: int = 0) -> None:
     """Wait until this segment has some talk in it, however often its notice had to be played."""
     assert caller.alive
-    office.house.records(lambda: office.uid, TALK_S, segment=segment)
+    office.records(TALK_S, segment=segment)
 
 
 def shown_by(office: Office) -> list[str]:

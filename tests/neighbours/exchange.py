@@ -134,6 +134,10 @@ class Exchange:
         what = lambda: f"{kind}: {self.story}"  # noqa: E731
         return ports.until(lambda: self.told(kind), seconds=PATIENCE_S, what=what)[0]
 
+    def records(self, seconds: float) -> None:
+        """Wait until so much more of its first segment was captured, from the start on where it has not begun."""
+        self.house.records(lambda: self.uid, seconds)
+
     def closed(self) -> Mapping[str, Any]:
         """The summary."""
         return self.wait_told("call.closed")

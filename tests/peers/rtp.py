@@ -59,6 +59,7 @@ class Media:
         self._over = threading.Event()
         self._quiet, self._ended = threading.Event(), threading.Event()
         self._began, self._sequence = 0.0, 0
+        self._saying: Callable[[Mapping[int, str]], None] | None = None
         self._speaking: threading.Thread | None = None
         self._taking = [threading.Thread(target=take, daemon=True) for take in (self._take_rtp, self._take_rtcp)]
         for thread in self._taking:
@@ -119,10 +120,16 @@ class Media:
         numbers and timestamps that follow.
         """
         self._end_speaking()
+        self._saying = lambda keys: self.speak(samples, to=to, keys=keys, payload_type=payload_type)
         sound = list(pcap.packets(samples, keys or {}, ssrc=self.ssrc, payload_type=payload_type))
         again = list(pcap.packets(samples, {}, ssrc=self.ssrc, payload_type=payload_type))
         self._speaking = threading.Thread(target=self._speak, args=(sound, again, len(samples), to), daemon=True)
         self._speaking.start()
+
+    def press(self, keys: Mapping[int, str]) -> None:
+        """Press these keys so many milliseconds from now, in the stream that is being sent."""
+        assert self._saying is not None, "nothing is being said"
+        self._saying(keys)
 
     def _speak(self, sound: list[pcap.Timed], again: list[pcap.Timed], length: int, to: Address) -> None:
         self._began = self._began or time.monotonic()
