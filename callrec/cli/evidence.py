@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from callrec import _sql
+from callrec._sql import PostgresSchema
 from callrec.audit.report import Filters
 from callrec.audit.stored import StoredObjects
 from callrec.audit.verify import Places
@@ -143,14 +144,27 @@ def _chosen(desk: Desk, copy: Path | None, log: str) -> Places:
         raise ConfigError("--log and --ledger do not go together", next_step="leave one of the two out")
     if not log:
         return configured(desk) if copy is None else Places(ledger=copy)
+    return Places(ledger=log_named(desk, log, step="name it with --ledger"))
+
+
+def log_named(desk: Desk, log: str, *, step: str) -> PostgresSchema:
+    """The log of this name in our PostgreSQL database. ConfigError where there is none, with the `step` where our own
+    is a file.
+    """
+    known = logs_beside(desk, "--log", step=step)
+    if log not in known:
+        there = ", ".join(known) or "none"
+        what = f"--log: there is no log {log!a:.70} in {desk.config.ledger.database}"
+        raise ConfigError(what, next_step=f"those that you may read: {there}")
+    return known[log]
+
+
+def logs_beside(desk: Desk, option: str, *, step: str) -> dict[str, PostgresSchema]:
+    """Every log that this user may read where our own is, by name. ConfigError with the `step` where that is a file."""
     own = desk.config.ledger.database
     if isinstance(own, Path):
-        raise ConfigError("--log: this ledger is a file, and no other log is in it", next_step="name it with --ledger")
-    known = _sql.having(own, "log")
-    if log not in {each.schema for each in known}:
-        there = ", ".join(each.schema for each in known) or "none"
-        raise ConfigError(f"--log: there is no log {log!a:.70} in {own}", next_step=f"those that you may read: {there}")
-    return Places(ledger=own if log == own.schema else replace(own, schema=log))
+        raise ConfigError(f"{option}: this ledger is a file, and no other log is in it", next_step=step)
+    return {each.schema: each for each in _sql.having(own, "log")}
 
 
 def public_key(given: str) -> str:

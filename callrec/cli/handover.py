@@ -18,7 +18,7 @@ from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import bench, read_file
 from callrec.cli.evidence import public_key
 from callrec.cli.holds import words
-from callrec.cli.subject import allowed
+from callrec.cli.subject_search import allowed
 from callrec.config import Config
 from callrec.core.authority import Act
 from callrec.core.kinds import Kind

@@ -19,7 +19,7 @@ from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import bench
 from callrec.cli.evidence import json_option
 from callrec.cli.holds import words
-from callrec.cli.subject import PURPOSE, allowed, opened_index
+from callrec.cli.subject_search import PURPOSE, allowed, opened_index
 from callrec.core.authority import Act
 from callrec.core.holds import Person
 from callrec.core.kinds import Kind

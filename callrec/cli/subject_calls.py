@@ -46,10 +46,12 @@ class CallTold:
     reason_class: str
     notices: tuple[str, ...]
     recordings: tuple[RecordingTold, ...]
+    log: str = ""
+    """Which agent's log tells of it, where several were asked."""
 
     def value(self) -> dict[str, Any]:
         """As plain values."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "log" or value}
 
     def cells(self) -> tuple[str, str, str]:
         """For a table: recorded, why not, recordings."""
@@ -61,8 +63,10 @@ class CallTold:
         return recorded, why, said or "-"
 
 
-def tell_call(config: Config, log: LogReader, seq: int) -> CallTold:
-    """The call offered at this place of the ledger. `Broken` where no call was."""
+def tell_call(config: Config | None, log: LogReader, seq: int) -> CallTold:
+    """The call offered at this place of the ledger. `Broken` where no call was. Without a configuration, of a log that
+    another agent writes: how long something is kept is then not told.
+    """
     offered = log.entry(seq)
     if offered is not None and offered.kind == Kind.RECORDING_IMPORTED.value:
         return _imported(config, log.of_call(offered.call_uid), offered)
@@ -83,7 +87,7 @@ def tell_call(config: Config, log: LogReader, seq: int) -> CallTold:
     )
 
 
-def _imported(config: Config, entries: list[LogEntry], entry: LogEntry) -> CallTold:
+def _imported(config: Config | None, entries: list[LogEntry], entry: LogEntry) -> CallTold:
     """A call of which there is only what another recorder made of it."""
     gone = _last(entries, Kind.DISPOSAL_DONE) is not None
     retention, due, remark = ({}, "", "") if gone else _retention(config, text(entry.body.get("recording_id")))
@@ -132,7 +136,7 @@ _ENDS: Final = (
 )
 
 
-def _recording(config: Config, entries: list[LogEntry], started: LogEntry) -> RecordingTold:
+def _recording(config: Config | None, entries: list[LogEntry], started: LogEntry) -> RecordingTold:
     segment = started.segment
     name = f"{started.call_uid}-{segment}"
     state = next((word for kind, word in _ENDS if _last(entries, kind, segment)), "runs")
@@ -158,8 +162,10 @@ def _left(entries: list[LogEntry], kind: Kind, segment: int) -> list[str]:
     return [f"{e.utc}: {text(e.body.get('form')) or text(e.body.get('step'))}" for e in found]
 
 
-def _retention(config: Config, name: str) -> tuple[Mapping[str, Any], str, str]:
+def _retention(config: Config | None, name: str) -> tuple[Mapping[str, Any], str, str]:
     """What its manifest says of how long, the day that holds now, and what could not be found out."""
+    if config is None:
+        return {}, "", "how long it is kept is told where its own agent is configured"
     try:
         row = files.find(config, name)
         return files.manifest_of(config, row)["retention"], row.due, ""

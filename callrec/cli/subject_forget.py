@@ -18,7 +18,7 @@ import click
 
 from callrec.audit.wording import lines_of
 from callrec.cli.desk import Desk
-from callrec.cli.subject import Asked, allowed, ask_options, opened_index, places_of
+from callrec.cli.subject_search import Asked, allowed, ask_options, opened_index, places_of, require_known
 from callrec.core.authority import Act
 from callrec.core.dates import plus
 from callrec.core.kinds import Kind
@@ -82,7 +82,10 @@ def _those(desk: Desk, log: LogReader, index: NumberIndex, *, schedule: bool, as
         return index.between(Period(until=year_ago)) + _disposed_since(log, index, year_ago)
     if asked["day"]:
         raise ConfigError("a request is of one caller", next_step="give --number or --ref")
-    return places_of(desk, log, index, Asked(**asked).checked())[0]
+    one = Asked(**asked).checked()
+    found = places_of(desk, log, index, one)[0]
+    require_known(one, found)
+    return found
 
 
 def _disposed_since(log: LogReader, index: NumberIndex, day: str) -> tuple[int, ...]:

@@ -24,8 +24,8 @@ from callrec.cli.desk import Desk
 from callrec.cli.disposal_bench import after_decision, verified_register
 from callrec.cli.evidence import configured
 from callrec.cli.holds import new_hold, placed, words
-from callrec.cli.subject import PURPOSE, Answer, Asked, allowed, ask_options, search
 from callrec.cli.subject_calls import CallTold
+from callrec.cli.subject_search import PURPOSE, Answer, Asked, allowed, ask_options, search
 from callrec.core.authority import Act
 from callrec.core.dates import plus
 from callrec.core.holds import HoldKind, Scope, latest_review

@@ -93,18 +93,16 @@ def subject_key(folder: Path) -> bytes:
 
 
 class NumberIndex:
-    """Open the index in `folder`, made where there is none, for the log of this id. Blocking; one thread.
+    """Open the index in `folder`, made where there is none, for the log of this id; without a folder one in memory, of
+    which nothing stays. Blocking; one thread.
 
     `Unavailable` where it cannot be opened, ConfigError where it is of another log or another key.
     """
 
-    def __init__(self, folder: Path, key: bytes, *, log_id: str) -> None:
+    def __init__(self, folder: Path | None, key: bytes, *, log_id: str) -> None:
         self._key = key
-        path = folder / INDEX_FILE
-        with suppress(Refused):  # it is there
-            write_file(path, b"", mode=0o600, exclusive=True)
         try:
-            self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+            self._db = sqlite3.connect(_made(folder), timeout=_BUSY_S, isolation_level=None)
             self._db.execute("pragma journal_mode = delete")
             self._db.execute("pragma synchronous = full")
             self._db.execute("pragma secure_delete = on")
@@ -192,6 +190,15 @@ where tags.tag in (select tag from tags where seq in own) and tags.seq > (select
 order by calls.seq
 """
 _WITHIN: Final = "utc >= ? and utc < ? and (? = '' or line = ?)"
+
+
+def _made(folder: Path | None) -> Path | str:
+    if folder is None:
+        return ":memory:"
+    path = folder / INDEX_FILE
+    with suppress(Refused):  # it is there
+        write_file(path, b"", mode=0o600, exclusive=True)
+    return path
 
 
 def _of(period: Period) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from callrec.core.kinds import Kind
-from callrec.errors import ConfigError, Unavailable
+from callrec.errors import ConfigError, Refused, Unavailable
 from callrec.ledger.reading import open_log
 from tests.cli.house import House
 from tests.cli.test_recordings import refused, said
@@ -108,3 +108,55 @@ def test_config_check_says_that_the_server_is_away_or_the_log_is_not_there(share
     shared.change(f"log: {shared.config.ledger.log}", "log: another")
     assert "there is no ledger" in str(shared.callrec("config", "check").exception)
     refused(shared.callrec("ledger", "checkpoint"), ConfigError)
+
+
+CALLER = "sip:+441632960001@192.0.2.5"
+BY_NUMBER = ("subject", "find", "--number", "01632 960001", "--json")
+
+
+@pytest.fixture
+def keeper(tmp_path, postgres):
+    """Two agents in one database and one keeper of both, who may look for callers; and their logs' names."""
+    houses = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        keys = f"wrap_to: file:{tmp_path / 'one' / 'keys' / 'keeper.pub'}"
+        changes = [("role: auditor", "role: guardian"), ("wrap_to: file:keys/keeper.pub", keys)]
+        houses.append(House(tmp_path / name, postgres, changes=changes))
+    return [(house, house.config.ledger.database.schema) for house in houses]
+
+
+def test_one_search_finds_a_callers_calls_in_every_agents_log_and_the_ledger_knows_which_were_asked(keeper):
+    (house, log), (other, other_log) = keeper
+    mine, theirs = house.record(caller=CALLER), other.record(caller=CALLER)
+    other.record(caller="sip:+441632960002@192.0.2.5")
+
+    alone = json.loads(said(house.callrec(*BY_NUMBER)))
+    both = json.loads(house.callrec(*BY_NUMBER, "--all-logs").stdout)
+    named = json.loads(said(house.callrec(*BY_NUMBER, "--log", other_log)))
+
+    assert [call["recordings"][0]["recording_id"] for call in alone["calls"]] == [mine]
+    told = {(call["log"], call["recordings"][0]["recording_id"]) for call in both["calls"]}
+    assert told == {(log, mine), (other_log, theirs)}
+    assert [call["log"] for call in named["calls"]] == [other_log]
+    assert "its own agent is configured" in named["calls"][0]["recordings"][0]["remark"]
+    by_id = json.loads(house.callrec("subject", "find", "--ref", theirs, "--all-logs", "--json").stdout)
+    assert [call["log"] for call in by_id["calls"]] == [other_log]
+    asked = [entry.body.get("logs") for entry in house.entries(Kind.ACCESS_GRANTED)]
+    assert [None if logs is None else {log, other_log} & set(logs) for logs in asked] == [
+        None, {log, other_log}, {other_log}, {log, other_log},
+    ]  # fmt: skip
+    assert other.entries(Kind.ACCESS_GRANTED) == []
+    assert len(list(house.folder.rglob("subjects.db"))) == 1, "what was read of another's log stays nowhere"
+
+
+def test_whose_log_is_asked_is_said_in_one_way_and_needs_a_database_and_the_right(keeper, tmp_path):
+    (house, log), _ = keeper
+    refused(house.callrec(*BY_NUMBER, "--all-logs", "--log", log), ConfigError)
+    assert log in house.callrec(*BY_NUMBER, "--log", "nobody's").exception.next_step
+    house.change("role: guardian", "role: auditor")
+    refused(house.callrec(*BY_NUMBER, "--all-logs"), Refused)
+    assert [entry.body["action"] for entry in house.entries(Kind.ACCESS_DENIED)] == ["subject.find"]
+    (tmp_path / "alone").mkdir()
+    alone = House(tmp_path / "alone", changes=[("role: auditor", "role: guardian")])
+    refused(alone.callrec(*BY_NUMBER, "--all-logs"), ConfigError)

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from callrec.cli.desk import Desk
+from callrec.cli.subject_search import Asked, search
 from callrec.core.kinds import Kind
-from callrec.errors import ConfigError, Refused, Unavailable
+from callrec.errors import Broken, ConfigError, Refused, Unavailable
 
 CALLER = "sip:+441632960001@192.0.2.5"
 ACCESS = (Kind.ACCESS_GRANTED, Kind.ACCESS_DENIED)
@@ -143,3 +145,21 @@ def test_without_the_keepers_key_nothing_is_found_and_nothing_is_said_to_be_none
 
     assert isinstance(told, ConfigError)
     assert "keeper's private key" in str(told)
+
+
+def test_a_log_that_cannot_be_asked_is_named_and_finding_nothing_is_then_no_answer(office, tmp_path):
+    recording = office.record(caller=CALLER)
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"no ledger" * 1000)
+    logs = {"ours": office.config.ledger.database, "theirs": broken}
+    office.sits("daemon")
+    desk = Desk(office.config_path)
+
+    there = search(desk, Asked(number="01632960001"), key=None, logs=logs)
+    nowhere = search(desk, Asked(number="01632960009"), key=None, logs=logs)
+
+    assert [(call.log, call.recordings[0].recording_id) for call in there.calls] == [("ours", recording)]
+    assert set(there.missed) == set(nowhere.missed) == {"theirs"}
+    assert (there.exit_code(), nowhere.exit_code()) == (0, 20)
+    with pytest.raises(Broken):
+        search(desk, Asked(number="01632960001"), key=None, logs={"theirs": broken})
