@@ -19,6 +19,7 @@ from callrec import _sql
 from callrec._doorbell import Doorbell
 from callrec._durable import LockFile
 from callrec._sql import Database
+from callrec.core.kinds import Kind
 from callrec.core.proof import Receipt
 from callrec.errors import CallrecError, Unavailable
 from callrec.ledger.checkpoint import LogKey
@@ -170,13 +171,13 @@ class SqlLedger:
 
     async def note(self, entry: Entry, *, timeout_s: float = 2.0) -> Receipt | None:
         """See `ports.Ledger`. Takes `timeout_s` and two seconds more at the longest. Nothing waits for a note, so that
-        it waits a little for other entries to be written with.
+        it waits a little for other entries to be written with; but the first of a call, which says that there was one.
         """
         check(entry)
         moment = now(self._clock)
         if self.writable():
             try:
-                return await self._append(entry, timeout_s, patient=True)
+                return await self._append(entry, timeout_s, patient=entry.kind is not Kind.CALL_OFFERED)
             except Unavailable:
                 pass
         until_ns = self._clock.boottime_ns()

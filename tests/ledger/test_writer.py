@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callrec._sql import SqlFailed
+from callrec.core.kinds import Kind
 from callrec.errors import Unavailable
 from callrec.ledger import writer
 from callrec.ledger.logfile import commit
@@ -82,6 +83,16 @@ async def test_what_nobody_waits_for_is_written_with_what_somebody_does(tmp_path
     assert [(await note).seq for note in notes] == [0, 1]
     with open_log(world.database) as log:
         assert [size for size, _ in log.notes()] == [0, 3]
+    world.close()
+
+
+async def test_that_there_was_a_call_is_written_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "PATIENCE_S", 30.0)
+    world = World(tmp_path, None)
+
+    receipt = await world.ledger().note(entry(Kind.CALL_OFFERED, call_uid="c"), timeout_s=20)
+
+    assert receipt.seq == 0
     world.close()
 
 
