@@ -33,6 +33,10 @@ from callrec.ports import Clock, Entry, Ledger
 
 _CLOSE_S: Final = 5.0
 _JOURNAL_S: Final = 2.0
+_PATIENT: Final = frozenset(
+    {Kind.CALL_ANSWERED, Kind.LEG_CHANGED, Kind.RECORDING_PROGRESS, Kind.RECORDING_STOPPED, Kind.CALL_CLOSED}
+)
+"""The course of a call. That there was one, what somebody said or chose, and what went wrong, is written at once."""
 
 
 class SqlLedger:
@@ -170,14 +174,14 @@ class SqlLedger:
         return Unavailable(f"the ledger did not answer within {timeout_s:g} s", next_step="look at the ledger's disk")
 
     async def note(self, entry: Entry, *, timeout_s: float = 2.0) -> Receipt | None:
-        """See `ports.Ledger`. Takes `timeout_s` and two seconds more at the longest. Nothing waits for a note, so that
-        it waits a little for other entries to be written with; but the first of a call, which says that there was one.
+        """See `ports.Ledger`. Takes `timeout_s` and two seconds more at the longest. Nothing waits for what
+        is in _PATIENT, so that it waits a little for other entries to be written with.
         """
         check(entry)
         moment = now(self._clock)
         if self.writable():
             try:
-                return await self._append(entry, timeout_s, patient=entry.kind is not Kind.CALL_OFFERED)
+                return await self._append(entry, timeout_s, patient=entry.kind in _PATIENT)
             except Unavailable:
                 pass
         until_ns = self._clock.boottime_ns()

@@ -7,6 +7,7 @@ import tempfile
 from enum import Enum, unique
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +76,8 @@ async def test_what_nobody_waits_for_is_written_with_what_somebody_does(tmp_path
     monkeypatch.setattr(writer, "PATIENCE_S", 30.0)
     world = World(tmp_path, None)
     ledger = world.ledger()
-    notes = [asyncio.ensure_future(ledger.note(entry(what=str(number)), timeout_s=20)) for number in range(2)]
+    course = entry(Kind.LEG_CHANGED, call_uid="c")
+    notes = [asyncio.ensure_future(ledger.note(course, timeout_s=20)) for _ in range(2)]
     await asyncio.sleep(0)
 
     await ledger.append(entry(what="urgent"), timeout_s=20)
@@ -86,11 +88,12 @@ async def test_what_nobody_waits_for_is_written_with_what_somebody_does(tmp_path
     world.close()
 
 
-async def test_that_there_was_a_call_is_written_at_once(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [Kind.CALL_OFFERED, Kind.CHOICE_MADE, Kind.WITHDRAWN, Kind.INCIDENT])
+async def test_that_there_was_a_call_and_what_was_said_in_it_is_written_at_once(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(writer, "PATIENCE_S", 30.0)
     world = World(tmp_path, None)
 
-    receipt = await world.ledger().note(entry(Kind.CALL_OFFERED, call_uid="c"), timeout_s=20)
+    receipt = await world.ledger().note(entry(kind, call_uid="c"), timeout_s=20)
 
     assert receipt.seq == 0
     world.close()
