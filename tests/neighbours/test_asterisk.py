@@ -48,7 +48,7 @@ def only(samples: Samples, hz: float) -> bool:
 
 def test_ringing_of_the_line_is_heard_and_not_recorded(exchange: Exchange):
     with exchange.calling(RINGS) as caller:
-        exchange.wait_told("recording.started")
+        exchange.records(0.5)
         more(caller, 1)
         caller.hang_up()
 
@@ -62,7 +62,7 @@ def test_ringing_of_the_line_is_heard_and_not_recorded(exchange: Exchange):
 
 def test_early_media_of_the_line_is_heard_and_not_recorded(exchange: Exchange):
     with exchange.calling(EARLY) as caller:
-        exchange.wait_told("recording.started")
+        exchange.records(0.5)
         more(caller, 1)
         caller.hang_up()
 
@@ -75,7 +75,7 @@ def test_early_media_of_the_line_is_heard_and_not_recorded(exchange: Exchange):
 
 def test_a_busy_line_sends_the_caller_to_its_fallback_who_is_recorded(exchange: Exchange):
     with exchange.calling(BUSY) as caller:
-        exchange.wait_told("recording.started")
+        exchange.records(0.5)
         more(caller, 1)
         caller.hang_up()
 
@@ -100,7 +100,7 @@ def test_a_caller_whose_only_line_is_busy_hears_so_and_the_pbx_is_told_why(excha
 
 def test_a_hold_by_staff_is_a_gap_in_the_recording_however_long_it_lasts(exchange: Exchange):
     with exchange.phone("staff", STAFF_HZ) as staff, exchange.calling(PHONE) as caller:
-        exchange.wait_told("recording.started")
+        exchange.records(0.5)
         more(caller, 1)
         staff.hold()
         exchange.wait_told("recording.paused")
@@ -132,7 +132,7 @@ def test_a_hold_by_staff_is_a_gap_in_the_recording_however_long_it_lasts(exchang
 def test_a_pbx_that_plays_its_own_music_does_not_tell_of_the_hold_and_it_is_recorded(exchange: Exchange):
     """What deploy/asterisk warns of where moh_passthrough is off."""
     with exchange.phone("staff", STAFF_HZ) as staff, exchange.calling(PHONE_WITH_MUSIC) as caller:
-        exchange.wait_told("recording.started")
+        exchange.records(0.5)
         staff.hold()
         more(caller, 2)
         caller.hang_up()
@@ -152,7 +152,7 @@ def test_a_caller_who_holds_in_the_notice_gets_it_again_from_the_beginning(excha
         caller.closed(within_s=PATIENCE_S)
 
     assert exchange.told("notice.refused")[0]["reasons"][0] == "NOTICE_INTERRUPTED"
-    assert exchange.told("notice.proven")[0]["attempt"] == 2
+    assert exchange.told("notice.proven")[0]["attempt"] > 1
     assert exchange.closed()["decision"] == "RECORDED"
 
 
@@ -170,7 +170,7 @@ def test_a_blind_transfer_by_staff_happens_behind_callrec_and_one_recording_goes
     with pbx.differently(says), pbx.telling() as messages, colleague, exchange.phone("staff", STAFF_HZ) as staff:
         pbx.reach_callrec(within_s=30)
         with exchange.calling(PHONE) as caller:
-            exchange.wait_told("recording.started")
+            exchange.records(0.5)
             more(caller, 1)
             staff.transfer(f"sip:6012@{pbx.address}")
             colleague.established(within_s=PATIENCE_S)
@@ -191,7 +191,7 @@ def test_a_blind_transfer_by_staff_happens_behind_callrec_and_one_recording_goes
 def test_staff_cannot_transfer_a_caller_to_where_the_recipe_names_nobody(exchange: Exchange):
     """The phone itself may dial 5001. A caller may not be transferred there: whoever joins is recorded unasked."""
     with exchange.phone("staff", STAFF_HZ) as staff, exchange.calling(PHONE) as caller:
-        exchange.wait_told("recording.started")
+        exchange.records(0.5)
         more(caller, 1)
         staff.transfer(f"sip:5001@{exchange.pbx.address}")
         staff.transfer_failed(within_s=PATIENCE_S)
@@ -205,7 +205,7 @@ def test_staff_cannot_transfer_a_caller_to_where_the_recipe_names_nobody(exchang
 def test_what_staff_ask_a_colleague_before_an_attended_transfer_is_not_recorded(exchange: Exchange):
     colleague, staff = exchange.phone("colleague", COLLEAGUE_HZ), exchange.phone("staff", STAFF_HZ)
     with colleague, staff, exchange.calling(PHONE) as caller:
-        exchange.wait_told("recording.started")
+        exchange.records(0.5)
         more(caller, 1)
         staff.press("*2")
         exchange.wait_told("recording.paused")
@@ -235,7 +235,7 @@ def test_an_attended_transfer_by_a_telephones_own_refer_happens_behind_callrec_t
     pbx, staff = exchange.pbx, exchange.phone("staff", STAFF_HZ)
     with exchange.phone("colleague", COLLEAGUE_HZ) as colleague, staff, pbx.telling() as messages:
         with exchange.calling(PHONE) as caller:
-            exchange.wait_told("recording.started")
+            exchange.records(0.5)
             more(caller, 1)
             staff.hold()
             exchange.wait_told("recording.paused")
@@ -272,7 +272,7 @@ def replacing(told: str, request: str) -> str:
 
 def test_a_pbx_that_refers_callrec_elsewhere_is_told_603_and_the_call_goes_on(exchange: Exchange):
     with exchange.calling(REFERS) as caller:
-        exchange.wait_told("recording.started")
+        exchange.records(0.5)
         more(caller, 3)
         caller.hang_up()
 
@@ -301,7 +301,7 @@ def test_session_timers_reliable_ringing_and_mu_law_first_are_borne(exchange: Ex
     with pbx.differently(*habits, ("allow=alaw,ulaw", "allow=ulaw,alaw")), pbx.telling() as messages:
         exchange.pbx.reach_callrec(within_s=30)
         with exchange.calling(RINGS) as caller:
-            exchange.wait_told("recording.started")
+            exchange.records(0.5)
             more(caller, 1)
             caller.hang_up()
         told = messages()

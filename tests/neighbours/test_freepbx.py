@@ -60,7 +60,7 @@ def test_a_call_goes_from_an_inbound_route_through_callrec_to_the_queue(tmp_path
     exchange = Exchange(tmp_path, {DID: {"destination": "sip:6000@pbx"}}, pbx=FreePbx)
     try:
         with exchange.phone("staff", STAFF_HZ), exchange.calling(DID) as caller:
-            exchange.wait_told("recording.started")
+            exchange.records(0.5)
             more(caller, 1.5)
             caller.hang_up()
         left, right = exchange.recording()
