@@ -132,6 +132,7 @@ class AfterTheCall:
     in_capture: int
     quiet_keys: bool
     opened: set[str]
+    killed: int
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,12 @@ def after(tmp_path_factory) -> Iterator[AfterTheCall]:
         yield a_recorded_call(house, marker, caller, staff)
 
 
+def process_that_seals(house: House) -> int:
+    """Its id; it is the one that the agent has started."""
+    [sealing] = [pid for pid in family(house.process.pid) if pid != house.process.pid]
+    return sealing
+
+
 def a_recorded_call(house: House, marker: Marker, caller: Ear, staff: Ear) -> AfterTheCall:
     caller.dial(house.uri("5000"))
     house.wait_for("recording.started", seconds=30)
@@ -156,6 +163,8 @@ def a_recorded_call(house: House, marker: Marker, caller: Ear, staff: Ear) -> Af
         lambda: sum(spoken_in(path, marker) for path in files_of(captured)), seconds=10, what="the marker is captured"
     )
     opened = open_files(house.process)
+    killed = process_that_seals(house)
+    os.kill(killed, signal.SIGKILL)
     before = house.process.output
     caller.press(KEYS)
     ports.until(lambda: staff.pressed == KEYS, seconds=10, what="staff hear the keys")
@@ -164,10 +173,9 @@ def a_recorded_call(house: House, marker: Marker, caller: Ear, staff: Ear) -> Af
     house.wait_for("recording.kept", seconds=20)
     house.summary()
     spool = house.folder / "var" / "spool"
-    ports.until(
-        lambda: not any("done" in path.parts for path in files_of(spool)), seconds=20, what="the spool is tidied"
-    )
-    return AfterTheCall(house, marker, in_capture, quiet_keys, opened)
+    handed_over = (spool / "ready", spool / "done")
+    ports.until(lambda: not any(any(place.iterdir()) for place in handed_over), seconds=20, what="the spool is tidied")
+    return AfterTheCall(house, marker, in_capture, quiet_keys, opened, killed)
 
 
 # ---------------------------------------------------------------- the search finds what is there
@@ -198,6 +206,15 @@ def test_the_search_finds_the_marker_in_memory_while_the_call_is_up_and_in_the_o
 
     assert after.in_capture > 0
     assert after.marker.times_in(left.tobytes()) > len(left) // PIECE // 2
+
+
+def test_killing_the_process_that_seals_costs_a_call_and_its_recording_nothing(after):
+    left, right = after.house.recording()
+
+    assert process_that_seals(after.house) != after.killed
+    assert after.house.summary()["decision"] == "RECORDED"
+    assert len(left) == len(right) > audio.RATE
+    assert after.house.entries("recording.sealed")[-1].body["truncated"] is False
 
 
 # ---------------------------------------------------------------- the marker is nowhere
@@ -240,8 +257,7 @@ def test_a_forced_core_of_the_agent_holds_no_more_of_the_call_than_its_last_fram
 
 
 def test_a_forced_core_of_the_process_that_sealed_it_holds_nothing_of_the_call(after, tmp_path):
-    [sealing] = [pid for pid in family(after.house.process.pid) if pid != after.house.process.pid]
-    core = forced_core(sealing, tmp_path)
+    core = forced_core(process_that_seals(after.house), tmp_path)
     spoken = sum(after.marker.times_in(part) for part in in_parts(core))
     held = {
         what: sum(part.count(what.encode()) for part in in_parts(core))
