@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 ASK_AGAIN_S: Final = 0.2
-_TURN_S: Final = 0.0005
-_WORKERS: Final = 24
+_TURN_S: Final = 0.002
+_WORKERS: Final = 4
 _NEW_OBJECTS: Final = 10_000
 _ENDED_CALLS: Final = 100
 _trim: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -22,10 +22,14 @@ _trim: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
 def share_interpreter(loop: asyncio.AbstractEventLoop) -> None:
     """Let the threads that answer peers and callers have their turn in time, however much the workers have to do.
 
-    Whoever waits for the interpreter gets it after half a millisecond instead of five: each of the many short system
-    calls of a set-up gives it up once. At a twentieth, a fifth of the CPU went into passing it on. Workers mostly wait
-    for the disk, so that there may be many. What is there by now stays for ever: the collector need not look through
-    all of it, with every call at a stand-still.
+    Whoever waits for the interpreter gets it after two milliseconds instead of five: each of the many short system
+    calls of a set-up gives it up once. At a twentieth of a millisecond, a fifth of the CPU went into passing it on.
+    Workers are few, for each that has something to do is one more to take turns with, and the loop is what everybody
+    waits for: at 20 set-ups a second with 24 of them, a quarter to a half of the recordings began too late, and with
+    four one in 400. A store that hangs holds two (`mover.AT_ONCE`); the others are the calls'.
+
+    What is there by now stays for ever: the collector need not look through all of it, with every call at a
+    stand-still.
     """
     sys.setswitchinterval(_TURN_S)
     loop.set_default_executor(ThreadPoolExecutor(_WORKERS, thread_name_prefix="worker"))

@@ -22,8 +22,8 @@ from callrec.recording.spool import Spool
 
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MOST_S: Final = 60.0
-AT_ONCE: Final = 4
-"""Recordings handed over at the same time."""
+AT_ONCE: Final = 2
+"""Recordings handed over at the same time: not all of the workers, which calls need too, may wait for the store."""
 _APPEND_S: Final = 10.0
 Sleep = Callable[[float], Awaitable[None]]
 OnKept = Callable[[Sealed, Kept, str], None]

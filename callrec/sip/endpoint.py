@@ -18,7 +18,7 @@ from callrec.sip.settings import Listen, SipSettings, Tls, Trunk
 from callrec.sip.translate import trunk_of
 from callrec.sip.wire import Additions, additions
 
-BURST_S: Final = 3
+BURST_S: Final = 2
 """So many seconds' worth of set-ups may come at once, as after a restart of the PBX. 200 at once were survived on two
 busy cores, but the last of them waited ten seconds for its answer, longer than a PBX does.
 """

@@ -93,7 +93,7 @@ class SipSettings:
 
     `allow_from` are packet sources that may place calls; `media_from` are SDP addresses that media is sent to and taken
     from (empty: any). `rtp_ports` is the first and the last port. `runtime_dir` lies on tmpfs and is ours alone.
-    `max_setups_per_s` is how many calls may begin in a second, all peers together; as many as in three seconds may come
+    `max_setups_per_s` is how many calls may begin in a second, all peers together; as many as in two seconds may come
     at once.
     """
 

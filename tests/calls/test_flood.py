@@ -35,7 +35,7 @@ def staff_port() -> int:
 def house(tmp_path_factory, staff_port) -> Iterator[House]:
     """An agent with room for some of a burst, and two lines that are never recorded: to staff, and to nobody."""
     made = House(tmp_path_factory.mktemp("flood") / "house", staff=f"{LOOPBACK}:{staff_port}", notice=None)
-    made.settings["agent"] |= {"max_calls": ROOM, "drain_s": 0}
+    made.settings["agent"] |= {"max_calls": ROOM, "max_setups_per_s": 40, "drain_s": 0}
     rtp = ports.free_range(6 * ROOM)
     made.settings["sip"]["rtp_ports"] = f"{rtp}-{rtp + 6 * ROOM - 1}"
     never = {"record": "never", "purposes": [], "subject": "adult"}

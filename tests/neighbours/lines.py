@@ -107,7 +107,7 @@ class Lines:
         self.by_name = {name: Line(self, name, number) for number, name in enumerate(names)}
         rtp = ports.free_range(8 * MOST_CALLS)
         self.house.settings["sip"]["rtp_ports"] = f"{rtp}-{rtp + 8 * MOST_CALLS - 1}"
-        self.house.settings["agent"]["max_calls"] = MOST_CALLS
+        self.house.settings["agent"] |= {"max_calls": MOST_CALLS, "max_setups_per_s": MOST_CALLS}
         self.house.settings["lines"] |= {name: one.settings(self.house.line) for name, one in self.by_name.items()}
         self.caller_file = audio.write_alaw(folder / "caller.alaw", audio.tone(CALLER_HZ, 10))
         self.staff_file = audio.write_alaw(folder / "staff.alaw", audio.tone(STAFF_HZ, 10))
