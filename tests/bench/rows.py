@@ -24,13 +24,17 @@ _KEPT_S = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is asked of a system: so many calls, begun at this rate, with so long a talk after the notice."""
+    """What is asked of a system: so many calls, begun at this rate, with so long a talk after the notice.
+
+    `admitted` is callrec's `agent.max_setups_per_s`; without it the limit is lifted, to see what the machine bears.
+    """
 
     name: str
     calls: int
     rate: float
     talk_s: float
     concurrent: int
+    admitted: int | None = None
 
     @property
     def limit_s(self) -> float:
@@ -43,28 +47,34 @@ def concurrency(calls: int, talk_s: float = 60) -> Job:
     return Job(name=f"{calls} calls", calls=calls, rate=calls / _RAMP_S, talk_s=talk_s, concurrent=calls)
 
 
-def setups(rate: int) -> Job:
+def setups(rate: int, *, admitted: int | None = None) -> Job:
     """So many set-ups a second, for twenty seconds; about eight times as many up at once."""
     talk_s = 4
     return Job(
-        name=f"{rate}/s", calls=rate * _SETUPS_S, rate=rate, talk_s=talk_s, concurrent=round(rate * (NOTICE_S + talk_s))
+        name=f"{rate}/s" if admitted is None else f"{rate}/s, {admitted} admitted",
+        calls=rate * _SETUPS_S,
+        rate=rate,
+        talk_s=talk_s,
+        concurrent=round(rate * (NOTICE_S + talk_s)),
+        admitted=admitted,
     )
 
 
 JOBS: Mapping[str, Job] = {
     **{f"c{calls}": concurrency(calls) for calls in (30, 100, 300)},
     **{f"s{rate}": setups(rate) for rate in (10, 20, 40, 60)},
+    "a40": setups(40, admitted=15),
 }
 """By the names that ROWS= takes."""
 
 
 def measure(name: str, job: Job, *, keep: bool = False, folder: Path | None = None) -> dict[str, Any]:
     """Run this job through this system. The row; `ports.PeerFailed` where the system or the load broke down."""
-    folder = folder or FOLDER / f"{name}-{job.name.replace('/', '-per-').replace(' ', '-')}"
+    folder = folder or FOLDER / f"{name}-{job.name.replace('/', '-per-').replace(', ', '-').replace(' ', '-')}"
     shutil.rmtree(folder, ignore_errors=True)
     load = Load(folder / "load-run")
     most = max(4, round(job.concurrent * 1.5))
-    with SYSTEMS[name](folder / "system", staff=load.staff, most=most) as system:
+    with SYSTEMS[name](folder / "system", staff=load.staff, most=most, admitted=job.admitted) as system:
         row = through(system, job, load)
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)

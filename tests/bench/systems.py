@@ -15,6 +15,8 @@ from tests.peers import asterisk, audio, ports
 ASSETS = Path(__file__).parents[1] / "assets"
 NOTICE_S = 5
 MOST_FILES = 65_536
+NO_LIMIT = 200
+"""Set-ups a second: more than anything here asks for."""
 Call = Mapping[str, Any]
 
 
@@ -50,10 +52,10 @@ class System(Protocol):
 class BenchHouse(House):
     """A callrec agent for hundreds of calls."""
 
-    def __init__(self, folder: Path, *, staff: str, most: int) -> None:
+    def __init__(self, folder: Path, *, staff: str, most: int, admitted: int | None) -> None:
         super().__init__(folder, staff=staff)
         first = ports.free_range(4 * most + 200)
-        self.settings["agent"] |= {"max_calls": most, "drain_s": 1}
+        self.settings["agent"] |= {"max_calls": most, "max_setups_per_s": admitted or NO_LIMIT, "drain_s": 1}
         self.settings["sip"] |= {
             "listen": [f"udp:{self.address}"],
             "rtp_ports": f"{first}-{first + 4 * most + 199}",
@@ -75,8 +77,8 @@ class Callrec:
 
     name = "callrec"
 
-    def __init__(self, folder: Path, *, staff: str, most: int) -> None:
-        self.house = BenchHouse(folder, staff=staff, most=most)
+    def __init__(self, folder: Path, *, staff: str, most: int, admitted: int | None = None) -> None:
+        self.house = BenchHouse(folder, staff=staff, most=most, admitted=admitted)
         self.address = self.house.address
 
     @property
@@ -132,7 +134,8 @@ class Pbx:
 
     name = "asterisk"
 
-    def __init__(self, folder: Path, *, staff: str, most: int) -> None:
+    def __init__(self, folder: Path, *, staff: str, most: int, admitted: int | None = None) -> None:
+        assert admitted is None  # it has no such limit
         self._words = (folder, staff, most)
         self._pbx: _Pbx | None = None
         self.address = ""

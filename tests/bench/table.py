@@ -64,8 +64,9 @@ def table(rows: Sequence[Row], machine: Row) -> str:
         f"`make bench` on {machine['cores']} cores ({machine['cpu']}), which the load shares; {_how_many(rows)}. "
         "Asterisk does the same job with Playback, MixMonitor and Dial, without proof and encryption. Judged by what "
         "each side heard, packet for packet, and by opening each file. CPU per call-minute is of the time when all "
-        "calls talk (set-up rows: while calls come and go). callrec takes `agent.max_setups_per_s` and no more, and "
-        "tells the others 503, for the PBX to go on with; the figures are of those that were not.\n\n"
+        "calls talk (set-up rows: while calls come and go). callrec's limit of new calls a second "
+        "(`agent.max_setups_per_s`) is lifted, except where a row says how many are admitted: the others are told 503, "
+        "for the PBX to go on with, and the figures are of those that were not.\n\n"
     )
     ordered = sorted(
         rows, key=lambda row: (row["setups_per_s"] == row["calls"] / 20 and "/s" in row["job"], row["calls"])
