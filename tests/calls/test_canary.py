@@ -163,12 +163,12 @@ def a_recorded_call(house: House, marker: Marker, caller: Ear, staff: Ear) -> Af
         lambda: sum(spoken_in(path, marker) for path in files_of(captured)), seconds=10, what="the marker is captured"
     )
     opened = open_files(house.process)
-    killed = process_that_seals(house)
-    os.kill(killed, signal.SIGKILL)
     before = house.process.output
     caller.press(KEYS)
     ports.until(lambda: staff.pressed == KEYS, seconds=10, what="staff hear the keys")
     quiet_keys = house.process.output == before
+    killed = process_that_seals(house)
+    os.kill(killed, signal.SIGKILL)
     caller.hang_up()
     house.wait_for("recording.kept", seconds=20)
     house.summary()

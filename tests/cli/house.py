@@ -76,7 +76,7 @@ class House:
         self.change("os_user: iglead", f"os_user: {account(os.getuid())}")
         if server is not None:
             self.change("url: sqlite:///var/ledger.db", f"url: {server.url()}")
-            self.change("log: null", f"log: {secrets.token_hex(6)}")
+            self.change("log: null", f"log: log-{secrets.token_hex(6)}")
         self.config = load(self.config_path)
         self.half_page = initialise(self.config)
         self.spool = Spool(self.config.spool.path, folder / "run", reserve_s=2)
