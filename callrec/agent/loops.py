@@ -25,8 +25,9 @@ def share_interpreter(loop: asyncio.AbstractEventLoop) -> None:
     Whoever waits for the interpreter gets it after two milliseconds instead of five: each of the many short system
     calls of a set-up gives it up once. At a twentieth of a millisecond, a fifth of the CPU went into passing it on.
     Workers are few, for each that has something to do is one more to take turns with, and the loop is what everybody
-    waits for: at 20 set-ups a second with 24 of them, a quarter to a half of the recordings began too late, and with
-    four one in 400. A store that hangs holds two (`mover.AT_ONCE`); the others are the calls'.
+    waits for: at 20 set-ups a second with 24 of them, a quarter to a half of the recordings were not as they should
+    be; with four, in three runs, one in 400 twice and once a fifth. A store that hangs holds two (`mover.AT_ONCE`);
+    the others are the calls'.
 
     What is there by now stays for ever: the collector need not look through all of it, with every call at a
     stand-still.
