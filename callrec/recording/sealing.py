@@ -131,9 +131,8 @@ def answer_to(spool: Spool, job: Message) -> Message:
 
 
 def _failed(error: CallrecError) -> Message:
-    return {"error": next(name for name, kind in _KINDS.items() if isinstance(error, kind)), "what": str(error)} | {
-        "next_step": error.next_step
-    }
+    kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
+    return {"error": kind, "what": str(error), "next_step": error.next_step}
 
 
 _: type[Sealer] = SealingProcess

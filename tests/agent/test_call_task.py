@@ -83,6 +83,17 @@ def nothing_was_captured(services):
     return True
 
 
+async def expect_through_unrecorded(services, reason):
+    """A call that begins now reaches the line at once, and nothing of it is captured, for that reason."""
+    async with a_call(services) as call:
+        await services.telephony.asked("answer")
+        call.happened(e.CallerAnswered(at_ns=1))
+        await services.telephony.asked("dial")
+
+    assert summary(services)["reason"] == reason.value
+    assert nothing_was_captured(services)
+
+
 async def test_a_proven_call_is_recorded_sealed_and_summed_up(services):
     async with a_call(services) as call:
         await bridged(call)
@@ -97,13 +108,7 @@ async def test_a_proven_call_is_recorded_sealed_and_summed_up(services):
 
 async def test_a_call_whose_recording_could_not_be_sealed_goes_through_unrecorded(services):
     services.sealer.trouble = "the sealing process cannot be started: no memory; look at it"
-    async with a_call(services) as call:
-        await services.telephony.asked("answer")
-        call.happened(e.CallerAnswered(at_ns=1))
-        await services.telephony.asked("dial")
-
-    assert summary(services)["reason"] == Reason.STORE_UNAVAILABLE.value
-    assert nothing_was_captured(services)
+    await expect_through_unrecorded(services, Reason.STORE_UNAVAILABLE)
 
 
 async def test_a_recording_that_no_process_seals_is_left_for_the_next_start(services, monkeypatch):
@@ -247,13 +252,7 @@ async def test_an_event_that_cannot_happen_in_the_talk_stops_capture_and_keeps_i
 async def test_a_prompt_that_was_changed_on_disk_is_not_played_as_a_notice(services, tmp_path):
     change_last_byte(next((tmp_path / "prompts").glob("advice-line.en*.wav")))
 
-    async with a_call(services) as call:
-        await services.telephony.asked("answer")
-        call.happened(e.CallerAnswered(at_ns=1))
-        await services.telephony.asked("dial")
-
-    assert summary(services)["reason"] == Reason.NOTICE_ALTERED.value
-    assert nothing_was_captured(services)
+    await expect_through_unrecorded(services, Reason.NOTICE_ALTERED)
 
 
 async def test_a_stop_ordered_while_the_recording_starts_leaves_nothing_captured_after_it(services, monkeypatch):

@@ -20,20 +20,20 @@ class Time:
     def __init__(self) -> None:
         self.now_s = 100.0
         self._turns: asyncio.Queue[None] = asyncio.Queue()
-        self._asleep = asyncio.Event()
+        self.asleep = asyncio.Event()
 
     def now(self) -> float:
         return self.now_s
 
     async def pause(self, _seconds: float) -> None:
-        self._asleep.set()
+        self.asleep.set()
         await self._turns.get()
 
     async def wakes(self) -> None:
         """The pause ends, and the next one has begun."""
-        self._asleep.clear()
+        self.asleep.clear()
         self._turns.put_nowait(None)
-        await self._asleep.wait()
+        await self.asleep.wait()
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ async def watched() -> AsyncIterator[tuple[Lateness, Time]]:
     lateness = Lateness(pause=time.pause, now=time.now)
     assert not lateness.too_late()  # nobody watches yet
     watch = asyncio.create_task(lateness.watch())
-    await time._asleep.wait()
+    await time.asleep.wait()
     yield lateness, time
     watch.cancel()
 
@@ -70,23 +70,24 @@ async def test_a_loop_that_does_not_come_round_is_late_before_it_does_and_until_
 
 async def test_while_it_is_late_a_caller_is_told_503_and_why_and_leaves_a_row_and_then_is_taken(services):
     agent = room_for_one(services)
-    late = Time()
-    agent.lateness = Lateness(now=late.now)
-    agent.lateness._due = late.now_s - TOO_LATE_S - 0.5
+    async with watched() as (agent.lateness, time):
+        time.now_s += LOOK_S + TOO_LATE_S + 0.5
 
-    agent.invited(INVITE)
+        agent.invited(INVITE)
 
-    assert ("reject", 503, "At capacity", 10) in services.telephony.orders
-    assert agent.calls == {}
-    assert agent.status()["not_served"][-1]["key"] == (
-        "agent.max_setups_per_s: the agent is 1.5 s behind with what it has to do"
-    )
-    await asyncio.wait_for(asyncio.gather(*agent._background), 20)
-    assert [entry.body["reason"] for entry in services.ledger.of(Kind.CALL_CLOSED)] == ["AT_CAPACITY"]
+        assert ("reject", 503, "At capacity", 10) in services.telephony.orders
+        assert agent.calls == {}
+        assert agent.status()["not_served"][-1]["key"] == (
+            "agent.max_setups_per_s: the agent is 1.5 s behind with what it has to do"
+        )
+        await asyncio.wait_for(asyncio.gather(*agent._background), 20)
+        assert [entry.body["reason"] for entry in services.ledger.of(Kind.CALL_CLOSED)] == ["AT_CAPACITY"]
 
-    agent.lateness._due = late.now_s
-    agent.invited(INVITE)
-    assert UID in agent.calls
+        await time.wakes()
+        time.now_s += LOOK_S
+        await time.wakes()
+        agent.invited(INVITE)
+        assert UID in agent.calls
     agent.happened(UID, leg_ended())
     agent.ended(UID)
     await asyncio.wait_for(asyncio.gather(*agent._tasks.values()), 20)
